@@ -1,0 +1,1 @@
+"""Machine learning pipelines on Spark, operated by Dagster."""

@@ -1,0 +1,44 @@
+"""One Spark session of each kind for the whole run: classic in this process, Connect on a server beside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="session")
+def connect_server() -> Iterator[str]:
+    """The address of a real Spark Connect server in a process of its own."""
+    from tests.servers import connect_server
+
+    with connect_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def classic_spark():
+    from synml_dagster.spark import SparkSettings, open_session
+
+    session = open_session(SparkSettings(master="local[2]"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def connect_spark(connect_server: str):
+    from pyspark.sql.connect.session import SparkSession
+
+    session = SparkSession.builder.remote(connect_server).create()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
+def spark(request):
+    """Each test that asks for `spark` runs once on classic Spark and once on Connect."""
+    return request.getfixturevalue(f"{request.param}_spark")
