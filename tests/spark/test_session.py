@@ -52,5 +52,5 @@ def test_java_that_is_too_old_is_one_sentence(monkeypatch, tmp_path):
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(SetupError, match="needs Java 17 or newer and .* is Java 11"):
+    with pytest.raises(SetupError, match=r"needs Java 17 or newer and .* is Java 11"):
         check_java()
