@@ -1,0 +1,289 @@
+"""Where a table comes from: a file in any Spark format, a catalog table, a JDBC query or Spark SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from synml_dagster.errors import SourceError, did_you_mean
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_FORMATS_BY_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".orc": "orc",
+    ".avro": "avro",
+}
+_COMPRESSIONS = {".gz", ".bz2", ".zst", ".snappy", ".lz4"}
+# What a person means by "read this CSV": names in the first line, types guessed, blanks around values dropped, and the
+# words that exports leave where a value is missing. Each is an option that the description can set otherwise.
+_CSV_OPTIONS = {
+    "header": "true",
+    "inferSchema": "true",
+    "ignoreLeadingWhiteSpace": "true",
+    "ignoreTrailingWhiteSpace": "true",
+    "escape": '"',
+}
+
+
+class Source(BaseModel):
+    """One of `path`, `table`, `jdbc` or `sql`, with the reader's format and options.
+
+    A plain string is a path. The format is guessed from the path's suffix where it is absent.
+
+    Examples
+    --------
+    >>> Source.model_validate("data/adult.csv").resolved_format()
+    'csv'
+    >>> Source(sql="SELECT * FROM sales WHERE year = 2026").kind
+    'sql'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str | None = Field(
+        default=None, description="A file, a folder or a glob, local or on an object store."
+    )
+    format: str | None = Field(
+        default=None, description="Spark's name of the format (csv, parquet, json, orc, delta, iceberg ...)."
+    )
+    options: dict[str, str] = Field(
+        default_factory=dict, description="Options of Spark's reader, as Spark names them."
+    )
+    table: str | None = Field(default=None, description="A table of Spark's catalog: `db.table`.")
+    jdbc: str | None = Field(
+        default=None,
+        description="A JDBC address; `options` then holds `dbtable` or `query`, `driver`, `user` ...",
+    )
+    sql: str | None = Field(default=None, description="A query in Spark SQL.")
+    version_query: str | None = Field(
+        default=None,
+        description="Spark SQL whose first value changes when the data does; the sensor asks it where files cannot tell.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, Path) else value
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _options_as_text(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Source:
+        given = [k for k in ("path", "table", "jdbc", "sql") if getattr(self, k)]
+        if len(given) != 1:
+            have = f"has {' and '.join(given)}" if given else "has none of them"
+            raise ValueError(f"source needs exactly one of path, table, jdbc and sql; this one {have}")
+        if self.format and not self.path:
+            raise ValueError(f"source.format={self.format!r} goes with source.path, not with {given[0]}")
+        if self.jdbc and not ({"dbtable", "query"} & self.options.keys()):
+            raise ValueError("source.jdbc needs source.options.dbtable or source.options.query")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of path, table, jdbc and sql this source is."""
+        return next(k for k in ("path", "table", "jdbc", "sql") if getattr(self, k))
+
+    def resolved_format(self) -> str | None:
+        """Return Spark's name of the format of a `path` source, None for the other kinds."""
+        return (self.format or _guess_format(self.path)) if self.path else None
+
+    def describe(self) -> str:
+        """Return the source in a few words, without the options, which may hold passwords."""
+        if self.path:
+            return f"{self.resolved_format()} {self.path}"
+        if self.jdbc:
+            shown = re.sub(
+                r"(?i)(password|pwd|token|secret)=[^&;]*", r"\1=***", re.sub(r"//[^/@]*@", "//", self.jdbc)
+            )
+            return f"jdbc {self.options.get('dbtable') or 'query'} of {shown}"
+        return f"{self.kind} {getattr(self, self.kind)}"
+
+    def under(self, folder: str | Path) -> Source:
+        """Return this source with a relative local path taken from `folder`."""
+        if not self.path or "://" in self.path or Path(self.path).is_absolute():
+            return self
+        return self.model_copy(update={"path": str((Path(folder) / self.path).resolve())})
+
+
+def read_source(spark: SparkSession, source: Source) -> DataFrame:
+    """Open `source` as a DataFrame; nothing but its schema is read yet.
+
+    Raises
+    ------
+    SourceError
+        The file, table or query is not there or cannot be read; the message says where was looked.
+    """
+    _check_path(source)
+    try:
+        if source.table:
+            frame = spark.read.options(**source.options).table(source.table)
+        elif source.sql:
+            frame = spark.sql(source.sql)
+        elif source.jdbc:
+            frame = spark.read.format("jdbc").option("url", source.jdbc).options(**source.options).load()
+        else:
+            name = source.resolved_format()
+            if name is None:
+                raise SourceError(
+                    f"source: nothing in {source.path!r} tells its format. Say source.format: csv, parquet, json, orc, delta ..."
+                )
+            options = dict(source.options)
+            if name == "csv":
+                options = _CSV_OPTIONS | _separator(source.path or "") | options
+            frame = spark.read.format(name).options(**options).load(source.path)
+        frame.schema  # noqa: B018 - Connect analyses a frame only when something is asked of it
+    except SourceError:
+        raise
+    except Exception as problem:
+        raise SourceError(f"source: {source.describe()} cannot be read: {_reason(problem)}") from problem
+    return _trimmed_names(frame)
+
+
+def source_version(source: Source, spark: SparkSession | None = None) -> str:
+    """Return a short text that changes when the data of `source` changes.
+
+    Files are told by name, size and time of change, a Delta table by the last entry of its log; other sources by
+    `version_query`, or, for a catalog table, by the files that it is made of. Only the last two need `spark`.
+
+    Raises
+    ------
+    SourceError
+        The source is not there, or nothing can tell its version.
+    """
+    if source.version_query:
+        if spark is None:
+            raise SourceError(
+                f"source: {source.describe()} asks Spark for its version and no session was given"
+            )
+        row = spark.sql(source.version_query).first()
+        return str(row[0]) if row is not None else "empty"
+    if source.path:
+        _check_path(source)
+        return _files_version(source)
+    if source.table and spark is not None:
+        files = sorted(spark.table(source.table).inputFiles())
+        if files:
+            return _digest(files)
+    raise SourceError(
+        f"source: nothing tells when {source.describe()} changes. Give source.version_query, "
+        "for example SELECT max(updated_at) FROM the_table"
+    )
+
+
+def _guess_format(path: str | None) -> str | None:
+    suffixes = [s.lower() for s in Path((path or "").rstrip("/*")).suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSIONS:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in _FORMATS_BY_SUFFIX:
+        return _FORMATS_BY_SUFFIX[suffixes[-1]]
+    local = _local_path(path or "")
+    if local is not None and local.is_dir():
+        if (local / "_delta_log").is_dir():
+            return "delta"
+        for file in sorted(local.rglob("*"))[:1000]:
+            if file.suffix.lower() in _FORMATS_BY_SUFFIX:
+                return _FORMATS_BY_SUFFIX[file.suffix.lower()]
+    return None
+
+
+def _separator(path: str) -> dict[str, str]:
+    return {"sep": "\t"} if Path(path).suffix.lower() == ".tsv" else {}
+
+
+def _local_path(path: str) -> Path | None:
+    parsed = urlparse(path)
+    if parsed.scheme == "file":
+        return Path(parsed.path)
+    return Path(path) if "://" not in path else None
+
+
+def _has_glob(path: str) -> bool:
+    return any(c in path for c in "*?[{")
+
+
+def _check_path(source: Source) -> None:
+    """A path on this host that is not there is named with its neighbours; Spark's own message is a page long."""
+    local = _local_path(source.path) if source.path else None
+    if local is None or local.exists():
+        return
+    if _has_glob(str(local)):
+        first = next(i for i, part in enumerate(local.parts) if _has_glob(part))
+        anchor = Path(*local.parts[:first])
+        if any(anchor.glob(str(local.relative_to(anchor)))):
+            return
+    parent = local.absolute().parent
+    beside = [p.name for p in parent.iterdir()] if parent.is_dir() else []
+    where = (
+        did_you_mean(local.name, beside) if beside else f" The folder {str(parent)!r} does not exist either."
+    )
+    raise SourceError(f"source: there is no {str(local.absolute())!r}.{where}")
+
+
+def _files_version(source: Source) -> str:
+    import fsspec
+
+    path = (source.path or "").rstrip("/")
+    filesystem, root = fsspec.core.url_to_fs(path)
+    if filesystem.isdir(f"{root}/_delta_log"):
+        commits = [e for e in filesystem.find(f"{root}/_delta_log") if e.endswith(".json")]
+        return f"delta-{max(commits).rsplit('/', 1)[-1].removesuffix('.json').lstrip('0') or '0'}"
+    if _has_glob(root):
+        found = filesystem.glob(root, detail=True)
+    elif filesystem.isdir(root):
+        found = filesystem.find(root, detail=True)
+    else:
+        found = {root: filesystem.info(root)}
+    marks = []
+    for name, info in sorted(found.items()):
+        within = name.removeprefix(root).split("/") if name != root and not _has_glob(root) else []
+        hidden = any(part.startswith(("_", ".")) for part in within)
+        if info.get("type") == "file" and not hidden:
+            stamp = (
+                info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
+            )
+            marks.append(f"{name}|{info.get('size')}|{stamp}")
+    if not marks:
+        raise SourceError(f"source: {source.path!r} holds no files")
+    return _digest(marks)
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _trimmed_names(frame: DataFrame) -> DataFrame:
+    """`age, workclass` in a CSV's first line names a column " workclass"; nobody means the blank."""
+    names = [name.strip() for name in frame.columns]
+    if names == frame.columns or len(set(names)) != len(names):
+        return frame
+    return frame.toDF(*names)
+
+
+def _reason(problem: Exception) -> str:
+    text = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    return text.split(" SQLSTATE")[0].rstrip()

@@ -1,0 +1,177 @@
+"""A sweep: Optuna's TPE asks, the caller trains, and every answer is on disk before the next question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ConfigError, TrainingError
+from synml_dagster.tuning.result import SweepResult, TrialRecord
+from synml_dagster.tuning.space import ParameterRange
+
+if TYPE_CHECKING:
+    import optuna
+
+_FAILURES_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What training with one choice of parameters gave on the validation rows."""
+
+    value: float
+    rounds: int | None = None
+
+
+def run_sweep(
+    train: Callable[[dict[str, Any]], TrialOutcome],
+    *,
+    space: Mapping[str, ParameterRange],
+    storage: str | Path,
+    key: Mapping[str, Any],
+    metric: str,
+    maximize: bool,
+    trials: int,
+    minutes: float,
+    seed: int = 0,
+    start: Mapping[str, Any] | None = None,
+    on_trial: Callable[[TrialRecord, TrialRecord], None] | None = None,
+) -> SweepResult:
+    """Search `space` for the parameters that `train` scores best.
+
+    The study lives in the SQLite file `storage`, under a name made of `key`: the same key goes on where an
+    interrupted sweep stopped, another key (other rows, another space, another seed) starts afresh. Trials that a
+    killed process left running are marked as failed and run again.
+
+    Parameters
+    ----------
+    train : callable
+        Takes the chosen parameters, trains, and returns the metric on the validation rows.
+    start : mapping, optional
+        Parameters of the first trial, so that the sweep never ends below them.
+    on_trial : callable, optional
+        Called with each finished trial and the best one so far.
+
+    Raises
+    ------
+    ConfigError
+        The space is empty.
+    TrainingError
+        Three trials in a row failed, or none succeeded; the last trial's error is named and chained.
+    """
+    if not space:
+        raise ConfigError(
+            "sweep: there is nothing to search: every parameter of sweep.space is fixed in train"
+        )
+    import optuna
+
+    direction = "maximize" if maximize else "minimize"
+    name = _study_name(key, space, metric, seed)
+    study = _open_study(Path(storage), name, direction, seed, optuna)
+    finished = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    if start and not study.trials:
+        study.enqueue_trial({k: v for k, v in start.items() if k in space and space[k].holds(v)})
+
+    failures = 0
+    deadline = time.monotonic() + 60 * minutes
+    done = len(finished)
+    while done < trials and (time.monotonic() < deadline or done == 0):
+        trial = study.ask()
+        params = {parameter: r.suggest(trial, parameter) for parameter, r in space.items()}
+        began = time.monotonic()
+        try:
+            outcome = train(params)
+        except Exception as problem:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            failures += 1
+            if failures >= _FAILURES_IN_A_ROW:
+                raise TrainingError(
+                    f"sweep: {failures} trials in a row failed, the last one, {trial.number}, with {params}: {problem}"
+                ) from problem
+            continue
+        failures = 0
+        trial.set_user_attr("rounds", outcome.rounds)
+        trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
+        study.tell(trial, outcome.value)
+        done += 1
+        if on_trial:
+            on_trial(_record(study.trials[trial.number]), _record(study.best_trial))
+    return _result(study, metric, direction, len(finished), name)
+
+
+def _study_name(key: Mapping[str, Any], space: Mapping[str, ParameterRange], metric: str, seed: int) -> str:
+    told = {
+        "key": dict(key),
+        "space": {k: v.model_dump() for k, v in space.items()},
+        "metric": metric,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _open_study(storage: Path, name: str, direction: str, seed: int, optuna: Any) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    database = optuna.storages.RDBStorage(
+        f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    # A sampler that goes on must not ask its first questions again, so the seed moves with what was answered.
+    study = optuna.create_study(storage=database, study_name=name, direction=direction, load_if_exists=True)
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed + len(study.trials), n_startup_trials=5, multivariate=True
+    )
+    for trial in study.trials:
+        if trial.state == optuna.trial.TrialState.RUNNING:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    return study
+
+
+def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    return TrialRecord(
+        number=trial.number,
+        params=trial.params,
+        value=trial.value,
+        rounds=trial.user_attrs.get("rounds"),
+        seconds=trial.user_attrs.get("seconds", 0.0),
+        state=trial.state.name.lower(),
+    )
+
+
+def _result(study: optuna.Study, metric: str, direction: str, resumed: int, name: str) -> SweepResult:
+    records = [_record(t) for t in study.trials if t.state.is_finished()]
+    if not any(r.value is not None for r in records):
+        raise TrainingError("sweep: no trial succeeded")
+    best = study.best_trial
+    return SweepResult(
+        metric=metric,
+        direction=direction,
+        best_params=best.params,
+        best_value=best.value,
+        best_trial=best.number,
+        trials=records,
+        importance=_importance(study),
+        resumed=resumed,
+        study=name,
+    )
+
+
+def _importance(study: optuna.Study) -> dict[str, float]:
+    """Share of the metric's variance that each parameter explains (PED-ANOVA; none for a handful of trials)."""
+    import optuna
+
+    complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    if len(complete) < 4 or len({t.value for t in complete}) < 2:
+        return {}
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except (ValueError, RuntimeError):
+        return {}
+    return {name: float(share) for name, share in found.items()}
