@@ -1,0 +1,26 @@
+"""How good is a model: metrics, curves and thresholds of a scored table, aggregated by Spark, and their pictures.
+
+Pictures live in `synml_dagster.evaluation.figures`, which imports matplotlib.
+"""
+
+from synml_dagster.evaluation.catalogue import (
+    METRICS,
+    MetricInfo,
+    format_metric,
+    higher_is_better,
+    metric_info,
+    primary_metric,
+)
+from synml_dagster.evaluation.evaluate import evaluate
+from synml_dagster.evaluation.result import Evaluation
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "MetricInfo",
+    "evaluate",
+    "format_metric",
+    "higher_is_better",
+    "metric_info",
+    "primary_metric",
+]

@@ -1,0 +1,125 @@
+"""Two classes: everything follows from the weight of positives and negatives by score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synml_dagster.evaluation import curves
+from synml_dagster.evaluation.bins import ScoreBins, score_bins
+from synml_dagster.evaluation.evaluate import check_rows
+from synml_dagster.evaluation.result import Confusion, Evaluation, ThresholdRow
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# Scores are float32, so this is as far from certain as an honest score gets; scikit-learn's choice for float32 too.
+EPSILON = float(np.finfo(np.float32).eps)
+_TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
+    """Measure `frame` (y in {0, 1}, score = probability of class 1, w)."""
+    from pyspark.sql import functions as F
+
+    y, p, w = F.col("y"), F.col("score"), F.col("w")
+    clipped = F.least(F.greatest(p, F.lit(EPSILON)), F.lit(1 - EPSILON))
+    surprise = -F.log(F.when(y == 1, clipped).otherwise(1 - clipped))
+    sums = frame.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(w).alias("weight"),
+        F.sum(w * surprise).alias("logloss"),
+        F.sum(w * (p - y) * (p - y)).alias("brier"),
+        _count(~F.coalesce(y.isin(0.0, 1.0), F.lit(False))).alias("labels"),
+        _count(~F.coalesce((p >= 0) & (p <= 1), F.lit(False))).alias("scores"),
+        _count(bad_weight(w)).alias("weights"),
+    ).collect()[0]
+    faults = {
+        "a label that is not 0 or 1": sums["labels"],
+        "a probability that is missing or outside 0..1": sums["scores"],
+        "a weight that is missing or negative": sums["weights"],
+    }
+    check_rows(sums["rows"], sums["weight"], faults)
+
+    bins = score_bins(frame, sums["rows"])
+    total = float(sums["weight"])
+    metrics = {"logloss": sums["logloss"] / total, "brier": sums["brier"] / total}
+    at_half = curves.threshold_row(bins, 0.5)
+    metrics |= {
+        "accuracy": at_half.accuracy,
+        "precision": at_half.precision,
+        "recall": at_half.recall,
+        "f1": at_half.f1,
+    }
+    evaluation = Evaluation(
+        task="binary",
+        rows=sums["rows"],
+        weight=total,
+        weighted=weighted,
+        classes=classes,
+        metrics={},
+        baseline=_baseline(bins),
+        scores=curves.score_histogram(bins),
+        calibration=curves.calibration(bins),
+        thresholds=[curves.threshold_row(bins, t) for t in _TABLE_THRESHOLDS],
+        confusion=_confusion(at_half, classes),
+    )
+    if bins.positives and bins.negatives:
+        metrics |= {
+            "auc": curves.auc(bins),
+            "average_precision": curves.average_precision(bins),
+            "ks": curves.ks(bins),
+        }
+        evaluation.roc = curves.roc_curve(bins)
+        evaluation.pr = curves.pr_curve(bins)
+        evaluation.gains = curves.gains_curve(bins)
+        evaluation.best_f1 = curves.threshold_row(bins, curves.best_f1_threshold(bins))
+    else:
+        only = classes[1] if bins.positives else classes[0]
+        evaluation.notes.append(
+            f"All of the evaluated rows are of class {only!r}: ROC AUC, average precision and KS need both classes."
+        )
+    from synml_dagster.evaluation.catalogue import METRICS
+
+    evaluation.metrics = {name: float(metrics[name]) for name in METRICS["binary"] if name in metrics}
+    return evaluation
+
+
+def bad_weight(w: Column) -> Column:
+    """Whether a weight is missing, NaN, infinite or negative."""
+    from pyspark.sql import functions as F
+
+    return ~F.coalesce((w >= 0) & (w < float("inf")), F.lit(False))
+
+
+def _count(condition: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.count(F.when(condition, 1))
+
+
+def _confusion(row: ThresholdRow, classes: list[str]) -> Confusion:
+    return Confusion(
+        classes=classes,
+        weight=[[row.true_negative, row.false_positive], [row.false_negative, row.true_positive]],
+    )
+
+
+def _baseline(bins: ScoreBins) -> dict[str, float]:
+    """Answer every row with the share of positives."""
+    share = bins.positives / (bins.positives + bins.negatives)
+    always = 1.0 if share >= 0.5 else 0.0
+    if not 0 < share < 1:
+        return {"logloss": 0.0, "brier": 0.0, "accuracy": 1.0}
+    return {
+        "auc": 0.5,
+        "average_precision": share,
+        "logloss": float(-share * np.log(share) - (1 - share) * np.log(1 - share)),
+        "brier": share * (1 - share),
+        "accuracy": max(share, 1 - share),
+        "precision": share * always,
+        "recall": always,
+        "f1": always * 2 * share / (1 + share),
+        "ks": 0.0,
+    }

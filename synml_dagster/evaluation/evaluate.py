@@ -1,0 +1,129 @@
+"""One way in: checks what was asked, keeps the few columns that matter at hand, and asks the task's own module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.evaluation.catalogue import METRICS
+from synml_dagster.evaluation.result import Evaluation
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def evaluate(
+    scored: DataFrame,
+    *,
+    task: str,
+    label: str = "__label",
+    prediction: str = "prediction",
+    probability: str = "probability",
+    probabilities: str = "probabilities",
+    classes: Sequence[object] | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+) -> Evaluation:
+    """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
+
+    Scores are counted by distinct value for tables up to `bins.EXACT_ROWS` rows and by narrow bins of log-odds beyond,
+    so that ROC AUC and its kin agree with scikit-learn's to about 1e-6 whatever the size. The columns that matter are
+    cached meanwhile, so a table that is scored lazily is scored once.
+
+    Parameters
+    ----------
+    scored
+        One row per labelled row. `label` holds the class index 0..k-1 (binary, multiclass), the number (regression)
+        or the grade of relevance (ranking).
+    task
+        "binary", "multiclass", "regression" or "ranking".
+    prediction
+        The number predicted (regression) or the score to rank by (ranking). Classes are judged by probability alone.
+    probability
+        Binary: the probability of the class with index 1.
+    probabilities
+        Multiclass: an array with one probability per class.
+    classes
+        Names by class index, for readers; "0", "1", ... when absent.
+    group
+        Ranking: the query that a row belongs to.
+    weight
+        A column of weights >= 0, honoured by every metric; a ranking takes the mean weight of a query's rows.
+
+    Raises
+    ------
+    ConfigError
+        When the task is none, or a column is not there.
+    DataError
+        When there are no rows, or labels, predictions or weights that no metric can be computed from.
+    """
+    from pyspark.sql import functions as F
+
+    if task not in METRICS:
+        raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
+    if task == "ranking" and group is None:
+        raise ConfigError("A ranking is evaluated by query: name the column of the query ids with `group`.")
+    score = {"binary": probability, "multiclass": probabilities}.get(task, prediction)
+    wanted = {"y": label, "score": score, "w": weight, "g": group if task == "ranking" else None}
+    for column in wanted.values():
+        if column is not None and column not in scored.columns:
+            raise ConfigError(
+                f"The scored table has no column {column!r}.{did_you_mean(column, scored.columns)}"
+            )
+
+    def pick(name: str, cast: str | None) -> Column:
+        column = F.col(f"`{name.replace('`', '``')}`")
+        return column.cast(cast) if cast else column
+
+    narrow = scored.select(
+        pick(label, "double").alias("y"),
+        pick(score, "array<double>" if task == "multiclass" else "double").alias("score"),
+        (F.lit(1.0) if weight is None else pick(weight, "double")).alias("w"),
+        *([pick(group, None).alias("g")] if task == "ranking" and group else []),
+    ).persist()
+    try:
+        return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
+    finally:
+        with suppress(Exception):  # the session may be the reason for the error that is on its way up
+            narrow.unpersist()
+
+
+def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -> Evaluation:
+    if task == "binary":
+        from synml_dagster.evaluation.binary import evaluate_binary
+
+        return evaluate_binary(narrow, classes or ["0", "1"], weighted)
+    if task == "multiclass":
+        from synml_dagster.evaluation.multiclass import evaluate_multiclass
+
+        return evaluate_multiclass(narrow, classes, weighted)
+    if task == "regression":
+        from synml_dagster.evaluation.regression import evaluate_regression
+
+        return evaluate_regression(narrow, weighted)
+    from synml_dagster.evaluation.ranking import evaluate_ranking
+
+    return evaluate_ranking(narrow, weighted)
+
+
+def check_rows(rows: int, weight: float | None, faults: dict[str, int]) -> None:
+    """Refuse a table that no metric can be computed from.
+
+    Raises
+    ------
+    DataError
+        When there are no rows, no weight, or any of `faults` (what is wrong -> rows) was counted.
+    """
+    if not rows:
+        raise DataError(
+            "There are no rows to evaluate. Give the held-out side more rows, or look why it is empty."
+        )
+    found = [f"{count:,} rows with {fault}" for fault, count in faults.items() if count]
+    if found:
+        raise DataError(f"The scored table cannot be evaluated: {' and '.join(found)} (of {rows:,}).")
+    if not weight:
+        raise DataError(
+            f"The scored table cannot be evaluated: the weights of its {rows:,} rows add up to 0."
+        )

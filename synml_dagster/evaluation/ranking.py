@@ -1,0 +1,137 @@
+"""Rankings: NDCG and mean average precision by query, with window functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synml_dagster.evaluation.binary import bad_weight
+from synml_dagster.evaluation.catalogue import METRICS, RANKING_CUTOFFS
+from synml_dagster.evaluation.evaluate import check_rows
+from synml_dagster.evaluation.regression import _no_number
+from synml_dagster.evaluation.result import Evaluation, Histogram
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_HISTOGRAM_BINS = 20
+_MAX_GRADE = 30  # 2 ** grade is the gain; LightGBM's own default table ends here too
+
+
+def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
+    """Measure `frame` (y = grade >= 0, score to rank by, w, g = query) in two Spark jobs.
+
+    Gain is `2 ** grade - 1` and the discount of place i (from 1) is `1 / log2(i + 1)`, as in LightGBM. Rows with
+    equal scores share the mean discount of their places (McSherry and Najork 2008), so that no lucky order of the
+    table counts; for MAP they stand worst first. A query without a relevant row counts 1, as in LightGBM.
+    """
+    from pyspark.sql import functions as F
+
+    y, s, w = F.col("y"), F.col("score"), F.col("w")
+    sums = frame.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(w).alias("weight"),
+        F.count(F.when(_no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
+        F.count(F.when(_no_number(s), 1)).alias("scores"),
+        F.count(F.when(bad_weight(w), 1)).alias("weights"),
+        F.count(F.when(F.col("g").isNull(), 1)).alias("queries"),
+    ).collect()[0]
+    faults = {
+        f"a label that is no grade 0..{_MAX_GRADE}": sums["labels"],
+        "a score that is no number": sums["scores"],
+        "a weight that is missing or negative": sums["weights"],
+        "no query id": sums["queries"],
+    }
+    check_rows(sums["rows"], sums["weight"], faults)
+
+    queries = _by_query(frame)
+    query_weight = F.col("w")
+    ndcg10 = F.least(F.floor(F.col("`ndcg@10`") * _HISTOGRAM_BINS), F.lit(_HISTOGRAM_BINS - 1)).cast("int")
+    names = list(METRICS["ranking"])
+    found = (
+        queries.groupBy(ndcg10.alias("bin"))
+        .agg(
+            F.count(F.lit(1)).alias("queries"),
+            F.sum(query_weight).alias("w"),
+            F.count(F.when(F.col("relevant") == 0, 1)).alias("empty"),
+            *(F.sum(query_weight * F.col(f"`{name}`")).alias(name) for name in names),
+        )
+        .collect()
+    )
+    total = sum(row["w"] for row in found)
+    count = sum(row["queries"] for row in found)
+    empty = sum(row["empty"] for row in found)
+    histogram = np.zeros(_HISTOGRAM_BINS)
+    for row in found:
+        histogram[row["bin"]] = row["queries"]
+    notes = [f"{empty:,} of {count:,} queries hold no relevant row; each counts 1."] if empty else []
+    return Evaluation(
+        task="ranking",
+        rows=sums["rows"],
+        weight=float(sums["weight"]),
+        weighted=weighted,
+        metrics={name: float(sum(row[name] for row in found) / total) for name in names},
+        groups=count,
+        per_group=Histogram(
+            edges=[float(edge) for edge in np.linspace(0, 1, _HISTOGRAM_BINS + 1)], weight=histogram.tolist()
+        ),
+        notes=notes,
+    )
+
+
+def _by_query(frame: DataFrame) -> DataFrame:
+    """One row per query: w (mean weight), relevant (rows of grade > 0) and every metric."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    y = F.col("y")
+    query = Window.partitionBy("g")
+    by_score, by_grade = query.orderBy(F.desc("score")), query.orderBy(F.desc("y"))
+    tied = Window.partitionBy("g", "score")
+    worst_first = query.orderBy(F.desc("score"), F.asc("y"))
+    hits = worst_first.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    placed = frame.withColumns(
+        {
+            "gain": F.pow(F.lit(2.0), y) - 1,
+            "first": F.rank().over(by_score),
+            "ties": F.count(F.lit(1)).over(tied),
+            "ideal": F.row_number().over(by_grade),
+            "place": F.row_number().over(worst_first),
+            "hits": F.sum((y > 0).cast("int")).over(hits),
+        }
+    )
+    relevant = F.sum((y > 0).cast("int"))
+    metrics: list[Column] = []
+    for k in RANKING_CUTOFFS:
+        dcg, ideal = F.sum(F.col("gain") * _discount(k)), F.sum(F.col("gain") * _ideal_discount(k))
+        metrics.append(F.when(ideal > 0, dcg / F.nullif(ideal, F.lit(0.0))).otherwise(1.0).alias(f"ndcg@{k}"))
+        precision = F.sum(
+            F.when((y > 0) & (F.col("place") <= k), F.col("hits") / F.col("place")).otherwise(0.0)
+        )
+        best = F.least(relevant, F.lit(k))
+        metrics.append(
+            F.when(relevant > 0, precision / F.nullif(best, F.lit(0))).otherwise(1.0).alias(f"map@{k}")
+        )
+    return placed.groupBy("g").agg(F.avg("w").alias("w"), relevant.alias("relevant"), *metrics)
+
+
+def _discount(k: int) -> Column:
+    """Mean discount of the places that a row's ties fill, counting only the first `k`."""
+    from pyspark.sql import functions as F
+
+    before = F.col("first") - 1
+    upto = [0.0, *np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))]
+    total = F.array(*(F.lit(float(v)) for v in upto))
+
+    def first(places: Column) -> Column:
+        return F.get(total, F.least(places, F.lit(k)).cast("int"))
+
+    return (first(before + F.col("ties")) - first(before)) / F.col("ties")
+
+
+def _ideal_discount(k: int) -> Column:
+    from pyspark.sql import functions as F
+
+    place = F.col("ideal")
+    return F.when(place <= k, 1 / F.log2(place + 1.0)).otherwise(0.0)

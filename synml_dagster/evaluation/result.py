@@ -1,0 +1,178 @@
+"""What an evaluation found, as a bundle of one JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from synml_dagster.errors import ModelError
+from synml_dagster.evaluation.catalogue import Task, primary_metric
+
+_FILE = "metrics.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RocCurve(_Part):
+    """Points of the ROC curve from (0, 0) to (1, 1), thinned for drawing."""
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+
+
+class PrCurve(_Part):
+    """Points of the precision-recall curve by growing recall, thinned for drawing."""
+
+    recall: list[float]
+    precision: list[float]
+
+
+class Calibration(_Part):
+    """Rows in groups of equal size by score: what was predicted against what came."""
+
+    predicted: list[float]
+    observed: list[float]
+    weight: list[float]
+
+
+class ScoreHistogram(_Part):
+    """Weight of each class by probability; `edges` has one value more than the counts."""
+
+    edges: list[float]
+    positive: list[float]
+    negative: list[float]
+
+
+class Gains(_Part):
+    """Share of all positives found in the top share of rows by score."""
+
+    flagged: list[float]
+    found: list[float]
+
+
+class ThresholdRow(_Part):
+    """What deciding at `threshold` (probability at or above it counts as positive) leads to."""
+
+    threshold: float
+    flagged: float = Field(description="Share of the rows that are flagged.")
+    precision: float
+    recall: float
+    specificity: float
+    accuracy: float
+    f1: float
+    true_positive: float
+    false_positive: float
+    false_negative: float
+    true_negative: float
+
+
+class Confusion(_Part):
+    """Weight by true class (rows) and most likely class (columns), in the order of `classes`."""
+
+    classes: list[str]
+    weight: list[list[float]]
+
+
+class ClassMetrics(_Part):
+    """One class against the rest."""
+
+    name: str
+    weight: float
+    precision: float
+    recall: float
+    f1: float
+    auc: float | None = None
+
+
+class Histogram2D(_Part):
+    """Weight on a grid; `weight[i][j]` lies between `x_edges[i:i+2]` and `y_edges[j:j+2]`.
+
+    The outer cells hold everything beyond them as well.
+    """
+
+    x_edges: list[float]
+    y_edges: list[float]
+    weight: list[list[float]]
+
+
+class Histogram(_Part):
+    """Weight by bin; the outer bins hold everything beyond them as well."""
+
+    edges: list[float]
+    weight: list[float]
+
+
+class Evaluation(_Part):
+    """How a model did on the rows of one table.
+
+    `metrics` are those of `METRICS[task]`, less those that these rows cannot answer (`notes` say why).
+    `baseline` holds the same metrics for the best answer that looks at no feature: the class shares or the mean.
+    """
+
+    version: int = 1
+    task: Task
+    rows: int
+    weight: float = Field(description="Total weight; equals the rows where none was given.")
+    weighted: bool = False
+    classes: list[str] = Field(
+        default_factory=list, description="By class index; binary: negative, positive."
+    )
+    metrics: dict[str, float]
+    baseline: dict[str, float] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+    roc: RocCurve | None = None
+    pr: PrCurve | None = None
+    calibration: Calibration | None = None
+    scores: ScoreHistogram | None = None
+    gains: Gains | None = None
+    thresholds: list[ThresholdRow] = Field(default_factory=list)
+    best_f1: ThresholdRow | None = Field(default=None, description="The threshold with the highest F1.")
+
+    confusion: Confusion | None = None
+    per_class: list[ClassMetrics] = Field(default_factory=list)
+
+    actual_vs_predicted: Histogram2D | None = Field(default=None, description="x: prediction, y: label.")
+    residuals: Histogram | None = Field(default=None, description="Prediction minus label.")
+
+    groups: int | None = Field(default=None, description="Queries of a ranking.")
+    per_group: Histogram | None = Field(default=None, description="Queries by NDCG@10.")
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of a binary task."""
+        return self.classes[1] if self.task == "binary" and len(self.classes) == 2 else None
+
+    @property
+    def primary(self) -> tuple[str, float | None]:
+        """The task's own metric and its value, None where these rows cannot answer it."""
+        name = primary_metric(self.task)
+        return name, self.metrics.get(name)
+
+    def save(self, directory: str | Path) -> None:
+        """Write `metrics.json` into `directory`, made if need be."""
+        target = Path(directory)
+        target.mkdir(parents=True, exist_ok=True)
+        (target / _FILE).write_text(
+            self.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Evaluation:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            When the file is absent or is not an evaluation.
+        """
+        path = Path(directory) / _FILE
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ModelError(f"{path} is not there: this directory holds no evaluation.") from error
+        except ValidationError as error:
+            raise ModelError(f"{path} is not an evaluation that this version reads: {error}") from error
