@@ -8,5 +8,32 @@ from synml_dagster.spark.session import (
     ship_code,
     task_slots,
 )
+from synml_dagster.spark.shares import (
+    ParquetFiles,
+    Piece,
+    Share,
+    plan_shares,
+    read_share,
+    share_frame,
+    shares_reachable,
+)
+from synml_dagster.spark.tables import Table, open_table, publish_table
 
-__all__ = ["SparkSettings", "is_connect", "is_local", "open_session", "ship_code", "task_slots"]
+__all__ = [
+    "ParquetFiles",
+    "Piece",
+    "Share",
+    "SparkSettings",
+    "Table",
+    "is_connect",
+    "is_local",
+    "open_session",
+    "open_table",
+    "plan_shares",
+    "publish_table",
+    "read_share",
+    "share_frame",
+    "shares_reachable",
+    "ship_code",
+    "task_slots",
+]

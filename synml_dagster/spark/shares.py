@@ -1,0 +1,328 @@
+"""Shares: the part of a table's Parquet files that one task reads by itself, with pyarrow, past Spark's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from synml_dagster.errors import ConfigError, DataError, SourceError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyspark.sql import DataFrame, SparkSession
+
+# A cut moves to the next row group's edge where that unbalances a share by less than this part: a row group that two
+# tasks share is decoded by both.
+_SNAP = 0.05
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """A table as bare Parquet files, in an order that counts: shares are cut along it.
+
+    Parameters
+    ----------
+    paths
+        Local paths, or URIs that pyarrow or fsspec can open.
+    rows
+        How many rows they hold together, where that is known.
+    schema_json
+        Spark's own JSON schema of the files, where that is known.
+
+    Notes
+    -----
+    Columns that a hive-partitioned table keeps in its folder names are not in the files.
+    """
+
+    paths: tuple[str, ...]
+    rows: int | None = None
+    schema_json: str | None = None
+
+    def schema(self) -> pyarrow.Schema:
+        """Return the Arrow schema of the first file, or of the table where there is no file.
+
+        Raises
+        ------
+        SourceError
+            There is no file and no schema, or the first file cannot be read.
+        """
+        if self.paths:
+            return _open(self.paths[0]).schema_arrow
+        if self.schema_json is None:
+            raise SourceError("there are no Parquet files, so there is no schema to read")
+        from pyspark.sql.pandas.types import to_arrow_schema
+        from pyspark.sql.types import StructType
+
+        return to_arrow_schema(StructType.fromJson(json.loads(self.schema_json)))
+
+    def count(self) -> int:
+        """Return the number of rows, from the files' footers where it is not known yet."""
+        if self.rows is not None:
+            return self.rows
+        return sum(sum(groups) for groups in _row_groups(self.paths))
+
+    def dataframe(self, spark: SparkSession) -> DataFrame:
+        """Open the files as a DataFrame."""
+        reader = spark.read
+        if self.schema_json is not None:
+            from pyspark.sql.types import StructType
+
+            schema = StructType.fromJson(json.loads(self.schema_json))
+            if not self.paths:
+                return spark.createDataFrame([], schema)
+            reader = reader.schema(schema)
+        elif not self.paths:
+            raise SourceError("there are no Parquet files to read")
+        return reader.parquet(*(spark_path(p) for p in self.paths))
+
+
+class Piece(NamedTuple):
+    """The rows `[offset, offset + rows)` of the row groups `[first_group, end_group)` of one file."""
+
+    path: str
+    first_group: int
+    end_group: int
+    offset: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one task reads: pieces in the order of the table's files, and how many rows they have together."""
+
+    pieces: tuple[Piece, ...]
+    rows: int
+
+    def to_json(self) -> str:
+        """Return the share as one line of JSON."""
+        return json.dumps({"rows": self.rows, "pieces": self.pieces}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Share:
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        return cls(tuple(Piece(*piece) for piece in raw["pieces"]), raw["rows"])
+
+
+def plan_shares(files: ParquetFiles, n: int) -> list[Share]:
+    """Cut the rows of `files` into exactly `n` shares of nearly equal size; every row is in one of them.
+
+    A cut falls on the edge of a row group where one is near (5 % of a share), else inside it. Shares are empty only
+    where there are fewer rows than shares. Only footers are read.
+
+    Raises
+    ------
+    SourceError
+        A file is missing or is not Parquet.
+    """
+    if n < 1:
+        raise ConfigError(f"the number of shares must be at least 1 but got {n}")
+    counts = _row_groups(files.paths)
+    edges = [0]
+    for groups in counts:
+        for rows in groups:
+            edges.append(edges[-1] + rows)
+    cuts = _cuts(edges, n)
+    shares: list[list[Piece]] = [[] for _ in range(n)]
+    start = 0  # of the file, in rows of the table
+    for path, groups in zip(files.paths, counts, strict=True):
+        end = start + sum(groups)
+        for i in range(n):
+            low, high = max(start, cuts[i]), min(end, cuts[i + 1])
+            if low < high:
+                shares[i].append(_piece(path, groups, low - start, high - start))
+        start = end
+    return [Share(tuple(pieces), sum(p.rows for p in pieces)) for pieces in shares]
+
+
+def read_share(
+    share: Share, columns: Sequence[str] | None = None, batch_rows: int = 65536, *, threads: bool = True
+) -> Iterator[pyarrow.RecordBatch]:
+    """Read the rows of `share`, batch by batch; runs on the executors.
+
+    Parameters
+    ----------
+    share
+        What to read.
+    columns
+        The columns wanted, in the order wanted; all of the files' columns when None.
+    batch_rows
+        At most so many rows come in a batch.
+    threads
+        Whether columns are decoded in parallel.
+
+    Raises
+    ------
+    SourceError
+        A file is missing, is not Parquet, or has changed since the share was planned.
+    DataError
+        A wanted column is not in a file.
+    """
+    for piece in share.pieces:
+        yield from _read_piece(piece, columns, batch_rows, threads)
+
+
+def share_frame(spark: SparkSession, shares: Sequence[Share]) -> DataFrame:
+    """Return a DataFrame of as many partitions as shares, each with one row: `index` (long) and `share` (JSON)."""
+    from pyspark.sql import functions as sf
+
+    texts = "\n".join(share.to_json() for share in shares)
+    frame = spark.range(0, len(shares), 1, len(shares))
+    return frame.select(
+        sf.col("id").alias("index"),
+        sf.get(sf.split(sf.lit(texts), "\n"), sf.col("id").cast("int")).alias("share"),
+    )
+
+
+def shares_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
+    """Return whether tasks can open the files by themselves and find what this process finds.
+
+    On classic local Spark the tasks share this host's files. Elsewhere a small job looks at the first and the last
+    file and compares their sizes.
+    """
+    from synml_dagster.spark.session import is_connect, is_local, task_slots
+
+    ends = list(dict.fromkeys([*files.paths[:1], *files.paths[-1:]]))
+    try:
+        sizes = {path: _size(path) for path in ends}
+    except (OSError, SourceError, ConfigError):
+        return False
+    if not ends or (is_local(spark) and not is_connect(spark)):
+        return True
+
+    def look(batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            try:
+                same = all(_size(path) == size for path, size in sizes.items())
+            except Exception:
+                same = False
+            yield pa.RecordBatch.from_pydict({"same": [same] * batch.num_rows})
+
+    n = max(2, task_slots(spark) or 8)
+    rows = spark.range(0, n, 1, n).mapInArrow(look, "same boolean").collect()
+    return all(row["same"] for row in rows)
+
+
+def spark_path(path: str) -> str:
+    r"""Return `path` as Spark's readers mean it: they take `[a]`, `{a}`, `*`, `?` and `\` for a pattern."""
+    return "".join(f"\\{c}" if c in "[]{}*?\\" else c for c in path)
+
+
+def _cuts(edges: list[int], n: int) -> list[int]:
+    """Return n + 1 row numbers, first 0 and last the total."""
+    from bisect import bisect_left
+
+    total = edges[-1]
+    cuts = [0]
+    for i in range(1, n):
+        ideal = round(i * total / n)
+        at = bisect_left(edges, ideal)
+        near = min(edges[max(0, at - 1) : at + 1], key=lambda edge: abs(edge - ideal))
+        cut = near if abs(near - ideal) <= _SNAP * total / n else ideal
+        cuts.append(max(cut, cuts[-1]))
+    return [*cuts, total]
+
+
+def _piece(path: str, groups: list[int], low: int, high: int) -> Piece:
+    """Name the row groups that hold rows `low` to `high` of one file."""
+    first, before = 0, 0
+    while before + groups[first] <= low:
+        before += groups[first]
+        first += 1
+    end, upto = first, before
+    while upto < high:
+        upto += groups[end]
+        end += 1
+    return Piece(path, first, end, low - before, high - low)
+
+
+def _row_groups(paths: Sequence[str]) -> list[list[int]]:
+    def rows(path: str) -> list[int]:
+        footer = _open(path).metadata
+        return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(rows, paths))
+
+
+def _read_piece(
+    piece: Piece, columns: Sequence[str] | None, batch_rows: int, threads: bool
+) -> Iterator[pyarrow.RecordBatch]:
+    file = _open(piece.path)
+    names = file.schema_arrow.names
+    for column in columns or ():
+        if column not in names:
+            raise DataError(
+                f"{piece.path!r} has no column {column!r}.{did_you_mean(column, names)} "
+                "Columns that a partitioned table keeps in its folder names are not in its files."
+            )
+    groups = list(range(piece.first_group, piece.end_group))
+    # A row more or less than planned would be a row lost or counted twice, so it is an error and never a shorter share.
+    if file.metadata.num_row_groups < piece.end_group:
+        raise _changed(piece)
+    wanted = None if columns is None else list(columns)
+    if wanted == []:
+        wanted = names[:1]  # something has to be read for the rows to be counted
+    skip, left = piece.offset, piece.rows
+    for batch in file.iter_batches(batch_rows, row_groups=groups, columns=wanted, use_threads=threads):
+        if skip >= batch.num_rows:
+            skip -= batch.num_rows
+            continue
+        part = batch.slice(skip, left)
+        skip, left = 0, left - part.num_rows
+        # pyarrow reads `a.b` too when asked for `a`, and keeps the file's order.
+        yield part if columns is None else part.select(list(columns))
+        if left == 0:
+            return
+    if left:
+        raise _changed(piece)
+
+
+def _changed(piece: Piece) -> SourceError:
+    return SourceError(
+        f"{piece.path!r} holds fewer rows than when the work was planned: it was changed meanwhile. Run the step again."
+    )
+
+
+def _open(path: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if "://" not in path:
+            return pq.ParquetFile(path, memory_map=True)
+        filesystem, inside = _pyarrow_filesystem(path)
+        return pq.ParquetFile(inside, filesystem=filesystem, pre_buffer=True)
+    except FileNotFoundError as problem:
+        raise SourceError(f"there is no file {path!r}") from problem
+    except (pa.ArrowInvalid, OSError) as problem:
+        raise SourceError(f"{path!r} cannot be read as Parquet: {problem}") from problem
+
+
+def _size(path: str) -> int:
+    if "://" not in path:
+        return Path(path).stat().st_size
+    filesystem, inside = _pyarrow_filesystem(path)
+    return int(filesystem.get_file_info(inside).size or -1)
+
+
+def _pyarrow_filesystem(path: str) -> tuple[Any, str]:
+    """Pyarrow's own file systems are the fastest; fsspec opens what they do not know."""
+    from pyarrow import fs
+
+    for hadoop in ("s3a://", "s3n://"):
+        if path.startswith(hadoop):
+            path = "s3://" + path.removeprefix(hadoop)
+    try:
+        return fs.FileSystem.from_uri(path)
+    except Exception:
+        from synml_dagster.spark.versions import filesystem_of
+
+        filesystem, inside = filesystem_of(path)
+        return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), inside

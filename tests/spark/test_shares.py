@@ -1,0 +1,147 @@
+"""Shares hold every row of a table's files exactly once, in nearly equal parts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synml_dagster.errors import ConfigError, DataError, SourceError
+from synml_dagster.spark import (
+    ParquetFiles,
+    Share,
+    plan_shares,
+    publish_table,
+    read_share,
+    share_frame,
+    shares_reachable,
+)
+
+
+@pytest.fixture(autouse=True)
+def functions_of_the_session(request, monkeypatch):
+    """`pyspark.sql.functions` asks the process, not the session, which kind it is for; here one process holds both."""
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and callspec.params.get("spark") == "connect":
+        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+
+
+def write(folder: Path, groups_of_files: list[list[int]]) -> ParquetFiles:
+    """Write one file for each list, with row groups of those sizes; `id` counts on through all of them."""
+    counter = itertools.count()
+    paths = []
+    schema = pa.schema([("id", pa.int64()), ("a.b", pa.float32()), ("a", pa.string())])
+    for i, groups in enumerate(groups_of_files):
+        path = str(folder / f"part-{i:05d}.parquet")
+        with pq.ParquetWriter(path, schema) as out:
+            for rows in groups:
+                ids = [next(counter) for _ in range(rows)]
+                columns = {"id": ids, "a.b": [float(x) for x in ids], "a": [str(x) for x in ids]}
+                out.write_table(pa.table(columns, schema=schema), row_group_size=max(rows, 1))
+        paths.append(path)
+    return ParquetFiles(tuple(paths))
+
+
+def ids(share: Share, **options) -> list[int]:
+    return [x for batch in read_share(share, ["id"], **options) for x in batch.column("id").to_pylist()]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    groups=st.lists(st.lists(st.integers(0, 40), max_size=5), max_size=5),
+    n=st.integers(1, 12),
+    batch_rows=st.integers(1, 50),
+)
+def test_every_row_is_in_exactly_one_share(tmp_path_factory, groups, n, batch_rows):
+    files = write(tmp_path_factory.mktemp("shares"), groups)
+    total = sum(sum(g) for g in groups)
+    shares = [Share.from_json(s.to_json()) for s in plan_shares(files, n)]
+    read = [ids(s, batch_rows=batch_rows) for s in shares]
+    assert len(shares) == n
+    assert [x for part in read for x in part] == list(range(total))
+    assert [len(part) for part in read] == [s.rows for s in shares]
+    slack = 1 + 2 * 0.05 * total / n
+    assert all(abs(s.rows - total / n) <= slack for s in shares)
+    assert files.count() == total
+
+
+def test_a_single_row_group_feeds_many_tasks(tmp_path):
+    shares = plan_shares(write(tmp_path, [[1000]]), 4)
+    assert [s.rows for s in shares] == [250] * 4
+
+
+def test_a_cut_falls_between_row_groups_where_one_is_near(tmp_path):
+    shares = plan_shares(write(tmp_path, [[510], [490], [505, 495]]), 2)
+    assert [(p.offset, p.rows) for s in shares for p in s.pieces] == [(0, 510), (0, 490), (0, 1000)]
+
+
+def test_fewer_rows_than_shares_leaves_some_empty(tmp_path):
+    shares = plan_shares(write(tmp_path, [[2]]), 5)
+    assert sorted(s.rows for s in shares) == [0, 0, 0, 1, 1]
+    assert [s.rows for s in plan_shares(ParquetFiles(()), 3)] == [0, 0, 0]
+
+
+def test_columns_come_by_their_whole_name_in_the_order_asked(tmp_path):
+    (share,) = plan_shares(write(tmp_path, [[3, 2]]), 1)
+    assert [b.schema.names for b in read_share(share, ["a", "id"])] == [["a", "id"]]
+    assert next(read_share(share, ["a.b"])).schema.names == ["a.b"]
+    assert next(read_share(share)).schema.names == ["id", "a.b", "a"]
+    assert sum(b.num_rows for b in read_share(share, [])) == 5
+    with pytest.raises(DataError, match=r"no column 'ID'\. Did you mean 'id'"):
+        next(read_share(share, ["ID"]))
+
+
+def test_a_file_that_changed_after_planning_is_an_error_not_a_short_share(tmp_path):
+    files = write(tmp_path, [[100]])
+    shares = plan_shares(files, 2)
+    write(tmp_path, [[60]])
+    assert len(ids(shares[0])) == 50
+    with pytest.raises(SourceError, match="fewer rows than when the work was planned"):
+        ids(shares[1])
+
+
+def test_bad_files_are_named(tmp_path):
+    with pytest.raises(SourceError, match=r"there is no file '.*gone.parquet'"):
+        plan_shares(ParquetFiles((str(tmp_path / "gone.parquet"),)), 1)
+    (tmp_path / "bad.parquet").write_text("not parquet at all")
+    with pytest.raises(SourceError, match=r"bad.parquet' cannot be read as Parquet"):
+        ParquetFiles((str(tmp_path / "bad.parquet"),)).count()
+    with pytest.raises(ConfigError, match="at least 1 but got 0"):
+        plan_shares(ParquetFiles(()), 0)
+
+
+def test_a_file_may_be_named_by_uri(tmp_path):
+    files = write(tmp_path, [[5]])
+    (share,) = plan_shares(ParquetFiles((Path(files.paths[0]).as_uri(),)), 1)
+    assert ids(share) == [0, 1, 2, 3, 4]
+
+
+def test_each_task_reads_its_own_share(spark, tmp_path):
+    table = publish_table(spark.range(1000).repartition(3), tmp_path / "t")
+    shares = plan_shares(table.files(), 7)
+    frame = share_frame(spark, shares)
+
+    def read(batches):
+        import pyarrow as pa
+
+        from synml_dagster.spark.shares import Share, read_share
+
+        held = [Share.from_json(text) for batch in batches for text in batch["share"].to_pylist()]
+        (share,) = held  # exactly one in each partition
+        for batch in read_share(share, ["id"]):
+            yield pa.RecordBatch.from_pydict({"share": [share.rows] * batch.num_rows, "id": batch["id"]})
+
+    rows = frame.mapInArrow(read, "share long, id long").collect()
+    assert sorted(row["id"] for row in rows) == list(range(1000))
+    assert frame.count() == 7
+    assert [r["share"] for r in frame.orderBy("index").collect()] == [s.to_json() for s in shares]
+
+
+def test_files_that_tasks_see_too_are_reachable(spark, tmp_path):
+    assert shares_reachable(spark, write(tmp_path, [[5], [5]]))
+    assert not shares_reachable(spark, ParquetFiles((str(tmp_path / "gone.parquet"),)))
