@@ -1,0 +1,61 @@
+# Everything a user or a contributor runs. `make demo`, `make ui` and `make test` set up what they need.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PORT   ?= 3000
+
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export SYNML_DATA_DIR ?= $(CURDIR)/data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test test-slow lint format lock java clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv with the locked packages
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say which one: make demo PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed and $(PYTHON) is {v.major}.{v.minor}. Say which one to use: make demo PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+java: $(READY)
+	@$(BIN)/python -m synml_dagster.spark.java
+
+demo: $(READY) java ## Run the whole pipeline on real data; SOURCE=table.csv LABEL=column runs it on yours
+	@$(BIN)/python demo.py $(if $(SOURCE),--source "$(SOURCE)") $(if $(LABEL),--label "$(LABEL)")
+
+ui: $(READY) java ## Open the Dagster UI on the pipelines of assets/
+	@$(BIN)/python demo.py --prepare
+	@echo "Dagster opens on http://127.0.0.1:$(PORT) (Ctrl+C stops it)"
+	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+test: $(READY) java ## Run the tests
+	@$(BIN)/python -m pytest
+
+test-slow: $(READY) java ## Run the slow tests: real kills, clusters, the browser
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## Check style, types and the rules of the house
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Pin every package anew, with hashes and without index addresses
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" --extra ui --group dev --constraint constraints.txt pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and everything that runs have made
+	rm -rf $(VENV) .dagster data

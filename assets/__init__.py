@@ -1,0 +1,1 @@
+"""The pipelines of this code location, one folder each."""
