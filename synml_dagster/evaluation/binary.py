@@ -21,18 +21,18 @@ _TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
     """Measure `frame` (y in {0, 1}, score = probability of class 1, w)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    y, p, w = F.col("y"), F.col("score"), F.col("w")
-    clipped = F.least(F.greatest(p, F.lit(EPSILON)), F.lit(1 - EPSILON))
-    surprise = -F.log(F.when(y == 1, clipped).otherwise(1 - clipped))
+    y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
+    clipped = sf.least(sf.greatest(p, sf.lit(EPSILON)), sf.lit(1 - EPSILON))
+    surprise = -sf.log(sf.when(y == 1, clipped).otherwise(1 - clipped))
     sums = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(w).alias("weight"),
-        F.sum(w * surprise).alias("logloss"),
-        F.sum(w * (p - y) * (p - y)).alias("brier"),
-        _count(~F.coalesce(y.isin(0.0, 1.0), F.lit(False))).alias("labels"),
-        _count(~F.coalesce((p >= 0) & (p <= 1), F.lit(False))).alias("scores"),
+        sf.count(sf.lit(1)).alias("rows"),
+        sf.sum(w).alias("weight"),
+        sf.sum(w * surprise).alias("logloss"),
+        sf.sum(w * (p - y) * (p - y)).alias("brier"),
+        _count(~sf.coalesce(y.isin(0.0, 1.0), sf.lit(False))).alias("labels"),
+        _count(~sf.coalesce((p >= 0) & (p <= 1), sf.lit(False))).alias("scores"),
         _count(bad_weight(w)).alias("weights"),
     ).collect()[0]
     faults = {
@@ -88,15 +88,15 @@ def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Eva
 
 def bad_weight(w: Column) -> Column:
     """Whether a weight is missing, NaN, infinite or negative."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    return ~F.coalesce((w >= 0) & (w < float("inf")), F.lit(False))
+    return ~sf.coalesce((w >= 0) & (w < float("inf")), sf.lit(False))
 
 
 def _count(condition: Column) -> Column:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    return F.count(F.when(condition, 1))
+    return sf.count(sf.when(condition, 1))
 
 
 def _confusion(row: ThresholdRow, classes: list[str]) -> Confusion:

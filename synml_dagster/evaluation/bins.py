@@ -49,34 +49,34 @@ def bin_key(score: Column, scores: int, budget: int = MAX_BINS) -> Column:
     tied, which moves ROC AUC by less than a millionth for calibrated scores: inside a bin the odds of being positive
     hardly differ, so the order that is lost was worth half. No bin straddles 0.5.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if scores <= EXACT_ROWS:
         return score
     width = 2 * _LOG_ODDS_RANGE / budget
-    tiny = F.lit(float(np.exp(-_LOG_ODDS_RANGE)))
-    odds = F.greatest(score, tiny) / F.greatest(1 - score, tiny)
-    return F.floor(F.log(odds) / F.lit(width))
+    tiny = sf.lit(float(np.exp(-_LOG_ODDS_RANGE)))
+    odds = sf.greatest(score, tiny) / sf.greatest(1 - score, tiny)
+    return sf.floor(sf.log(odds) / sf.lit(width))
 
 
 def score_bins(frame: DataFrame, rows: int) -> ScoreBins:
     """Add up `frame` (y in {0, 1}, score in [0, 1], w) by score, in one Spark job."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    by_key = frame.groupBy(bin_key(F.col("score"), rows).alias("key")).agg(*bin_sums(F.col("y") == 1))
+    by_key = frame.groupBy(bin_key(sf.col("score"), rows).alias("key")).agg(*bin_sums(sf.col("y") == 1))
     return bins_from_arrow(by_key.drop("key").toArrow())
 
 
 def bin_sums(positive: Column) -> list[Column]:
     """Return the aggregates that make a `ScoreBins` of the columns `score` and `w`."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    w = F.col("w")
+    w = sf.col("w")
     return [
-        F.sum(w * F.col("score")).alias("total"),
-        F.min("score").alias("low"),
-        F.sum(F.when(positive, w).otherwise(0.0)).alias("positive"),
-        F.sum(F.when(positive, 0.0).otherwise(w)).alias("negative"),
+        sf.sum(w * sf.col("score")).alias("total"),
+        sf.min("score").alias("low"),
+        sf.sum(sf.when(positive, w).otherwise(0.0)).alias("positive"),
+        sf.sum(sf.when(positive, 0.0).otherwise(w)).alias("negative"),
     ]
 
 

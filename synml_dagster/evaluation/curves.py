@@ -131,5 +131,5 @@ def _thin(along: NDArray[np.float64]) -> NDArray[np.intp]:
     )
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
+def _rounded(values: NDArray) -> list[float]:
     return [float(v) for v in np.round(values, 6)]

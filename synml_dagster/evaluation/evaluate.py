@@ -59,7 +59,7 @@ def evaluate(
     DataError
         When there are no rows, or labels, predictions or weights that no metric can be computed from.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if task not in METRICS:
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
@@ -74,13 +74,13 @@ def evaluate(
             )
 
     def pick(name: str, cast: str | None) -> Column:
-        column = F.col(f"`{name.replace('`', '``')}`")
+        column = sf.col(f"`{name.replace('`', '``')}`")
         return column.cast(cast) if cast else column
 
     narrow = scored.select(
         pick(label, "double").alias("y"),
         pick(score, "array<double>" if task == "multiclass" else "double").alias("score"),
-        (F.lit(1.0) if weight is None else pick(weight, "double")).alias("w"),
+        (sf.lit(1.0) if weight is None else pick(weight, "double")).alias("w"),
         *([pick(group, None).alias("g")] if task == "ranking" and group else []),
     ).persist()
     try:

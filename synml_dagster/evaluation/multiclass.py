@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
     """Measure `frame` (y = class index, score = array of probabilities, w)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    y, p, w = F.col("y"), F.col("score"), F.col("w")
-    hit = F.get(p, y.cast("int"))
+    y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
+    hit = sf.get(p, y.cast("int"))
     counts = frame.groupBy(
-        y.alias("y"), (F.array_position(p, F.array_max(p)) - 1).alias("best"), F.size(p).alias("size")
+        y.alias("y"), (sf.array_position(p, sf.array_max(p)) - 1).alias("best"), sf.size(p).alias("size")
     ).agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(w).alias("w"),
-        F.sum(w * -F.log(F.greatest(hit, F.lit(EPSILON)))).alias("logloss"),
-        F.count(F.when(F.exists(p, lambda v: v.isNull() | F.isnan(v)), 1)).alias("holes"),
-        F.count(F.when(bad_weight(w), 1)).alias("bad"),
+        sf.count(sf.lit(1)).alias("rows"),
+        sf.sum(w).alias("w"),
+        sf.sum(w * -sf.log(sf.greatest(hit, sf.lit(EPSILON)))).alias("logloss"),
+        sf.count(sf.when(sf.exists(p, lambda v: v.isNull() | sf.isnan(v)), 1)).alias("holes"),
+        sf.count(sf.when(bad_weight(w), 1)).alias("bad"),
     )
     found = counts.collect()
     rows = sum(row["rows"] for row in found)
@@ -87,11 +87,11 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
 
 def _areas(frame: DataFrame, rows: int, k: int) -> list[float | None]:
     """ROC AUC of each class against the rest, None where one side has no rows; one Spark job."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    long = frame.select("y", "w", F.posexplode("score").alias("class", "score"))
-    key = bin_key(F.col("score"), rows * k, max(MAX_BINS // (4 * k), 2_000))
-    by_key = long.groupBy("class", key.alias("key")).agg(*bin_sums(F.col("y") == F.col("class")))
+    long = frame.select("y", "w", sf.posexplode("score").alias("class", "score"))
+    key = bin_key(sf.col("score"), rows * k, max(MAX_BINS // (4 * k), 2_000))
+    by_key = long.groupBy("class", key.alias("key")).agg(*bin_sums(sf.col("y") == sf.col("class")))
     table = by_key.drop("key").toArrow()
     number = table.column("class").to_numpy()
     areas: list[float | None] = []

@@ -26,16 +26,16 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
     equal scores share the mean discount of their places (McSherry and Najork 2008), so that no lucky order of the
     table counts; for MAP they stand worst first. A query without a relevant row counts 1, as in LightGBM.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    y, s, w = F.col("y"), F.col("score"), F.col("w")
+    y, s, w = sf.col("y"), sf.col("score"), sf.col("w")
     sums = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(w).alias("weight"),
-        F.count(F.when(_no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
-        F.count(F.when(_no_number(s), 1)).alias("scores"),
-        F.count(F.when(bad_weight(w), 1)).alias("weights"),
-        F.count(F.when(F.col("g").isNull(), 1)).alias("queries"),
+        sf.count(sf.lit(1)).alias("rows"),
+        sf.sum(w).alias("weight"),
+        sf.count(sf.when(_no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
+        sf.count(sf.when(_no_number(s), 1)).alias("scores"),
+        sf.count(sf.when(bad_weight(w), 1)).alias("weights"),
+        sf.count(sf.when(sf.col("g").isNull(), 1)).alias("queries"),
     ).collect()[0]
     faults = {
         f"a label that is no grade 0..{_MAX_GRADE}": sums["labels"],
@@ -46,16 +46,18 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
     check_rows(sums["rows"], sums["weight"], faults)
 
     queries = _by_query(frame)
-    query_weight = F.col("w")
-    ndcg10 = F.least(F.floor(F.col("`ndcg@10`") * _HISTOGRAM_BINS), F.lit(_HISTOGRAM_BINS - 1)).cast("int")
+    query_weight = sf.col("w")
+    ndcg10 = sf.least(sf.floor(sf.col("`ndcg@10`") * _HISTOGRAM_BINS), sf.lit(_HISTOGRAM_BINS - 1)).cast(
+        "int"
+    )
     names = list(METRICS["ranking"])
     found = (
         queries.groupBy(ndcg10.alias("bin"))
         .agg(
-            F.count(F.lit(1)).alias("queries"),
-            F.sum(query_weight).alias("w"),
-            F.count(F.when(F.col("relevant") == 0, 1)).alias("empty"),
-            *(F.sum(query_weight * F.col(f"`{name}`")).alias(name) for name in names),
+            sf.count(sf.lit(1)).alias("queries"),
+            sf.sum(query_weight).alias("w"),
+            sf.count(sf.when(sf.col("relevant") == 0, 1)).alias("empty"),
+            *(sf.sum(query_weight * sf.col(f"`{name}`")).alias(name) for name in names),
         )
         .collect()
     )
@@ -83,55 +85,57 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
 def _by_query(frame: DataFrame) -> DataFrame:
     """One row per query: w (mean weight), relevant (rows of grade > 0) and every metric."""
     from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    y = F.col("y")
+    y = sf.col("y")
     query = Window.partitionBy("g")
-    by_score, by_grade = query.orderBy(F.desc("score")), query.orderBy(F.desc("y"))
+    by_score, by_grade = query.orderBy(sf.desc("score")), query.orderBy(sf.desc("y"))
     tied = Window.partitionBy("g", "score")
-    worst_first = query.orderBy(F.desc("score"), F.asc("y"))
+    worst_first = query.orderBy(sf.desc("score"), sf.asc("y"))
     hits = worst_first.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     placed = frame.withColumns(
         {
-            "gain": F.pow(F.lit(2.0), y) - 1,
-            "first": F.rank().over(by_score),
-            "ties": F.count(F.lit(1)).over(tied),
-            "ideal": F.row_number().over(by_grade),
-            "place": F.row_number().over(worst_first),
-            "hits": F.sum((y > 0).cast("int")).over(hits),
+            "gain": sf.pow(sf.lit(2.0), y) - 1,
+            "first": sf.rank().over(by_score),
+            "ties": sf.count(sf.lit(1)).over(tied),
+            "ideal": sf.row_number().over(by_grade),
+            "place": sf.row_number().over(worst_first),
+            "hits": sf.sum((y > 0).cast("int")).over(hits),
         }
     )
-    relevant = F.sum((y > 0).cast("int"))
+    relevant = sf.sum((y > 0).cast("int"))
     metrics: list[Column] = []
     for k in RANKING_CUTOFFS:
-        dcg, ideal = F.sum(F.col("gain") * _discount(k)), F.sum(F.col("gain") * _ideal_discount(k))
-        metrics.append(F.when(ideal > 0, dcg / F.nullif(ideal, F.lit(0.0))).otherwise(1.0).alias(f"ndcg@{k}"))
-        precision = F.sum(
-            F.when((y > 0) & (F.col("place") <= k), F.col("hits") / F.col("place")).otherwise(0.0)
-        )
-        best = F.least(relevant, F.lit(k))
+        dcg, ideal = sf.sum(sf.col("gain") * _discount(k)), sf.sum(sf.col("gain") * _ideal_discount(k))
         metrics.append(
-            F.when(relevant > 0, precision / F.nullif(best, F.lit(0))).otherwise(1.0).alias(f"map@{k}")
+            sf.when(ideal > 0, dcg / sf.nullif(ideal, sf.lit(0.0))).otherwise(1.0).alias(f"ndcg@{k}")
         )
-    return placed.groupBy("g").agg(F.avg("w").alias("w"), relevant.alias("relevant"), *metrics)
+        precision = sf.sum(
+            sf.when((y > 0) & (sf.col("place") <= k), sf.col("hits") / sf.col("place")).otherwise(0.0)
+        )
+        best = sf.least(relevant, sf.lit(k))
+        metrics.append(
+            sf.when(relevant > 0, precision / sf.nullif(best, sf.lit(0))).otherwise(1.0).alias(f"map@{k}")
+        )
+    return placed.groupBy("g").agg(sf.avg("w").alias("w"), relevant.alias("relevant"), *metrics)
 
 
 def _discount(k: int) -> Column:
     """Mean discount of the places that a row's ties fill, counting only the first `k`."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    before = F.col("first") - 1
+    before = sf.col("first") - 1
     upto = [0.0, *np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))]
-    total = F.array(*(F.lit(float(v)) for v in upto))
+    total = sf.array(*(sf.lit(float(v)) for v in upto))
 
     def first(places: Column) -> Column:
-        return F.get(total, F.least(places, F.lit(k)).cast("int"))
+        return sf.get(total, sf.least(places, sf.lit(k)).cast("int"))
 
-    return (first(before + F.col("ties")) - first(before)) / F.col("ties")
+    return (first(before + sf.col("ties")) - first(before)) / sf.col("ties")
 
 
 def _ideal_discount(k: int) -> Column:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    place = F.col("ideal")
-    return F.when(place <= k, 1 / F.log2(place + 1.0)).otherwise(0.0)
+    place = sf.col("ideal")
+    return sf.when(place <= k, 1 / sf.log2(place + 1.0)).otherwise(0.0)

@@ -21,26 +21,26 @@ _TAIL = 0.005  # of the rows beyond each end of a drawn axis, gathered in its ou
 
 def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
     """Measure `frame` (y, score = prediction, w) in two Spark jobs."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    y, p, w = F.col("y"), F.col("score"), F.col("w")
+    y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
     error = p - y
-    tails = F.array(F.lit(_TAIL), F.lit(0.5), F.lit(1 - _TAIL))
+    tails = sf.array(sf.lit(_TAIL), sf.lit(0.5), sf.lit(1 - _TAIL))
     sums = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(w).alias("weight"),
-        F.sum(w * y).alias("y"),
-        F.sum(w * error).alias("bias"),
-        F.sum(w * error * error).alias("squared"),
-        F.sum(w * F.abs(error)).alias("absolute"),
-        F.sum(F.when(y != 0, w * F.abs(error / F.nullif(y, F.lit(0.0))))).alias("relative"),
-        F.count(F.when(y == 0, 1)).alias("zeros"),
-        F.percentile_approx(y, tails, 1_000).alias("y_tails"),
-        F.percentile_approx(p, tails, 1_000).alias("p_tails"),
-        F.percentile_approx(error, tails, 1_000).alias("error_tails"),
-        F.count(F.when(_no_number(y), 1)).alias("labels"),
-        F.count(F.when(_no_number(p), 1)).alias("predictions"),
-        F.count(F.when(bad_weight(w), 1)).alias("weights"),
+        sf.count(sf.lit(1)).alias("rows"),
+        sf.sum(w).alias("weight"),
+        sf.sum(w * y).alias("y"),
+        sf.sum(w * error).alias("bias"),
+        sf.sum(w * error * error).alias("squared"),
+        sf.sum(w * sf.abs(error)).alias("absolute"),
+        sf.sum(sf.when(y != 0, w * sf.abs(error / sf.nullif(y, sf.lit(0.0))))).alias("relative"),
+        sf.count(sf.when(y == 0, 1)).alias("zeros"),
+        sf.percentile_approx(y, tails, 1_000).alias("y_tails"),
+        sf.percentile_approx(p, tails, 1_000).alias("p_tails"),
+        sf.percentile_approx(error, tails, 1_000).alias("error_tails"),
+        sf.count(sf.when(_no_number(y), 1)).alias("labels"),
+        sf.count(sf.when(_no_number(p), 1)).alias("predictions"),
+        sf.count(sf.when(bad_weight(w), 1)).alias("weights"),
     ).collect()[0]
     faults = {
         "a label that is no number": sums["labels"],
@@ -56,19 +56,19 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
     axis = _edges(low, high, _GRID)
     reach = max(abs(sums["error_tails"][0]), abs(sums["error_tails"][2]))
     residual_axis = _edges(-reach, reach, _RESIDUAL_BINS)
-    cells = F.explode(
-        F.array(
-            F.struct(F.lit(0).alias("kind"), _step(p, axis).alias("i"), _step(y, axis).alias("j")),
-            F.struct(F.lit(1).alias("kind"), _step(error, residual_axis).alias("i"), F.lit(0).alias("j")),
+    cells = sf.explode(
+        sf.array(
+            sf.struct(sf.lit(0).alias("kind"), _step(p, axis).alias("i"), _step(y, axis).alias("j")),
+            sf.struct(sf.lit(1).alias("kind"), _step(error, residual_axis).alias("i"), sf.lit(0).alias("j")),
         )
     )
     by_cell = (
         frame.select("y", "w", cells.alias("cell"))
         .groupBy("cell.kind", "cell.i", "cell.j")
         .agg(
-            F.sum("w").alias("w"),
-            F.sum(w * (y - F.lit(mean)) * (y - F.lit(mean))).alias("squared"),
-            F.sum(w * F.abs(y - F.lit(median))).alias("absolute"),
+            sf.sum("w").alias("w"),
+            sf.sum(w * (y - sf.lit(mean)) * (y - sf.lit(mean))).alias("squared"),
+            sf.sum(w * sf.abs(y - sf.lit(median))).alias("absolute"),
         )
         .collect()
     )
@@ -115,9 +115,9 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
 
 
 def _no_number(value: Column) -> Column:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    return ~F.coalesce((value > float("-inf")) & (value < float("inf")), F.lit(False))
+    return ~sf.coalesce((value > float("-inf")) & (value < float("inf")), sf.lit(False))
 
 
 def _edges(low: float, high: float, bins: int) -> list[float]:
@@ -129,9 +129,9 @@ def _edges(low: float, high: float, bins: int) -> list[float]:
 
 def _step(value: Column, edges: list[float]) -> Column:
     """Return the number of the bin of `value`, the outer bins taking what lies beyond."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     bins = len(edges) - 1
     # Clamped before the cast: a value far beyond would not fit an integer, which is an error in ANSI mode.
     step = (value - edges[0]) / ((edges[-1] - edges[0]) / bins)
-    return F.floor(F.least(F.greatest(step, F.lit(0.0)), F.lit(bins - 1.0))).cast("int")
+    return sf.floor(sf.least(sf.greatest(step, sf.lit(0.0)), sf.lit(bins - 1.0))).cast("int")

@@ -1,0 +1,165 @@
+"""The one look of every picture: palette, axes, number formats, and how a figure becomes PNG or SVG.
+
+Figures are drawn without pyplot, so nothing is shared between threads or left open. The palette is safe for the common
+kinds of colour blindness: blue against orange, told apart in lightness too.
+
+SVG is meant to be put inline into a page: its text takes the page's font, and its colours become the page's CSS
+variables (`--ink`, `--muted`, `--grid`, `--surface`, `--blue`, ...), so that a dark page darkens its pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Format = Literal["png", "svg"]
+
+INK, MUTED, GRID, SURFACE = "#1d2733", "#66727f", "#e4e8ed", "#ffffff"
+BLUE, ORANGE, TEAL, PURPLE, GREY = "#2b6cb0", "#dd7a1e", "#14857d", "#7a5195", "#a9b3be"
+SERIES = (BLUE, ORANGE, TEAL, PURPLE, "#b5485d", "#7c8a2c", GREY)
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    SURFACE: "--surface",
+    BLUE: "--blue",
+    ORANGE: "--orange",
+    TEAL: "--teal",
+    PURPLE: "--purple",
+    GREY: "--grey",
+}
+_PNG_DPI = 144
+_RENDERING = threading.Lock()  # rc_context changes matplotlib's global settings for a moment
+
+
+def canvas(width: float = 5.2, height: float = 3.7) -> tuple[Figure, Axes]:
+    """Return an empty figure of `width` by `height` inches and its axes in the common look."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    dress(axes)
+    return figure, axes
+
+
+def dress(axes: Axes) -> None:
+    """Give axes the common look: two quiet spines, light grid, small muted tick labels."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+        axes.spines[side].set_linewidth(0.8)
+    axes.tick_params(colors=MUTED, labelsize=8.5, length=3, width=0.8, color=GREY)
+    axes.grid(True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_facecolor("none")
+
+
+def label(axes: Axes, x: str, y: str, title: str | None = None) -> None:
+    """Name the axes, and the whole where it stands alone."""
+    axes.set_xlabel(x, color=INK, fontsize=9.5, labelpad=6)
+    axes.set_ylabel(y, color=INK, fontsize=9.5, labelpad=6)
+    if title:
+        axes.set_title(title, color=INK, fontsize=11, loc="left", pad=10, fontweight="bold")
+
+
+def legend(axes: Axes, **more: Any) -> None:
+    """Add a legend without a box."""
+    options: dict[str, Any] = {
+        "frameon": False,
+        "fontsize": 8.5,
+        "labelcolor": INK,
+        "handlelength": 1.6,
+    } | more
+    axes.legend(**options)
+
+
+def percent_axis(axis: Any) -> None:
+    """Write an axis that runs over shares as whole percentages."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def number_axis(axis: Any) -> None:
+    """Write large numbers with thousands marks or as 12k, 3.4M, and small ones plainly."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def short_number(value: float) -> str:
+    """Return a number in few characters: 0.25, 1,200, 48k, 3.4M."""
+    size = abs(value)
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if size >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
+    if size >= 1e3:
+        return f"{value:,.0f}"
+    return f"{value:.3g}".replace("-", "−") if size >= 1e-3 or not size else f"{value:.1e}"
+
+
+def shortened(name: str, most: int = 28) -> str:
+    """Return a name that fits beside an axis, its middle left out where it is too long, without math markup."""
+    name = " ".join(name.split())
+    if len(name) > most:
+        keep = most - 1
+        name = f"{name[: keep - keep // 3]}…{name[len(name) - keep // 3 :]}"
+    return name.replace("$", r"\$")
+
+
+def ramp(name: str = "value") -> Any:
+    """Return the colour map of low to high ("value", blue over grey to orange) or of few to many ("density")."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if name == "density":
+        return LinearSegmentedColormap.from_list("density", ["#dfeaf6", "#8fb8de", BLUE, "#123a66"])
+    return LinearSegmentedColormap.from_list("value", [BLUE, "#8fb0d3", "#c9c4c4", "#eba866", ORANGE])
+
+
+def rendered(figure: Figure, form: Format = "png", name: str = "figure") -> bytes:
+    """Return the figure as PNG bytes on white, or as an inline SVG element (UTF-8) named `name`."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    if form == "png":
+        figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor=SURFACE)
+        return buffer.getvalue()
+    with _RENDERING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, dpi=200, metadata={"Date": None})
+    return _inline(buffer.getvalue().decode("utf-8"), name).encode("utf-8")
+
+
+def _inline(svg: str, name: str) -> str:
+    """Cut the XML prologue, make ids unique on the page, and hand colours and font to the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable}, {colour})")
+    # 'DejaVu Sans' is what was measured; system fonts are narrower, so texts never outgrow their place.
+    svg = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
+    size = re.search(r'<svg[^>]*?width="([\d.]+)pt"', svg)
+    width = float(size.group(1)) * 4 / 3 if size else 480
+    head = f'<svg class="figure" style="max-width: {width:.0f}px" role="img" aria-label="{prefix}" '
+    svg = re.sub(r"^<svg ", head, svg, count=1)
+    return re.sub(
+        r'(<svg[^>]*?) width="[\d.]+pt"| height="[\d.]+pt"', lambda m: m.group(1) or "", svg, count=2
+    )
+
+
+def colours(count: int) -> Sequence[str]:
+    """Return `count` colours for lines, repeating where there are more lines than can be told apart."""
+    return [SERIES[i % len(SERIES)] for i in range(count)]
