@@ -1,0 +1,141 @@
+"""A user's DataFrame made ready for ranks: floats under plain names, each row marked with the rank it goes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType, StructType
+
+VALID = "valid"
+TASK = "task"
+
+
+def quoted(name: str) -> str:
+    """Return a column name so that Spark takes it whole: dots, spaces and backticks are part of it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def check_columns(schema: StructType, wanted: Sequence[str], role: str) -> None:
+    """Raise DataError where a column is not in the table."""
+    names = schema.fieldNames()
+    for name in wanted:
+        if name not in names:
+            raise DataError(f"{role}: the table has no column {name!r}.{did_you_mean(name, names)}")
+
+
+def check_numeric(schema: StructType, wanted: Sequence[str], role: str) -> None:
+    """Raise DataError where a column is neither a number nor a boolean."""
+    from pyspark.sql.types import BooleanType, NumericType
+
+    for name in wanted:
+        kind: DataType = schema[name].dataType
+        if not isinstance(kind, NumericType | BooleanType):
+            raise DataError(
+                f"{role}: column {name!r} is {kind.simpleString()}; LightGBM learns from numbers. Encode it first (a categorical column as whole numbers from 0), or leave it out."
+            )
+
+
+def rank_columns(
+    frame: DataFrame,
+    features: Sequence[str],
+    label: str,
+    weight: str | None,
+    group: str | None,
+    init: Sequence[str],
+    label_is_text: bool,
+) -> list[Column]:
+    """Return the columns that ranks take: f0, f1 ... as float without nulls, then the extras of the layout."""
+    from pyspark.sql import functions as sf
+
+    missing = sf.lit(float("nan")).cast("float")
+    columns = [
+        sf.coalesce(sf.col(quoted(name)).cast("float"), missing).alias(f"f{i}")
+        for i, name in enumerate(features)
+    ]
+    columns.append(sf.col(quoted(label)).cast("string" if label_is_text else "double").alias("label"))
+    if weight is not None:
+        columns.append(sf.col(quoted(weight)).cast("double").alias("weight"))
+    if group is not None:
+        columns.append(sf.when(sf.col(quoted(group)).isNotNull(), sf.xxhash64(quoted(group))).alias("group"))
+    columns += [sf.col(quoted(name)).cast("double").alias(f"init{i}") for i, name in enumerate(init)]
+    return columns
+
+
+def split_by_column(frame: DataFrame, column: str) -> tuple[DataFrame, DataFrame]:
+    """Return the rows where the boolean `column` is false or null, and those where it is true."""
+    from pyspark.sql import functions as sf
+    from pyspark.sql.types import BooleanType
+
+    check_columns(frame.schema, [column], "validation")
+    if not isinstance(frame.schema[column].dataType, BooleanType):
+        raise ConfigError(
+            f"validation: column {column!r} is {frame.schema[column].dataType.simpleString()} and must be boolean: true marks a validation row."
+        )
+    held_out = sf.coalesce(sf.col(quoted(column)), sf.lit(False))
+    return frame.where(~held_out), frame.where(held_out)
+
+
+def to_ranks(train: DataFrame, valid: DataFrame | None, ranks: int, grouped: bool) -> DataFrame:
+    """Return `ranks` partitions: training rows spread evenly (groups whole), all validation rows in the first."""
+    from pyspark.sql import functions as sf
+
+    if valid is not None and ranks == 1:
+        marked = train.withColumn(VALID, sf.lit(False)).unionByName(valid.withColumn(VALID, sf.lit(True)))
+    elif valid is not None:
+        marked = train.withColumn(VALID, sf.lit(False)).withColumn("to", _place(ranks, grouped))
+        marked = marked.unionByName(
+            valid.withColumn(VALID, sf.lit(True)).withColumn("to", sf.lit(_keys(ranks)[0]))
+        )
+    else:
+        marked = train.withColumn(VALID, sf.lit(False))
+        if ranks > 1:
+            marked = marked.withColumn("to", _place(ranks, grouped))
+    marked = marked.withColumn(TASK, sf.spark_partition_id())
+    if ranks == 1:
+        return marked.repartition(1)
+    spread = marked.repartition(ranks, "to")
+    return spread.select(*[c for c in spread.columns if c not in (VALID, TASK, "to")], VALID, TASK)
+
+
+def _place(ranks: int, grouped: bool) -> Column:
+    """The rank of each row, as the key that Spark's hash partitioner sends there."""
+    from pyspark.sql import functions as sf
+
+    number = (
+        sf.pmod(sf.col("group"), sf.lit(ranks))
+        if grouped
+        else sf.pmod(sf.monotonically_increasing_id(), sf.lit(ranks))
+    )
+    return sf.element_at(sf.array(*[sf.lit(k) for k in _keys(ranks)]), (number + 1).cast("int"))
+
+
+def _keys(ranks: int) -> list[int]:
+    """Return for each partition a number that Spark's hash partitioner puts there."""
+    keys: dict[int, int] = {}
+    candidate = 0
+    while len(keys) < ranks:
+        keys.setdefault(_murmur3(candidate) % ranks, candidate)
+        candidate += 1
+    return [keys[rank] for rank in range(ranks)]
+
+
+def _murmur3(value: int, seed: int = 42) -> int:
+    """Spark's `hash` of an int: MurmurHash3 x86 32 by Austin Appleby, as a signed number."""
+    mask = 0xFFFFFFFF
+
+    def rotated(x: int, by: int) -> int:
+        return ((x << by) | (x >> (32 - by))) & mask
+
+    k = rotated((value * 0xCC9E2D51) & mask, 15) * 0x1B873593 & mask
+    h = (rotated(seed ^ k, 13) * 5 + 0xE6546B64) & mask
+    h ^= 4
+    h = ((h ^ (h >> 16)) * 0x85EBCA6B) & mask
+    h = ((h ^ (h >> 13)) * 0xC2B2AE35) & mask
+    h ^= h >> 16
+    return h - (1 << 32) if h >> 31 else h

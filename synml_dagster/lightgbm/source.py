@@ -1,0 +1,244 @@
+"""What a training learns from: the columns by role, and how their rows get to the ranks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.lightgbm.frames import (
+    check_columns,
+    check_numeric,
+    quoted,
+    rank_columns,
+    split_by_column,
+    to_ranks,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.spark.shares import ParquetFiles, Share
+
+_CLASSIFIES = ("binary", "multiclass", "multiclassova", "softmax", "ova", "ovr", "multiclass_ova")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Rows on their way: either shares that ranks read by themselves, or a frame with a partition a rank."""
+
+    frame: DataFrame | None = None
+    shares: list[Share] | None = None
+    valid_share: Share | None = None
+    columns: tuple[str, ...] = ()
+    total_rows: int | None = None
+    sampled: Any = None
+    sampled_columns: Any = ()
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The columns of a training by role, checked against the table."""
+
+    spark: SparkSession
+    data: DataFrame | ParquetFiles
+    validation: DataFrame | ParquetFiles | None
+    label: str
+    features: tuple[str, ...]
+    weight: str | None
+    group: str | None
+    init: tuple[str, ...]
+    categorical: tuple[str, ...]
+    label_type: str
+    classes: tuple[str, ...] | None
+
+    @property
+    def validated(self) -> bool:
+        """Whether there are validation rows."""
+        return self.validation is not None
+
+    @property
+    def label_is_text(self) -> bool:
+        """Whether the label is a string, so that its classes have to be numbered."""
+        return self.label_type == "string"
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The columns beside the features, in the order in which ranks get them."""
+        names = ["label", *(["weight"] if self.weight else []), *(["group"] if self.group else [])]
+        return (*names, *(f"init{i}" for i in range(len(self.init))))
+
+    def class_count(self) -> int:
+        """Return how many classes the label has: one more than its greatest value where it is a number."""
+        if self.classes is not None:
+            return len(self.classes)
+        from pyspark.sql import functions as sf
+
+        greatest = self._frame(self.data).select(sf.max(sf.col(quoted(self.label)).cast("double"))).first()
+        if greatest is None or greatest[0] is None:
+            raise DataError(f"label: column {self.label!r} holds no value.")
+        return int(greatest[0]) + 1
+
+    @contextlib.contextmanager
+    def prepared(self, ranks: int) -> Iterator[Ready]:
+        """Give the rows to `ranks` ranks; what was cached for that is let go at the end."""
+        if self._reads_files():
+            yield self._shares(ranks)
+            return
+        train = self._selected(self.data)
+        valid = self._selected(self.validation) if self.validation is not None else None
+        if ranks == 1:
+            yield Ready(frame=to_ranks(train, valid, 1, self.group is not None))
+            return
+        names = [f"f{i}" for i in range(len(self.features))]
+        kept = train.persist()
+        try:
+            total = kept.count()
+            frame = to_ranks(kept, valid, ranks, self.group is not None)
+            yield Ready(frame=frame, total_rows=total, sampled=kept, sampled_columns=names)
+        finally:
+            kept.unpersist()
+
+    def _reads_files(self) -> bool:
+        from synml_dagster.spark.shares import ParquetFiles, shares_reachable
+
+        if self.group or not isinstance(self.data, ParquetFiles):
+            return False
+        if self.validation is not None and not isinstance(self.validation, ParquetFiles):
+            return False
+        known = shares_reachable(self.spark, self.data)
+        return known and (self.validation is None or shares_reachable(self.spark, self.validation))
+
+    def _shares(self, ranks: int) -> Ready:
+        from synml_dagster.spark.shares import ParquetFiles, plan_shares
+
+        assert isinstance(self.data, ParquetFiles)
+        shares = plan_shares(self.data, ranks)
+        total = sum(s.rows for s in shares)
+        valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
+        columns = (*self.features, self.label, *([self.weight] if self.weight else []), *self.init)
+        sampled = self._selected(self.data) if ranks > 1 else None
+        names = [f"f{i}" for i in range(len(self.features))]
+        return Ready(None, shares, valid, columns, total, sampled, names)
+
+    def _selected(self, data: DataFrame | ParquetFiles) -> DataFrame:
+        frame = self._frame(data)
+        return frame.select(
+            *rank_columns(
+                frame, self.features, self.label, self.weight, self.group, self.init, self.label_is_text
+            )
+        )
+
+    def _frame(self, data: DataFrame | ParquetFiles) -> DataFrame:
+        from synml_dagster.spark.shares import ParquetFiles
+
+        return data.dataframe(self.spark) if isinstance(data, ParquetFiles) else data
+
+
+def training_data(
+    data: DataFrame | ParquetFiles,
+    *,
+    spark: SparkSession | None,
+    label: str,
+    features: Sequence[str],
+    weight: str | None,
+    init_score: str | Sequence[str] | None,
+    group: str | None,
+    validation: DataFrame | ParquetFiles | str | None,
+    categorical: Sequence[str],
+    objective: str,
+) -> TrainingData:
+    """Check the roles against the table and number a text label's classes.
+
+    Raises
+    ------
+    ConfigError, DataError
+    """
+    from synml_dagster.spark.shares import ParquetFiles
+
+    session = spark or (_active() if isinstance(data, ParquetFiles) else data.sparkSession)
+    if not features:
+        raise ConfigError("features: at least one column is needed.")
+    if len(set(features)) != len(features):
+        twice = next(name for name in features if list(features).count(name) > 1)
+        raise ConfigError(f"features: {twice!r} is named twice.")
+    for name in categorical:
+        if name not in features:
+            raise ConfigError(
+                f"categorical: {name!r} is not among the features.{did_you_mean(name, features)}"
+            )
+    if label in features:
+        raise ConfigError(f"features: the label {label!r} is among them; the model would learn to copy it.")
+    if objective in ("lambdarank", "rank_xendcg") and group is None:
+        raise ConfigError(
+            f"objective {objective!r} needs group: the column that says which query a row belongs to."
+        )
+    init = () if init_score is None else (init_score,) if isinstance(init_score, str) else tuple(init_score)
+    frame = data.dataframe(session) if isinstance(data, ParquetFiles) else data
+    schema = frame.schema
+    held_out: DataFrame | ParquetFiles | None = None
+    if isinstance(validation, str):
+        frame, held_out = split_by_column(frame, validation)
+        data = frame
+    else:
+        held_out = validation
+    sides = [("data", schema)]
+    if held_out is not None and not isinstance(validation, str):
+        other = held_out.dataframe(session) if isinstance(held_out, ParquetFiles) else held_out
+        sides.append(("validation", other.schema))
+    for side, kind in sides:
+        check_columns(kind, features, f"features of {side}")
+        check_columns(kind, [c for c in (label, weight, group, *init) if c], side)
+        check_numeric(kind, features, f"features of {side}")
+        check_numeric(kind, [c for c in (weight, *init) if c], side)
+    label_type = schema[label].dataType.simpleString()
+    classes: tuple[str, ...] | None = None
+    if label_type == "string":
+        if objective not in _CLASSIFIES:
+            raise DataError(
+                f"label: column {label!r} is a string and objective {objective!r} wants a number."
+            )
+        rows = frame.select(quoted(label)).distinct().limit(100_001).collect()
+        classes = tuple(sorted(r[0] for r in rows if r[0] is not None))
+        _check_classes(classes, objective, label)
+    elif label_type == "boolean" and objective in _CLASSIFIES:
+        classes = ("false", "true")
+    else:
+        check_numeric(schema, [label], "label")
+    return TrainingData(
+        session,
+        data,
+        held_out,
+        label,
+        tuple(features),
+        weight,
+        group,
+        init,
+        tuple(categorical),
+        label_type,
+        classes,
+    )
+
+
+def _check_classes(classes: tuple[str, ...], objective: str, label: str) -> None:
+    if len(classes) < 2 or len(classes) > 100_000:
+        raise DataError(
+            f"label: column {label!r} has {len(classes)} distinct values; a classifier needs 2 to 100000."
+        )
+    if objective == "binary" and len(classes) != 2:
+        raise DataError(
+            f"label: column {label!r} has {len(classes)} classes ({', '.join(classes[:5])} ...); objective 'binary' wants 2. Use 'multiclass'."
+        )
+
+
+def _active() -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise ConfigError(
+            "no Spark session is active. Pass spark= to fit(), or open one with open_session()."
+        )
+    return session

@@ -1,0 +1,404 @@
+"""The estimator: checks what is asked, decides how many ranks train on what, starts the gang and returns the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster import errors
+from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError
+from synml_dagster.lightgbm.bins import DEFAULT_SAMPLE, bins_by_spark, sample_size
+from synml_dagster.lightgbm.checkpoint import clear_checkpoint
+from synml_dagster.lightgbm.ingest import Layout
+from synml_dagster.lightgbm.model import LightGBMModel
+from synml_dagster.lightgbm.params import check_params
+from synml_dagster.lightgbm.rank import RankJob
+from synml_dagster.lightgbm.reporting import Listener, driver_hosts
+from synml_dagster.lightgbm.source import TrainingData, training_data
+from synml_dagster.spark.gang import Message, executor_slots, run_gang
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.lightgbm.progress import Progress
+    from synml_dagster.spark.shares import ParquetFiles
+
+_FILE_PARAMS = ("forcedbins_filename", "forcedsplits_filename")
+# Beyond so many features LightGBM's histograms are faster column by column.
+_WIDE = 512
+
+
+class LightGBM:
+    """LightGBM trained where the rows are: on the executors of a Spark session, classic or Connect.
+
+    A missing value is NaN or null and is learned from as LightGBM does. Bins are found from one sample of all rows, so
+    the model does not depend on how the table is partitioned or on how many ranks train.
+
+    Parameters
+    ----------
+    params : mapping, optional
+        LightGBM's own parameters, by name or alias; see `check_params` for what is refused. `objective` and the entries
+        of `metric` may be functions as LightGBM's Python package takes them, `learning_rate` a function of the round
+        (from 0) or a list.
+    rounds : int
+        Boosting rounds at most.
+    early_stopping : int, optional
+        Stop when no validation metric improved for so many rounds, and keep the best round's trees.
+    ranks : int, optional
+        How many tasks train together. By default one per executor; 1 on a local session.
+    threads : int, optional
+        Threads of each rank. By default all the cores that its executor gives to tasks.
+    seed : int
+        Of everything random. The same seed on the same table gives the same model text.
+    checkpoint : str, optional
+        A directory (or fsspec URI) that outlives the executors, where the trees so far are kept; a training that was
+        killed goes on from there. Boosting kinds dart and rf start over instead: their trees depend on each other.
+    checkpoint_seconds : float
+        How often, at least, the checkpoint is written.
+    timeout : float, optional
+        Seconds after which the training is stopped with an error.
+    silence : float
+        Seconds after which a rank that gives no sign of life counts as lost.
+    retries : int
+        How often a gang that Spark gave up is started again, on the executors that are left.
+    callbacks : sequence
+        LightGBM's callbacks. Those that run before a round run on every rank, the others on rank 0.
+
+    Examples
+    --------
+    >>> model = LightGBM({"objective": "binary", "num_leaves": 31}, rounds=200, early_stopping=20).fit(
+    ...     df, label="income", features=["age", "hours"], validation="is_validation"
+    ... )  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        rounds: int = 100,
+        early_stopping: int | None = None,
+        ranks: int | None = None,
+        threads: int | None = None,
+        seed: int = 0,
+        checkpoint: str | None = None,
+        checkpoint_seconds: float = 60.0,
+        timeout: float | None = None,
+        silence: float = 30.0,
+        retries: int = 2,
+        callbacks: Sequence[Callable[..., Any]] = (),
+    ):
+        given = dict(params or {})
+        self.objective_function = given.pop("objective") if callable(given.get("objective")) else None
+        self.metric_functions, given = _take_functions(given)
+        self.learning_rates, given = _take_schedule(given)
+        self.params = check_params(given, ranks=ranks)
+        self.rounds = _whole("rounds", self.params.pop("num_iterations", rounds))
+        patience = self.params.pop("early_stopping_round", early_stopping)
+        self.early_stopping = None if patience is None or int(patience) <= 0 else int(patience)
+        self.min_delta = float(self.params.pop("early_stopping_min_delta", 0.0))
+        self.first_metric_only = str(self.params.pop("first_metric_only", False)).casefold() in ("true", "1")
+        self.seed = int(self.params.pop("seed", seed))
+        threads = self.params.pop("num_threads", None) or threads
+        self.threads = None if threads is None else _whole("threads", threads)
+        self.ranks = None if ranks is None else _whole("ranks", ranks)
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
+        self.timeout, self.silence, self.retries = timeout, silence, retries
+        self.callbacks = tuple(callbacks)
+        if (
+            self.learning_rates is not None
+            and not callable(self.learning_rates)
+            and len(self.learning_rates) < self.rounds
+        ):
+            raise ConfigError(
+                f"learning_rate lists {len(self.learning_rates)} values for {self.rounds} rounds. Give one a round, or a function."
+            )
+        if self.early_stopping and self.boosting == "dart":
+            raise ConfigError(
+                "early stopping does not go with boosting='dart': later rounds change earlier trees, so the best round cannot be cut out. Leave early_stopping out, or use another boosting."
+            )
+
+    @property
+    def boosting(self) -> str:
+        """The kind of boosting: gbdt, dart, rf, or gbdt with goss sampling."""
+        return {"gbrt": "gbdt", "random_forest": "rf"}.get(
+            str(self.params.get("boosting", "gbdt")), str(self.params.get("boosting", "gbdt"))
+        )
+
+    def fit(
+        self,
+        data: DataFrame | ParquetFiles,
+        *,
+        spark: SparkSession | None = None,
+        label: str,
+        features: Sequence[str],
+        weight: str | None = None,
+        init_score: str | Sequence[str] | None = None,
+        group: str | None = None,
+        validation: DataFrame | ParquetFiles | str | None = None,
+        categorical: Sequence[str] = (),
+        init_model: LightGBMModel | str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> LightGBMModel:
+        """Train a model.
+
+        Parameters
+        ----------
+        data : DataFrame or ParquetFiles
+            The training rows. Ranks read Parquet files by themselves where they can reach them.
+        spark : SparkSession, optional
+            Needed with ParquetFiles where no session is active.
+        label, weight, group : str
+            Columns. A group (query) is kept whole on one rank; its rows need not lie together.
+        features : sequence of str
+            Numeric or boolean columns, rounded to float32.
+        init_score : str or sequence of str, optional
+            Column of initial raw scores; one column a class for multiclass.
+        validation : DataFrame, ParquetFiles or str, optional
+            Rows to follow the metrics on (rank 0 evaluates them whole), or a boolean column that marks them.
+        categorical : sequence of str
+            Those of the features that hold whole numbers >= 0 naming a category.
+        init_model : LightGBMModel or str, optional
+            A model (or its text) to go on from.
+        on_progress : callable, optional
+            Called with a `Progress` about once a second, from another thread. What it raises stops the training and is
+            raised here.
+
+        Raises
+        ------
+        ConfigError, DataError, SetupError, TrainingError
+        """
+        if self.early_stopping and validation is None:
+            raise ConfigError("early_stopping needs validation: rows that are not trained on.")
+        source = training_data(
+            data,
+            spark=spark,
+            label=label,
+            features=features,
+            weight=weight,
+            init_score=init_score,
+            group=group,
+            validation=validation,
+            categorical=categorical,
+            objective=str(self.params.get("objective", "regression")),
+        )
+        session = source.spark
+        before = init_model.text if isinstance(init_model, LightGBMModel) else init_model
+        params = self._native_params(source)
+        slots = executor_slots(session) if self.ranks is None or self.threads is None else [1]
+        ranks = self.ranks or len(slots)
+        check_params(self.params, ranks=ranks)
+        listener = Listener(on_progress, _driver_hosts(session)) if on_progress else None
+        began = time.monotonic()
+        try:
+            with source.prepared(ranks) as ready:
+                job = self._job(source, params, ranks, min(slots), before, listener)
+                if ranks > 1:
+                    assert ready.total_rows is not None
+                    bins = bins_by_spark(
+                        ready.sampled, ready.sampled_columns, ready.total_rows, job.sample, params
+                    )
+                    job = replace(job, bins=bins, total_rows=ready.total_rows)
+                job = replace(job, shares=ready.shares, valid_share=ready.valid_share, columns=ready.columns)
+                messages = self._run(session, ranks, job, ready.frame, listener, began)
+        finally:
+            if listener is not None:
+                listener.close()
+        if listener is not None and listener.problem is not None:
+            raise listener.problem
+        model = _model_of(messages, source, params, self)
+        if self.checkpoint:
+            clear_checkpoint(self.checkpoint)
+        return model
+
+    def _native_params(self, source: TrainingData) -> dict[str, Any]:
+        params: dict[str, Any] = {"verbosity": -1, "deterministic": True, "seed": self.seed, **self.params}
+        for name in _FILE_PARAMS:
+            params.pop(name, None)
+        if self.objective_function is not None:
+            params["objective"] = "none"
+        if self.metric_functions and "metric" not in params:
+            params["metric"] = "none"
+        if "force_row_wise" not in params and "force_col_wise" not in params:
+            # Left alone LightGBM times both and takes the faster, which is not the same one every time.
+            params["force_col_wise" if len(source.features) > _WIDE else "force_row_wise"] = True
+        if str(params.get("objective", "")).startswith("multiclass") and "num_class" not in params:
+            params["num_class"] = source.class_count()
+        if source.categorical:
+            params["categorical_feature"] = [source.features.index(name) for name in source.categorical]
+        return params
+
+    def _job(
+        self,
+        source: TrainingData,
+        params: dict[str, Any],
+        ranks: int,
+        cores: int,
+        before: str | None,
+        listener: Listener | None,
+    ) -> RankJob:
+        layout = Layout(
+            tuple(source.features), source.extras, source.classes if source.label_is_text else None
+        )
+        keeps = self.checkpoint if self.boosting not in ("dart", "rf") else None
+        files = {name: _text_of(name, self.params[name]) for name in _FILE_PARAMS if self.params.get(name)}
+        told = [
+            params,
+            layout,
+            self.rounds,
+            self.early_stopping,
+            hashlib.sha256((before or "").encode()).hexdigest(),
+            files,
+        ]
+        return RankJob(
+            training=hashlib.sha256(repr(told).encode()).hexdigest()[:24],
+            layout=layout,
+            params=params,
+            rounds=self.rounds,
+            sample=sample_size(
+                int(params.get("bin_construct_sample_cnt", DEFAULT_SAMPLE)), len(source.features)
+            ),
+            validated=source.validated,
+            patience=self.early_stopping,
+            first_metric_only=self.first_metric_only,
+            min_delta=self.min_delta,
+            threads=self.threads or cores,
+            shared_threads=self.threads is None,
+            init_text=before,
+            objective=self.objective_function,
+            metrics=self.metric_functions,
+            learning_rates=self.learning_rates,
+            callbacks=self.callbacks,
+            checkpoint=keeps,
+            checkpoint_seconds=self.checkpoint_seconds,
+            silence=self.silence,
+            files=files,
+            report_to=tuple(listener.addresses) if listener else (),
+            report_token=listener.token if listener else "",
+        )
+
+    def _run(
+        self,
+        spark: SparkSession,
+        ranks: int,
+        job: RankJob,
+        frame: DataFrame | None,
+        listener: Listener | None,
+        began: float,
+    ) -> list[Message]:
+        what = f"the training on {ranks} rank{'s' if ranks > 1 else ''}"
+        for attempt in range(self.retries + 1):
+            left = None if self.timeout is None else self.timeout - (time.monotonic() - began)
+            if left is not None and left <= 0:
+                raise TrainingError(f"{what} did not finish within {self.timeout:.0f} s and was stopped.")
+            try:
+                messages = run_gang(
+                    spark,
+                    ranks,
+                    job,
+                    frame=frame,
+                    timeout=left,
+                    what=what,
+                    interrupt=listener.stop if listener else None,
+                )
+            except TrainingError as problem:
+                if listener is not None and listener.problem is not None:
+                    raise listener.problem from problem
+                if attempt == self.retries or "was stopped" in str(problem):
+                    raise
+                continue
+            _raise_errors(messages)
+            return messages
+        raise TrainingError(f"{what} ended without a model.")
+
+
+def _raise_errors(messages: list[Message]) -> None:
+    problems = [json.loads(m.payload) for m in messages if m.kind == "error"]
+    if not problems:
+        return
+    first = problems[0]
+    kinds: dict[str, type[Exception]] = {
+        "ConfigError": ConfigError,
+        "DataError": DataError,
+        "SetupError": SetupError,
+        "SourceError": errors.SourceError,
+    }
+    kind = kinds.get(first["kind"], TrainingError)
+    message = (
+        first["message"] if kind is not TrainingError else f"rank {first['rank']} failed: {first['message']}"
+    )
+    error = kind(message)
+    error.add_note(f"On the executor:\n{first['trace']}")
+    raise error
+
+
+def _model_of(
+    messages: list[Message], source: TrainingData, params: dict[str, Any], trainer: LightGBM
+) -> LightGBMModel:
+    texts = [m.payload for m in messages if m.kind == "model"]
+    facts = [json.loads(m.payload) for m in messages if m.kind == "facts"]
+    if len(texts) != 1 or len(facts) != 1:
+        raise TrainingError(
+            f"the gang ended with {len(texts)} models where one was due. Run the training again."
+        )
+    objective = (
+        "custom" if trainer.objective_function is not None else str(params.get("objective", "regression"))
+    )
+    return LightGBMModel(
+        text=texts[0].decode(),
+        features=list(source.features),
+        categorical=list(source.categorical),
+        objective=objective,
+        num_class=int(params.get("num_class", 1)),
+        classes=list(source.classes) if source.classes else None,
+        label_type=source.label_type,
+        params={**params, "num_iterations": trainer.rounds},
+        history=facts[0]["history"],
+        best_iteration=facts[0]["best_iteration"],
+        facts={k: v for k, v in facts[0].items() if k not in ("history", "best_iteration")},
+    )
+
+
+def _driver_hosts(spark: SparkSession) -> list[str]:
+    from synml_dagster.spark.session import is_local
+
+    return driver_hosts(spark.conf.get("spark.driver.host", None), is_local(spark))
+
+
+def _take_functions(params: dict[str, Any]) -> tuple[tuple[Callable[..., Any], ...], dict[str, Any]]:
+    """Split the functions out of `metric`, LightGBM's names stay."""
+    for name in ("metric", "metrics", "metric_types"):
+        given = params.get(name)
+        if callable(given) or (isinstance(given, list | tuple) and any(callable(m) for m in given)):
+            entries = [given] if callable(given) else list(given)
+            named = [m for m in entries if not callable(m)]
+            rest = {**params, name: named or None}
+            return tuple(m for m in entries if callable(m)), rest
+    return (), params
+
+
+def _take_schedule(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    for name in ("learning_rate", "eta", "shrinkage_rate"):
+        given = params.get(name)
+        if callable(given) or isinstance(given, list | tuple):
+            rest = {k: v for k, v in params.items() if k != name}
+            return given if callable(given) else tuple(float(v) for v in given), rest
+    return None, params
+
+
+def _text_of(name: str, path: Any) -> str:
+    try:
+        return Path(str(path)).read_text()
+    except OSError as problem:
+        raise ConfigError(f"{name}: {path!r} cannot be read here: {problem.strerror}.") from problem
+
+
+def _whole(name: str, value: Any) -> int:
+    number = int(value)
+    if number != value or number < 1:
+        raise ConfigError(f"{name} must be a whole number of at least 1 but got {value!r}.")
+    return number

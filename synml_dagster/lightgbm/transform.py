@@ -1,0 +1,163 @@
+"""A model applied to a DataFrame: predictions, probabilities, raw scores, leaves and SHAP values as columns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.lightgbm.frames import check_columns, check_numeric, quoted
+from synml_dagster.lightgbm.ingest import as_matrix
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from synml_dagster.lightgbm.model import LightGBMModel
+
+OUTPUTS = ("prediction", "probability", "raw_score", "leaf_indices", "shap")
+_WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int64"}
+_opened: dict[str, Any] = {}
+
+
+def transform(
+    model: LightGBMModel,
+    df: DataFrame,
+    *,
+    outputs: Sequence[str] = ("prediction", "probability"),
+    keep: Sequence[str] | None = None,
+) -> DataFrame:
+    """Score `df` on Spark, one thread a task.
+
+    Parameters
+    ----------
+    model : LightGBMModel
+        What scores.
+    df : DataFrame
+        Holds the model's features.
+    outputs : sequence of str
+        Columns to add, of: `prediction` (the class as in the training table, or the value); `probability` (double: of
+        the second class; an array for more than two; left out where the objective has none); `raw_score` (double, or
+        an array); `leaf_indices` (array of int, one a tree); `shap` (array of double: one value a feature, then the
+        expected value; for several classes one class after the other). LightGBM's own SHAP is slow; for whole tables
+        see `synml_dagster.explain`.
+    keep : sequence of str, optional
+        Columns of `df` to keep; all by default.
+
+    Raises
+    ------
+    ConfigError, DataError
+        An output or a column is not known.
+    """
+    for name in outputs:
+        if name not in OUTPUTS:
+            raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
+    wanted = [name for name in outputs if name != "probability" or _classifies(model)]
+    kept = list(df.columns if keep is None else keep)
+    check_columns(df.schema, kept, "keep")
+    check_columns(df.schema, model.features, "features")
+    check_numeric(df.schema, model.features, "features")
+    for name in wanted:
+        if name in kept:
+            raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
+    sent = kept + [name for name in model.features if name not in kept]
+    places = [sent.index(name) for name in model.features]
+    schema = df.select(*[quoted(name) for name in kept]).schema
+    for name in wanted:
+        schema = schema.add(name, _spark_type(model, name))
+    plain = _Plain(model, tuple(wanted))
+    width = len(kept)
+
+    def score(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        for batch in batches:
+            columns = [batch.column(i) for i in range(width)]
+            columns += plain.score(as_matrix(batch, places))
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
+
+    return df.select(*[quoted(name) for name in sent]).mapInArrow(score, schema)
+
+
+class _Plain:
+    """The parts of a model that tasks need, without what the driver has opened."""
+
+    def __init__(self, model: LightGBMModel, outputs: tuple[str, ...]):
+        self.text, self.outputs = model.text, outputs
+        self.classes, self.label_type = model.classes, model.label_type
+        self.binary, self.classifies = model.objective == "binary", _classifies(model)
+        self.key = hashlib.sha256(model.text.encode()).hexdigest()
+
+    def score(self, X: np.ndarray) -> list[Any]:
+        """Return the outputs as Arrow arrays."""
+        import pyarrow as pa
+
+        booster = self._booster()
+        made: list[Any] = []
+        scored = (
+            booster.predict(X, num_threads=1) if {"prediction", "probability"} & set(self.outputs) else None
+        )
+        for name in self.outputs:
+            if name == "prediction":
+                made.append(self._prediction(scored))
+            elif name == "probability":
+                made.append(_array(scored, pa.float64()))
+            elif name == "raw_score":
+                made.append(_array(booster.predict(X, raw_score=True, num_threads=1), pa.float64()))
+            elif name == "leaf_indices":
+                leaves = booster.predict(X, pred_leaf=True, num_threads=1).reshape(len(X), -1)
+                made.append(_array(leaves, pa.int32()))
+            else:
+                values = booster.predict(X, pred_contrib=True, num_threads=1).reshape(len(X), -1)
+                made.append(_array(values, pa.float64()))
+        return made
+
+    def _prediction(self, scored: Any) -> Any:
+        import pyarrow as pa
+
+        if not self.classifies:
+            return pa.array(scored, pa.float64())
+        numbers = (scored > 0.5).astype(np.int64) if self.binary else scored.argmax(axis=1)
+        if self.label_type == "boolean":
+            return pa.array(numbers == 1)
+        if self.classes is not None:
+            return pa.array(np.asarray(self.classes, dtype=object)[numbers], pa.string())
+        kind = _WHOLE.get(self.label_type, "float64")
+        return pa.array(numbers.astype(kind))
+
+    def _booster(self) -> Any:
+        if self.key not in _opened:
+            import lightgbm as lgb
+
+            _opened.clear()
+            _opened[self.key] = lgb.Booster(model_str=self.text)
+        return _opened[self.key]
+
+
+def _array(values: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    if values.ndim == 1:
+        return pa.array(values, kind)
+    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(values.ravel(), kind))
+
+
+def _classifies(model: LightGBMModel) -> bool:
+    return model.objective == "binary" or (model.num_class > 1 and model.objective != "custom")
+
+
+def _spark_type(model: LightGBMModel, name: str) -> str:
+    several = model.num_class > 1
+    if name == "prediction":
+        if not _classifies(model):
+            return "array<double>" if several else "double"
+        known = {"string", "boolean", *_WHOLE}
+        return model.label_type if model.label_type in known else "double"
+    if name == "leaf_indices":
+        return "array<int>"
+    if name == "shap":
+        return "array<double>"
+    return "array<double>" if several else "double"
