@@ -1,0 +1,66 @@
+"""Explains every row of a table on Spark: SHAP values as a column beside the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.explain.sample import feature_array
+from synml_dagster.lightgbm.trees import parse_trees
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from synml_dagster.lightgbm import LightGBMModel
+
+_MATRIX = "__shap_input"
+
+
+def explain_columns(
+    df: DataFrame, model: LightGBMModel, *, column: str = "shap", base_column: str = "shap_base"
+) -> DataFrame:
+    """Return `df` with its exact SHAP values.
+
+    Parameters
+    ----------
+    df
+        Holds the model's features as numbers (`assemble(raw, plan, training=False, keep=...)` makes them).
+    column
+        `array<float>`, one value per feature in the order of `model.features`; with several outputs an array of those
+        by class.
+    base_column
+        `double`, what the values add up from to the raw score; with several outputs an array by class.
+
+    Raises
+    ------
+    ConfigError
+        When a feature is missing or a column of that name is there already.
+    ModelError
+        When the model cannot be explained exactly (linear trees).
+    """
+    from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructField, StructType
+
+    from synml_dagster.explain.paths import lay_out
+    from synml_dagster.explain.worker import append_values
+
+    names = list(model.features)
+    for name in names:
+        if name not in df.columns:
+            raise ConfigError(
+                f"The table to explain has no feature {name!r}.{did_you_mean(name, df.columns)}"
+            )
+    for name in (column, base_column):
+        if name in df.columns:
+            raise ConfigError(
+                f"The table to explain has a column {name!r} already: choose another name for the new one."
+            )
+    ensemble = parse_trees(model.text)
+    lay_out(ensemble)  # refuses here what cannot be explained
+    outputs = ensemble.trees_per_iteration
+    values: DataType = ArrayType(FloatType())
+    base: DataType = DoubleType()
+    if outputs > 1:
+        values, base = ArrayType(values), ArrayType(base)
+    schema = StructType([*df.schema.fields, StructField(column, values), StructField(base_column, base)])
+    task = append_values(model.text, len(names), outputs, _MATRIX, column, base_column)
+    return df.withColumn(_MATRIX, feature_array(names)).mapInArrow(task, schema)

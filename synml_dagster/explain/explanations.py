@@ -1,0 +1,157 @@
+"""What explaining a sample found, as a bundle: the rows and their SHAP values in Parquet, the rest in JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import ModelError
+from synml_dagster.explain.reading import FeatureReading
+
+_SAMPLE, _ABOUT = "sample.parquet", "explanations.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Exact SHAP values of a sample of rows.
+
+    For every row and output, `base + phi.sum(over features)` is the model's raw score (log-odds for binary, one score
+    per class for multiclass, the label's own unit for plain regression).
+    """
+
+    task: str
+    features: list[str]
+    outputs: list[str]
+    """One name per output: the classes of a multiclass task, else one."""
+    base: NDArray[np.float64]
+    """[outputs] mean raw score of the training rows."""
+    values: NDArray[np.float32]
+    """[rows, features] what the model saw."""
+    phi: NDArray[np.float32]
+    """[rows, features, outputs]"""
+    label: NDArray[np.float64] | None = None
+    """[rows] the label as in the features table (class index or number), where the table had it."""
+    classes: list[str] = field(default_factory=list)
+    readings: dict[str, FeatureReading] = field(default_factory=dict)
+    """How a feature's value reads in the raw table, for the features where that differs."""
+    sigmoid: float = 1.0
+    """Slope of a binary model's link."""
+    table_rows: int | None = None
+    """Rows of the table that the sample was drawn from."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were explained."""
+        return len(self.values)
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Mean size of the SHAP value by feature, outputs added up; largest first."""
+        size = (
+            np.abs(self.phi).mean(0, dtype=np.float64).sum(1) if self.rows else np.zeros(len(self.features))
+        )
+        order = np.argsort(-size, kind="stable")
+        return {self.features[i]: float(size[i]) for i in order}
+
+    @cached_property
+    def raw_score(self) -> NDArray[np.float64]:
+        """The model's raw score, float64 [rows, outputs]."""
+        return self.base + self.phi.sum(1, dtype=np.float64)
+
+    @cached_property
+    def probability(self) -> NDArray[np.float64] | None:
+        """Probability by class, float64 [rows, classes], of binary and multiclass tasks."""
+        if self.task == "binary":
+            positive = 1 / (1 + np.exp(-self.sigmoid * self.raw_score[:, 0]))
+            return np.column_stack([1 - positive, positive])
+        if self.task == "multiclass":
+            power = np.exp(self.raw_score - self.raw_score.max(1, keepdims=True))
+            return power / power.sum(1, keepdims=True)
+        return None
+
+    def shown(self, row: int, feature: int) -> str:
+        """Return a feature's value as a reader knows it from the raw table."""
+        reading = self.readings.get(self.features[feature], FeatureReading())
+        return reading.text(float(self.values[row, feature]))
+
+    def save(self, directory: str | Path) -> None:
+        """Write `sample.parquet` and `explanations.json` into `directory`, made if need be."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        target = Path(directory)
+        target.mkdir(parents=True, exist_ok=True)
+        columns: dict[str, NDArray] = {} if self.label is None else {"label": self.label}
+        columns |= {f"value:{name}": self.values[:, i] for i, name in enumerate(self.features)}
+        for i, name in enumerate(self.features):
+            for j in range(len(self.outputs)):
+                columns[self._shap_column(name, j)] = self.phi[:, i, j]
+        pq.write_table(pa.table(columns), target / _SAMPLE, compression="zstd")
+        about = {
+            "version": 1,
+            "task": self.task,
+            "features": self.features,
+            "outputs": self.outputs,
+            "base": self.base.tolist(),
+            "classes": self.classes,
+            "readings": {
+                name: reading.model_dump(exclude_defaults=True) for name, reading in self.readings.items()
+            },
+            "sigmoid": self.sigmoid,
+            "rows": self.rows,
+            "table_rows": self.table_rows,
+            "importance": self.importance,
+        }
+        (target / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Explanations:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            When the files are absent or are no explanations.
+        """
+        import pyarrow.parquet as pq
+
+        source = Path(directory)
+        try:
+            about = json.loads((source / _ABOUT).read_text(encoding="utf-8"))
+            table = pq.read_table(source / _SAMPLE)
+            features, outputs = about["features"], about["outputs"]
+
+            def column(name: str) -> NDArray:
+                return table.column(name).to_numpy()
+
+            empty = np.zeros((table.num_rows, 0), dtype=np.float32)
+            values = np.column_stack([empty, *(column(f"value:{name}") for name in features)])
+            phi = np.zeros((table.num_rows, len(features), len(outputs)), dtype=np.float32)
+            for i, name in enumerate(features):
+                for j in range(len(outputs)):
+                    phi[:, i, j] = column(f"shap:{name}" if len(outputs) == 1 else f"shap:{name}:{j}")
+            return cls(
+                task=about["task"],
+                features=features,
+                outputs=outputs,
+                base=np.array(about["base"], dtype=np.float64),
+                values=values.astype(np.float32),
+                phi=phi,
+                label=column("label") if "label" in table.column_names else None,
+                classes=about["classes"],
+                readings={name: FeatureReading(**reading) for name, reading in about["readings"].items()},
+                sigmoid=about["sigmoid"],
+                table_rows=about["table_rows"],
+            )
+        except FileNotFoundError as error:
+            raise ModelError(f"{source} holds no explanations: {error.filename} is not there.") from error
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(f"{source} holds no explanations that this version reads: {error}") from error
+
+    def _shap_column(self, name: str, output: int) -> str:
+        return f"shap:{name}" if len(self.outputs) == 1 else f"shap:{name}:{output}"

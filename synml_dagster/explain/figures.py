@@ -1,0 +1,379 @@
+"""Pictures of explanations; each function returns PNG bytes, or an inline SVG on request.
+
+Orange is up and blue is down, for a feature's value as for what it does to the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import DataError, did_you_mean
+from synml_dagster.evaluation.style import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    Format,
+    canvas,
+    colours,
+    label,
+    legend,
+    number_axis,
+    ramp,
+    rendered,
+    short_number,
+    shortened,
+)
+from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain.interactions import strongest_partner
+from synml_dagster.explain.reading import MISSING, OTHER, FeatureReading
+
+_MOST_POINTS = 4_000  # more cannot be told apart, and make the picture heavy
+_MOST_CATEGORIES = 10
+
+
+def importance(found: Explanations, most: int = 20, form: Format = "png") -> bytes:
+    """Mean size of the SHAP value by feature; several classes are told apart by colour."""
+    size = np.abs(found.phi).mean(0, dtype=np.float64)
+    order = np.argsort(-size.sum(1), kind="stable")[:most]
+    figure, axes = canvas(5.6, 0.8 + 0.27 * len(order) + (0.3 if len(found.outputs) > 1 else 0))
+    place = np.arange(len(order))
+    left = np.zeros(len(order))
+    shown = list(range(len(found.outputs)))[:6]
+    parts = [(found.outputs[j], size[order, j]) for j in shown]
+    if len(shown) < len(found.outputs):
+        parts.append((f"{len(found.outputs) - len(shown)} more", size[order][:, len(shown) :].sum(1)))
+    for (name, part), colour in zip(parts, colours(len(parts)), strict=True):
+        axes.barh(place, part, left=left, color=colour, height=0.68, label=shortened(name))
+        left += part
+    for at, length in zip(place, left, strict=True):
+        axes.text(length, float(at), f"  {short_number(length)}", va="center", color=MUTED, fontsize=8)
+    axes.set_yticks(place, [shortened(found.features[i]) for i in order])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(False, axis="y")
+    axes.set_xlim(0, (float(left.max()) or 1.0) * 1.14)
+    axes.margins(y=0.02)
+    number_axis(axes.xaxis)
+    label(axes, f"Mean size of the effect on {_unit(found)}", "")
+    if len(found.outputs) > 1:
+        legend(axes, loc="lower right")
+    return rendered(figure, form, "shap-importance")
+
+
+def beeswarm(found: Explanations, output: int | None = None, most: int = 15, form: Format = "png") -> bytes:
+    """One point per row and feature: place is the effect, colour the feature's value (grey: a category or missing)."""
+    output = _output(found, output)
+    rows = _thinned(found)
+    phi = found.phi[rows, :, output]
+    order = np.argsort(-np.abs(phi).mean(0), kind="stable")[:most]
+    figure, axes = canvas(6.6, 1.0 + 0.36 * len(order))
+    axes.axvline(0, color=GREY, linewidth=1)
+    grey_too = False
+    for at, i in enumerate(order):
+        heat = _heat(found, i, rows)
+        offset = _spread(phi[:, i])
+        known = ~np.isnan(heat)
+        grey_too |= not known.all()
+        style: dict[str, Any] = {"s": 7, "linewidths": 0, "rasterized": True}
+        axes.scatter(phi[~known, i], at + offset[~known], color="#8b96a1", alpha=0.6, **style)
+        axes.scatter(
+            phi[known, i], at + offset[known], c=heat[known], cmap=ramp(), vmin=0, vmax=1, alpha=0.85, **style
+        )
+    axes.set_yticks(range(len(order)), [shortened(found.features[i]) for i in order])
+    axes.invert_yaxis()
+    axes.grid(False, axis="x")
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    number_axis(axes.xaxis)
+    _colour_bar(
+        figure, axes, "low", "high", "Feature value" + ("\n(grey: category or missing)" if grey_too else "")
+    )
+    label(axes, f"Effect on {_unit(found, output)}", "")
+    return rendered(figure, form, f"beeswarm-{output}")
+
+
+def dependence(
+    found: Explanations,
+    feature: str,
+    output: int | None = None,
+    partner: str | None = "auto",
+    form: Format = "png",
+) -> bytes:
+    """Effect of one feature against its value, coloured by the feature that it works with most.
+
+    Raises
+    ------
+    DataError
+        When the explanations hold no such feature.
+    """
+    output = _output(found, output)
+    at = _position(found, feature)
+    rows = _thinned(found)
+    phi = found.phi[rows, at, output]
+    other = (
+        None
+        if partner is None
+        else strongest_partner(found, at, output)
+        if partner == "auto"
+        else _position(found, partner)
+    )
+    figure, axes = canvas(4.9, 3.5)
+    axes.axhline(0, color=GREY, linewidth=1)
+    reading = found.readings.get(feature, FeatureReading())
+    x = (
+        _category_places(axes, found, at, rows, phi)
+        if reading.kind == "category"
+        else _number_places(axes, found, at, rows)
+    )
+    style: dict[str, Any] = {"s": 11, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+    if other is None:
+        axes.scatter(x, phi, color=BLUE, **style)
+    elif found.readings.get(found.features[other], FeatureReading()).kind == "category":
+        for name, chosen, colour in _category_groups(found, other, rows):
+            axes.scatter(x[chosen], phi[chosen], color=colour, label=shortened(name, 18), **style)
+        legend(
+            axes,
+            title=shortened(found.features[other]),
+            title_fontsize=8.5,
+            loc="best",
+            fontsize=8,
+            markerscale=1.6,
+        )
+    else:
+        heat = _heat(found, other, rows)
+        known = ~np.isnan(heat)
+        axes.scatter(x[~known], phi[~known], color="#8b96a1", **style)
+        axes.scatter(x[known], phi[known], c=heat[known], cmap=ramp(), vmin=0, vmax=1, **style)
+        low, high = _ends(found, other, rows)
+        _colour_bar(figure, axes, low, high, shortened(found.features[other]))
+    number_axis(axes.yaxis)
+    label(axes, shortened(feature, 40), f"Effect on {_unit(found, output)}")
+    return rendered(figure, form, f"dependence-{at}-{output}")
+
+
+def waterfall(
+    found: Explanations, row: int, output: int | None = None, most: int = 8, form: Format = "png"
+) -> bytes:
+    """How the features of one row lead from the mean answer to this row's answer."""
+    output = _output(found, output)
+    phi = found.phi[row, :, output].astype(np.float64)
+    order = [int(i) for i in np.argsort(-np.abs(phi), kind="stable") if phi[i]][:most]
+    rest = float(phi.sum() - phi[order].sum())
+    left_out = int(np.count_nonzero(phi)) - len(order)
+    steps = [
+        (f"{shortened(found.features[i], 20)} = {shortened(found.shown(row, i), 16)}", float(phi[i]))
+        for i in order
+    ]
+    if left_out:
+        steps.append((f"{left_out} other features", rest))
+    figure, axes = canvas(5.2, 1.3 + 0.34 * len(steps))
+    start = float(found.base[output])
+    end = start + float(phi.sum())
+    edge = start
+    spread = max(abs(value) for _, value in steps) if steps else 1.0
+    reach = [start, end]
+    for at, (_, value) in enumerate(steps):
+        axes.barh(at, value, left=edge, height=0.62, color=ORANGE if value > 0 else BLUE)
+        if at:
+            axes.plot([edge, edge], [at - 0.69, at - 0.31], color=GREY, linewidth=0.8)
+        tip = edge + value
+        text = f"+{short_number(value)}" if value > 0 else short_number(value)
+        side = max(edge, tip) if value > 0 else min(edge, tip)
+        axes.text(
+            side, at, f" {text} ", va="center", ha="left" if value > 0 else "right", fontsize=8.5, color=INK
+        )
+        edge = tip
+        reach.append(edge)
+    axes.axvline(start, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.text(
+        start, -0.75, f"mean {short_number(start)}", ha="center", va="bottom", color=MUTED, fontsize=8.5
+    )
+    axes.axvline(end, color=INK, linewidth=1)
+    axes.text(
+        end,
+        len(steps) - 0.3,
+        f"this row {short_number(end)}",
+        ha="center",
+        va="top",
+        color=INK,
+        fontsize=9,
+        fontweight="bold",
+    )
+    axes.set_yticks(range(len(steps)), [name for name, _ in steps])
+    axes.set_ylim(len(steps) + 0.15, -1.2)
+    pad = 0.16 * max(max(reach) - min(reach), spread)
+    axes.set_xlim(min(reach) - pad, max(reach) + pad)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+    number_axis(axes.xaxis)
+    unit = _unit(found, output)
+    label(axes, unit[0].upper() + unit[1:], "")
+    return rendered(figure, form, f"waterfall-{row}-{output}")
+
+
+def default_output(found: Explanations) -> int:
+    """Return the output to show where one has to do: the only one, or the class that is most often the answer."""
+    if len(found.outputs) == 1:
+        return 0
+    return int(np.bincount(found.raw_score.argmax(1), minlength=len(found.outputs)).argmax())
+
+
+def _output(found: Explanations, output: int | None) -> int:
+    return default_output(found) if output is None else output
+
+
+def _unit(found: Explanations, output: int | None = None) -> str:
+    if found.task == "binary":
+        return f"log-odds of {shortened(found.classes[1])}" if len(found.classes) == 2 else "log-odds"
+    if found.task == "multiclass":
+        return f"score of {shortened(found.outputs[output])}" if output is not None else "the classes' scores"
+    return "the prediction" if found.task == "regression" else "the score"
+
+
+def _position(found: Explanations, feature: str) -> int:
+    if feature not in found.features:
+        raise DataError(
+            f"The explanations hold no feature {feature!r}.{did_you_mean(feature, found.features)}"
+        )
+    return found.features.index(feature)
+
+
+def _thinned(found: Explanations) -> NDArray[np.intp]:
+    if found.rows <= _MOST_POINTS:
+        return np.arange(found.rows)
+    return np.sort(np.random.default_rng(0).choice(found.rows, _MOST_POINTS, replace=False))
+
+
+def _heat(found: Explanations, feature: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the place of each value between the 5th and the 95th percentile as 0..1; NaN for what has no order."""
+    value = found.values[rows, feature].astype(np.float64)
+    reading = found.readings.get(found.features[feature])
+    if reading is not None and reading.kind == "category" and reading.categories != ("false", "true"):
+        return np.full(len(rows), np.nan)
+    finite = value[np.isfinite(value)]
+    if not len(finite):
+        return np.full(len(rows), np.nan)
+    low, high = np.percentile(finite, [5, 95])
+    if low == high:
+        low, high = finite.min(), finite.max()
+    with np.errstate(invalid="ignore"):
+        return (
+            np.clip((value - low) / (high - low), 0, 1)
+            if high > low
+            else np.where(np.isnan(value), np.nan, 0.5)
+        )
+
+
+def _ends(found: Explanations, feature: int, rows: NDArray[np.intp]) -> tuple[str, str]:
+    value = found.values[rows, feature].astype(np.float64)
+    value = value[np.isfinite(value)]
+    if not len(value):
+        return "low", "high"
+    low, high = (
+        np.percentile(value, [5, 95]) if np.ptp(np.percentile(value, [5, 95])) else (value.min(), value.max())
+    )
+    reading = found.readings.get(found.features[feature], FeatureReading())
+    if reading.kind == "number":
+        return short_number(reading.number(float(low))), short_number(reading.number(float(high)))
+    return reading.text(float(low)), reading.text(float(high))
+
+
+def _spread(phi: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return offsets that stack points of nearly equal effect, widest where most are."""
+    low, high = float(phi.min()), float(phi.max())
+    if low == high:
+        return np.random.default_rng(0).uniform(-0.3, 0.3, len(phi))
+    bins = np.minimum(((phi - low) / (high - low) * 90).astype(int), 89)
+    counts = np.bincount(bins, minlength=90)
+    order = np.argsort(bins, kind="stable")
+    rank = np.empty(len(phi))
+    first = np.cumsum(counts) - counts
+    rank[order] = np.arange(len(phi)) - first[bins[order]]
+    # Points of a bin take places 0, 1, -1, 2, -2, ...; a full bin fills the row's height.
+    place = np.where(rank % 2 == 0, -rank / 2, (rank + 1) / 2)
+    return np.asarray(place / max(counts.max() / 2, 6) * 0.40, dtype=np.float64)
+
+
+def _number_places(axes: Any, found: Explanations, at: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    reading = found.readings.get(found.features[at], FeatureReading())
+    x = found.values[rows, at].astype(np.float64) * reading.spread + reading.center
+    finite = x[np.isfinite(x)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    tail_low, tail_high = np.percentile(finite, [0.5, 99.5]) if len(finite) else (0.0, 1.0)
+    # A few far values must not squeeze all others into a corner.
+    if high - low > 4 * (tail_high - tail_low) > 0:
+        low, high = tail_low, tail_high
+    pad = 0.04 * (high - low) or 0.5
+    if reading.kind == "date":
+        axes.xaxis_date()  # days since 1970 is what matplotlib counts too
+        axes.tick_params(axis="x", rotation=30)
+    else:
+        number_axis(axes.xaxis)
+    missing = np.isnan(x)
+    axes.set_xlim(low - pad, high + pad)
+    if missing.any():
+        place = low - 3 * pad
+        jitter = np.random.default_rng(0).uniform(-pad, pad, int(missing.sum())) * 0.7
+        x = x.copy()
+        x[missing] = place + jitter
+        axes.set_xlim(place - 1.5 * pad, high + pad)
+        axes.axvline(low - 1.5 * pad, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.text(
+            place,
+            0.985,
+            "missing",
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="top",
+            rotation=90,
+            color=MUTED,
+            fontsize=8,
+        )
+    return np.clip(x, None, high)
+
+
+def _category_places(
+    axes: Any, found: Explanations, at: int, rows: NDArray[np.intp], phi: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    names = np.array([found.shown(int(r), at) for r in rows])
+    seen, counts = np.unique(names, return_counts=True)
+    kept = set(seen[np.argsort(-counts, kind="stable")][:_MOST_CATEGORIES])
+    names = np.array([name if name in kept else OTHER for name in names])
+    ordered = sorted(set(names), key=lambda name: float(phi[names == name].mean()))
+    place = {name: i for i, name in enumerate(ordered)}
+    axes.set_xticks(
+        range(len(ordered)), [shortened(str(name), 16) for name in ordered], rotation=40, ha="right"
+    )
+    axes.set_xlim(-0.6, len(ordered) - 0.4)
+    axes.grid(False, axis="x")
+    jitter = np.random.default_rng(0).uniform(-0.26, 0.26, len(names))
+    return np.array([place[name] for name in names], dtype=np.float64) + jitter
+
+
+def _category_groups(
+    found: Explanations, feature: int, rows: NDArray[np.intp], most: int = 4
+) -> list[tuple[str, NDArray[np.bool_], str]]:
+    names = np.array([found.shown(int(r), feature) for r in rows])
+    seen, counts = np.unique(names, return_counts=True)
+    top = [str(name) for name in seen[np.argsort(-counts, kind="stable")] if name != MISSING][:most]
+    groups = [(name, names == name, colour) for name, colour in zip(top, colours(len(top)), strict=True)]
+    rest = ~np.isin(names, top)
+    # Drawn first, so that the named ones lie on top.
+    return [*([("others", rest, GREY)] if rest.any() else []), *groups]
+
+
+def _colour_bar(figure: Any, axes: Any, low: str, high: str, title: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), ramp()), ax=axes, pad=0.02, aspect=32)
+    bar.outline.set_visible(False)
+    bar.set_ticks([0.02, 0.98], labels=[low, high])
+    bar.ax.tick_params(colors=MUTED, labelsize=8, length=0)
+    bar.set_label(title, color=INK, fontsize=8.5, labelpad=-2)

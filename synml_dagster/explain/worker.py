@@ -1,0 +1,127 @@
+"""What runs in Spark's tasks: batches of rows in, SHAP values out. Imports nothing that an executor may lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synml_dagster.explain.shap import TreeExplainer
+
+VALUES, PHI, LABEL = "values", "phi", "label"
+Batches = Iterator["pa.RecordBatch"]
+
+
+@lru_cache(maxsize=2)
+def explainer(model_text: str) -> TreeExplainer:
+    """Return the explainer of a model, made once per Python worker."""
+    from synml_dagster.explain.shap import TreeExplainer
+
+    return TreeExplainer(model_text)
+
+
+def list_column(rows: NDArray) -> pa.Array:
+    """Return an array [n, m] as n Arrow lists of m float32."""
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]), flat)
+
+
+def matrix(lists: pa.Array, width: int) -> NDArray[np.float32]:
+    """Return n Arrow lists of `width` numbers each as float32 [n, width]."""
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(len(lists), width)
+
+
+def explained(model_text: str, values: NDArray[np.float32], label: NDArray | None) -> pa.RecordBatch:
+    """Return rows, their SHAP values (features by outputs, flattened) and their labels as one batch."""
+    import pyarrow as pa
+
+    phi, _ = explainer(model_text).values(values)
+    labels = np.full(len(values), np.nan) if label is None else np.asarray(label, dtype=np.float64)
+    flat = phi.reshape(len(values), -1)
+    return pa.RecordBatch.from_arrays(
+        [list_column(values), list_column(flat), pa.array(labels)], names=[VALUES, PHI, LABEL]
+    )
+
+
+def explain_rows(model_text: str, width: int) -> Callable[[Batches], Batches]:
+    """Return the task that explains a DataFrame's rows (`values`, `label`)."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            if batch.num_rows:
+                label = batch.column(LABEL).to_numpy(zero_copy_only=False)
+                yield explained(model_text, matrix(batch.column(VALUES), width), label)
+
+    return run
+
+
+def explain_shares(
+    model_text: str, features: Sequence[str], label: str | None, picks: Sequence[NDArray[np.int64]]
+) -> Callable[[Batches], Batches]:
+    """Return the task that reads its share of the files and explains the picked rows of it.
+
+    `picks[i]` holds the sorted places of the rows within share i.
+    """
+
+    def run(batches: Batches) -> Batches:
+        from synml_dagster.spark.shares import Share, read_share
+
+        columns = [*features, *([label] if label else [])]
+        for tasks in batches:
+            for index, text in zip(
+                tasks.column("index").to_pylist(), tasks.column("share").to_pylist(), strict=True
+            ):
+                wanted, before, kept = picks[index], 0, []
+                for batch in read_share(Share.from_json(text), columns):
+                    inside = wanted[(wanted >= before) & (wanted < before + batch.num_rows)] - before
+                    if len(inside):
+                        kept.append(_numbers(batch, inside))
+                    before += batch.num_rows
+                if kept:
+                    rows = np.concatenate(kept)
+                    values = rows[:, : len(features)].astype(np.float32)
+                    yield explained(model_text, values, rows[:, -1] if label else None)
+
+    return run
+
+
+def _numbers(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    columns = (batch.column(i).to_numpy(zero_copy_only=False) for i in range(batch.num_columns))
+    return np.column_stack([np.asarray(column[rows], dtype=np.float64) for column in columns])
+
+
+def append_values(
+    model_text: str, width: int, outputs: int, matrix_column: str, shap: str, base: str
+) -> Callable[[Batches], Batches]:
+    """Return the task that puts SHAP values beside a DataFrame's rows, in place of `matrix_column`."""
+
+    def run(batches: Batches) -> Batches:
+        import pyarrow as pa
+
+        for batch in batches:
+            at = batch.schema.get_field_index(matrix_column)
+            phi, start = explainer(model_text).values(matrix(batch.column(at), width))
+            kept = [i for i in range(batch.num_columns) if i != at]
+            n = batch.num_rows
+            if outputs == 1:
+                values, mean = list_column(phi), pa.array(np.full(n, start), type=pa.float64())
+            else:
+                inner = list_column(phi.transpose(0, 2, 1).reshape(n * outputs, width))
+                values = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * outputs), inner)
+                flat = pa.array(np.tile(np.asarray(start, dtype=np.float64), n))
+                mean = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * outputs), flat)
+            names = [batch.schema.names[i] for i in kept]
+            yield pa.RecordBatch.from_arrays(
+                [*(batch.column(i) for i in kept), values, mean], names=[*names, shap, base]
+            )
+
+    return run
