@@ -1,0 +1,118 @@
+"""Compiles a plan to one Spark projection: native expressions, no join, no Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.features.kinds import CategoricalColumn
+from synml_dagster.features.label import class_index, label_number, label_word
+from synml_dagster.features.match import matched, matched_paths
+from synml_dagster.features.names import GROUP, LABEL, RESERVED, SPLIT, WEIGHT, col
+from synml_dagster.features.plan import FeaturePlan, LabelPlan
+from synml_dagster.features.raw import RawInput
+from synml_dagster.features.split import fold, side
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def assemble(
+    df: DataFrame, plan: FeaturePlan, *, training: bool = True, keep: Sequence[str] = ()
+) -> DataFrame:
+    """Return the plan's features, one float32 column each, NaN where a number is missing.
+
+    Parameters
+    ----------
+    df
+        A table with the plan's raw columns; others are ignored.
+    plan
+        From `fit_plan`.
+    training
+        True adds `__label` (int32 class index, or float64), `__split`, and `__weight` and `__group` where the plan
+        has them, and leaves out the rows without a label. False takes every row and needs no label.
+    keep
+        Raw columns to carry along under their own names. A name that is also a feature's is refused.
+
+    Raises
+    ------
+    DataError
+        A raw column is missing or of another type than the plan has seen.
+    ConfigError
+        `keep` names a column that is not there, or one whose name a feature has.
+    """
+    inputs = matched(df, plan.raw_inputs)
+    _check_keep(df, plan, keep)
+    extra: list[Column] = [col(c) for c in keep]
+    folds: Column | None = None
+    if training:
+        from pyspark.sql import functions as sf
+
+        word, label, index = _label(df, plan.label)
+        split = side(plan.split, index)
+        matched_paths(df, plan.split.hashed, "training")
+        extra += [label.alias(LABEL), *_weight_and_group(df, plan), split.alias(SPLIT)]
+        if any(isinstance(c, CategoricalColumn) and c.encoding == "target" for c in plan.columns):
+            row_fold = fold(plan.split.hashed, plan.split.spec.seed)
+            folds = sf.when(split == "train", row_fold).otherwise(sf.lit(-1))
+        df = df.where(word != "")
+    features = [
+        made.cast("float").alias(name)
+        for column, raw in zip(plan.columns, inputs, strict=True)
+        for name, made in zip(column.features, column.to_spark(raw.value(), folds), strict=True)
+    ]
+    return df.select(*features, *extra)
+
+
+def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | None]:
+    """The label as a word ("" is missing), as it goes into the table, and as the index of its class."""
+    from pyspark.sql import functions as sf
+
+    planned = RawInput(
+        name=label.column,
+        path=label.path,
+        spark_type=label.spark_type,
+        storage=label.storage,
+        onnx_type="double",
+    )
+    raw = matched(df, [planned])[0]
+    word = label_word(raw)
+    if label.classes is None:
+        return word, label_number(raw), None
+    index = class_index(label, word)
+    # Training on a class that the plan has not seen would shift every other one; leaving it out would be silent.
+    unknown = sf.concat(
+        sf.lit(f"label {label.column!r} has a class that the feature plan has not seen: "),
+        word,
+        sf.lit(". Fit the plan again on data that holds it."),
+    )
+    return word, sf.when(index.isNull(), sf.raise_error(unknown).cast("int")).otherwise(index), index
+
+
+def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
+    from pyspark.sql import functions as sf
+
+    out = []
+    if plan.weight is not None:
+        weight = matched(df, [plan.weight])[0].value().cast("double")
+        bad = sf.lit(
+            f"weight {plan.weight.name!r} is missing or negative in a row; give every row a weight of 0 or more"
+        )
+        out.append(
+            sf.when(sf.isnan(weight) | (weight < 0), sf.raise_error(bad).cast("double"))
+            .otherwise(weight)
+            .alias(WEIGHT)
+        )
+    if plan.group is not None:
+        out.append(col(*matched(df, [plan.group])[0].path).alias(GROUP))
+    return out
+
+
+def _check_keep(df: DataFrame, plan: FeaturePlan, keep: Sequence[str]) -> None:
+    features = {name.casefold() for name in plan.feature_names}
+    for name in keep:
+        if name not in df.columns:
+            raise ConfigError(f"keep: the table has no column {name!r}.{did_you_mean(name, df.columns)}")
+        if name.casefold() in features or name in RESERVED:
+            raise ConfigError(f"keep: {name!r} is also the name of a feature; rename the column before")

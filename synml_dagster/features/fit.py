@@ -1,0 +1,326 @@
+"""Fits a plan: two Spark passes over the table, one more where a vocabulary or an encoding asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.features.columns import fit_column
+from synml_dagster.features.figures import Seen, seen_number, seen_words, statistics
+from synml_dagster.features.kinds import FittedColumn
+from synml_dagster.features.kinds.categorical import as_word
+from synml_dagster.features.label import class_index, fit_label, label_input, label_number, label_word
+from synml_dagster.features.names import RESERVED, UniqueNames
+from synml_dagster.features.outline import Outline
+from synml_dagster.features.passes import summarise
+from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
+from synml_dagster.features.profile import Profile
+from synml_dagster.features.raw import RawInput, raw_inputs
+from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec
+from synml_dagster.features.split import fit_split, position, row_hash, side
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def fit_plan(
+    df: DataFrame,
+    *,
+    name: str,
+    label: str,
+    task: str = "auto",
+    features: FeatureSpec | None = None,
+    split: SplitSpec | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+) -> FeaturePlan:
+    """Learn from a table how its columns become a model's inputs.
+
+    Two Spark jobs, however many columns there are: an outline (rows, labels, where the sides of the split begin)
+    and a profile of the training rows (figures, word counts, a sample of up to 20,000 rows chosen by content).
+    A third job counts the words of declared categorical columns with more distinct values than the profile keeps,
+    and fits target encodings. Nothing that the plan learns depends on how the table is partitioned.
+
+    Parameters
+    ----------
+    df
+        The raw table, classic Spark or Connect.
+    name
+        The pipeline's name.
+    label
+        The column to predict. Rows without it are dropped from training, and counted in the plan.
+    task
+        "binary", "multiclass", "regression", "ranking", or "auto": words and booleans are classes; whole numbers
+        are classes where there are two of them, or up to 20 without large gaps; other numbers are a regression; a
+        `group` makes it a ranking.
+    features, split
+        What is said about columns and sides; everything else is guessed.
+    weight
+        A column of row weights, none of them missing or negative.
+    group
+        The column that tells which query a row belongs to; a ranking's split never cuts a query.
+
+    Raises
+    ------
+    DataError
+        The table cannot be learned from as described: see each message.
+    ConfigError
+        The description names a column that is not there, or combines what does not go together.
+    """
+    features, split = features or FeatureSpec(), split or SplitSpec()
+    inputs, refused = _leaves(df)
+    target = label_input(inputs, label, df.columns)
+    _check_names(features, split, weight, group, inputs, [r.column for r in refused])
+    by_name = {i.name: i for i in inputs}
+    weights = by_name[weight] if weight else None
+    groups = by_name[group] if group else None
+    hashed = [i.path for i in inputs if i.storage != "vector"]
+    warnings: list[str] = []
+    by: SplitBy = split.by
+    split_column = by_name[split.column] if split.column else None
+    if groups is not None and by in ("random", "stratified"):
+        by, split_column = "group", groups
+        if split.by == "stratified":
+            warnings.append(
+                f"split.by 'stratified' would cut groups; rows are split by the group column {group!r}"
+            )
+    if (
+        by == "time"
+        and split_column is not None
+        and split_column.storage in ("string", "boolean", "array", "vector")
+    ):
+        raise ConfigError(
+            f"split.column {split_column.name!r} is of type {split_column.spark_type}; a split by time needs a date, a timestamp or a number"
+        )
+
+    outline, arrays = _outline(df, inputs, target, weights, by, split_column, hashed, split.seed)
+    found, label_plan = fit_label(target, outline, task, group)
+    if by == "stratified" and label_plan.classes is None:
+        raise ConfigError(
+            f"split.by 'stratified' needs classes, and task {found!r} has none. Use split.by 'random'."
+        )
+    if outline.unlabelled:
+        warnings.append(
+            f"{outline.unlabelled} of {outline.rows} rows have no label {label!r} and are left out"
+        )
+    _check_weight(weights, outline)
+    split_plan = fit_split(split, by, split_column, hashed, outline, label_plan.classes)
+    if by == "time" and outline.position_missing:
+        warnings.append(
+            f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
+        )
+
+    dropped = [Dropped(column=r.column, reason=r.reason) for r in refused]
+    candidates = _candidates(features, inputs, target, weights, groups, split_plan, arrays, dropped)
+    profile, seen = _profile(df, candidates, target, label_plan, split_plan, features, hashed, split.seed)
+    if profile.rows == 0:
+        raise DataError("split: no row is on the training side; make split.test and split.validation smaller")
+
+    unique = UniqueNames(RESERVED)
+    columns: list[FittedColumn] = []
+    for raw in candidates:
+        fitted, reason, notes = fit_column(raw, seen[raw.name], features, unique)
+        warnings += notes
+        if fitted is None:
+            dropped.append(Dropped(column=raw.name, reason=reason))
+        else:
+            columns.append(fitted)
+    if not columns:
+        raise DataError(
+            "no usable feature is left: " + "; ".join(f"{d.column!r} is {d.reason}" for d in dropped[:10])
+        )
+    stats = [statistics(raw, one) for raw in candidates if isinstance(one := seen[raw.name], Seen)]
+    return FeaturePlan(
+        name=name,
+        task=found,
+        fingerprint=_fingerprint(df, outline),
+        rows=outline.rows,
+        label=label_plan,
+        weight=weights,
+        group=groups,
+        split=split_plan,
+        columns=columns,
+        dropped=dropped,
+        warnings=warnings,
+        statistics=stats,
+    )
+
+
+def _leaves(df: DataFrame) -> tuple[list[RawInput], list]:
+    names = df.columns
+    folded: dict[str, str] = {}
+    for column in names:
+        if column in RESERVED:
+            raise DataError(
+                f"column {column!r}: this name is reserved for features tables; rename the column"
+            )
+        if (other := folded.setdefault(column.casefold(), column)) is not column or names.count(column) > 1:
+            raise DataError(
+                f"columns {other!r} and {column!r} have one name to Spark, which does not tell upper from lower case; rename one"
+            )
+    return raw_inputs(df.schema)
+
+
+def _check_names(
+    features: FeatureSpec,
+    split: SplitSpec,
+    weight: str | None,
+    group: str | None,
+    inputs: list[RawInput],
+    refused: list[str],
+) -> None:
+    known = [i.name for i in inputs]
+    named = {
+        c: where for c, where in features.named().items() if c not in refused or where == "features.exclude"
+    }
+    named |= {
+        c: where for c, where in ((split.column, "split.column"), (weight, "weight"), (group, "group")) if c
+    }
+    tops = {i.path[0] for i in inputs} | set(refused)
+    for column, where in named.items():
+        whole_struct = column in tops and where in ("features.exclude", "features.include")
+        if column not in known and not whole_struct:
+            raise ConfigError(f"{where}: the table has no column {column!r}.{did_you_mean(column, known)}")
+
+
+def _outline(
+    df: DataFrame,
+    inputs: list[RawInput],
+    target: RawInput,
+    weights: RawInput | None,
+    by: str,
+    split_column: RawInput | None,
+    hashed: list[tuple[str, ...]],
+    seed: int,
+) -> tuple[Outline, dict[str, tuple[int, int]]]:
+    from pyspark.sql import functions as sf
+
+    arrays = [i for i in inputs if i.storage in ("array", "vector")]
+    columns = [
+        row_hash(hashed, seed).alias("hash"),
+        label_word(target).alias("word"),
+        label_number(target).alias("number"),
+        position(by, hashed, split_column, seed).alias("position"),
+        *([weights.value().cast("double").alias("weight")] if weights else []),
+        *[sf.size(a.value()).cast("double").alias(f"size_{i}") for i, a in enumerate(arrays)],
+    ]
+    outline = summarise(df.select(*columns), Outline)
+    sizes = {
+        a.name: (int(low), int(high))
+        for i, a in enumerate(arrays)
+        for low, high in [outline.sizes.get(f"size_{i}", [0, 0])]
+    }
+    return outline, sizes
+
+
+def _check_weight(weights: RawInput | None, outline: Outline) -> None:
+    if weights is None:
+        return
+    if outline.weight_missing:
+        raise DataError(
+            f"weight {weights.name!r} is missing in {outline.weight_missing} rows; give every row a weight"
+        )
+    if outline.weight_low < 0:
+        raise DataError(
+            f"weight {weights.name!r} is negative ({outline.weight_low:g}); weights are 0 or more"
+        )
+
+
+def _candidates(
+    features: FeatureSpec,
+    inputs: list[RawInput],
+    target: RawInput,
+    weights: RawInput | None,
+    groups: RawInput | None,
+    split: SplitPlan,
+    arrays: dict[str, tuple[int, int]],
+    dropped: list[Dropped],
+) -> list[RawInput]:
+    """The columns that may give features; the ones that may not are added to `dropped` with the rule."""
+    out = []
+    for raw in inputs:
+        reason = None
+        if raw.name == target.name:
+            continue
+        if weights is not None and raw.name == weights.name:
+            reason = "the weight column"
+        elif groups is not None and raw.name == groups.name:
+            reason = "the group column"
+        elif split.by == "group" and split.column is not None and raw.name == split.column.name:
+            reason = "the column that rows are split by"
+        elif raw.name in features.exclude or raw.path[0] in features.exclude:
+            reason = "excluded by the description"
+        elif features.include is not None and not {raw.name, raw.path[0]} & set(features.include):
+            reason = "not among features.include"
+        elif raw.name in arrays:
+            width = arrays[raw.name][1]
+            override = features.overrides.get(raw.name)
+            width = override.width if override and override.width else width
+            if width == 0:
+                reason = "empty: no row has a value"
+            elif width > 4096:
+                reason = f"an array of up to {width} values; name a smaller features.overrides.{raw.name}.width to use its first places"
+            else:
+                raw = raw.model_copy(update={"width": width})
+        if reason:
+            dropped.append(Dropped(column=raw.name, reason=reason))
+        else:
+            out.append(raw)
+    return out
+
+
+def _profile(
+    df: DataFrame,
+    candidates: list[RawInput],
+    target: RawInput,
+    label: LabelPlan,
+    split: SplitPlan,
+    features: FeatureSpec,
+    hashed: list[tuple[str, ...]],
+    seed: int,
+) -> tuple[Profile, dict[str, Seen | list[Seen]]]:
+    from pyspark.sql import functions as sf
+
+    declared = features.declared()
+    word = label_word(target)
+    index = class_index(label, word) if label.classes else None
+    number = index.cast("double") if index is not None else label_number(target)
+    columns = [row_hash(hashed, seed).alias("hash"), number.alias("label")]
+    numbers: list[str] = []
+    words: list[str] = []
+    places: dict[str, list[tuple[bool, int]]] = {}
+    for i, raw in enumerate(candidates):
+        value = raw.value()
+        if raw.storage in ("array", "vector"):
+            for j in range(raw.width):
+                places.setdefault(raw.name, []).append((True, len(numbers)))
+                numbers.append(f"c{i}_{j}")
+                columns.append(sf.coalesce(sf.get(value, sf.lit(j)), sf.lit(float("nan"))).alias(numbers[-1]))
+        elif raw.storage == "string" or declared.get(raw.name) == "categorical":
+            places[raw.name] = [(False, len(words))]
+            words.append(f"c{i}")
+            columns.append(as_word(value, raw.storage).alias(words[-1]))
+        else:
+            places[raw.name] = [(True, len(numbers))]
+            numbers.append(f"c{i}")
+            columns.append(value.cast("double").alias(numbers[-1]))
+    rows = df.where((word != "") & (side(split, index) == "train"))
+    profile = summarise(rows.select(*columns), partial(Profile, numbers, words))
+    if profile.rows == 0:
+        return profile, {}
+    seen: dict[str, Seen | list[Seen]] = {}
+    for raw in candidates:
+        read = [
+            seen_number(profile, k) if is_number else seen_words(profile, k)
+            for is_number, k in places[raw.name]
+        ]
+        seen[raw.name] = read if raw.storage in ("array", "vector") else read[0]
+    return profile, seen
+
+
+def _fingerprint(df: DataFrame, outline: Outline) -> str:
+    """A digest of the schema and of all rows in any order."""
+    text = f"{df.schema.simpleString()}|{outline.rows}|{outline.hash_sum}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,58 @@
+"""What every kind of column can do: name its features and compile them twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from synml_dagster.features.raw import RawInput
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+    from synml_dagster.features.graph import Graph
+
+
+class FittedColumn(BaseModel):
+    """One raw column and the features that are made of it.
+
+    `to_spark` and `to_onnx` start from the value that `RawInput.value` describes and must agree: codes exactly,
+    numbers to 1e-6 relative.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: RawInput
+    features: list[str]
+
+    @property
+    def name(self) -> str:
+        """The raw column's name."""
+        return self.input.name
+
+    @property
+    def native_categorical(self) -> list[str]:
+        """Which of the features a tree learner takes as categories and not as numbers."""
+        return []
+
+    @property
+    def outside_onnx(self) -> str | None:
+        """Why ONNX operators cannot make these features, or None where they can."""
+        return None
+
+    def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
+        """Return one float64 column per feature, in the order of `features`.
+
+        Parameters
+        ----------
+        value
+            The raw value as `RawInput.value` gives it.
+        fold
+            For a training table: the row's fold from 0 up, -1 for rows of another side than training.
+        """
+        raise NotImplementedError
+
+    def to_onnx(self, graph: Graph, value: str) -> str:
+        """Add nodes to `graph` and return the name of the float32 `[rows, len(features)]` tensor."""
+        raise NotImplementedError

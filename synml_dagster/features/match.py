@@ -1,0 +1,75 @@
+"""Finds a plan's raw columns in another table, and refuses types that would lose what the plan relies on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import DataError, did_you_mean
+from synml_dagster.features.raw import RawInput, raw_inputs
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_RANK = {"boolean": 0, "tinyint": 1, "smallint": 2, "int": 3, "float": 3, "bigint": 4, "double": 5}
+
+
+def matched(df: DataFrame, planned: list[RawInput]) -> list[RawInput]:
+    """Return the columns of `df` that `planned` stands for, ready to give the values that the plan was fitted on.
+
+    A type that every value of the table's own type fits into is accepted (int where the plan has double); one
+    that could hold what the plan has never seen is refused (double where the plan has int).
+
+    Raises
+    ------
+    DataError
+        Columns are missing, or of another type; all of them are named.
+    """
+    found = {i.path: i for i in raw_inputs(df.schema)[0]}
+    _check_paths(found, df, [p.path for p in planned], "the plan")
+    out, wrong = [], []
+    for plan in planned:
+        here = found[plan.path]
+        if not _fits(here, plan):
+            wrong.append(f"{plan.name!r} is {here.spark_type} where the plan has {plan.spark_type}")
+        out.append(here.model_copy(update={"width": plan.width, "name": plan.name, "planned": plan.storage}))
+    if wrong:
+        raise DataError(
+            "columns have changed their type: "
+            + "; ".join(wrong)
+            + ". Cast them in the source, or fit the plan again."
+        )
+    return out
+
+
+def matched_paths(df: DataFrame, paths: list[tuple[str, ...]], what: str) -> None:
+    """Refuse a table that lacks one of `paths`, which `what` needs."""
+    found = {i.path: i for i in raw_inputs(df.schema)[0]}
+    _check_paths(found, df, paths, what)
+
+
+def _check_paths(found: dict, df: DataFrame, paths: list[tuple[str, ...]], what: str) -> None:
+    absent = [".".join(p) for p in paths if p not in found]
+    if absent:
+        names = ", ".join(repr(a) for a in absent[:10]) + (" ..." if len(absent) > 10 else "")
+        raise DataError(
+            f"the table lacks {len(absent)} column{'s' * (len(absent) > 1)} that {what} needs: {names}.{did_you_mean(absent[0], ['.'.join(p) for p in found])}"
+        )
+
+
+def _fits(here: RawInput, plan: RawInput) -> bool:
+    if here.spark_type == plan.spark_type or here.storage == plan.storage in ("string", "array", "vector"):
+        return True
+    numbers = ("number", "integer", "boolean")
+    if plan.storage == "string":
+        return here.storage in ("integer", "boolean")
+    if plan.storage == "timestamp":
+        return here.storage == "date"
+    if plan.storage == "integer":
+        return here.storage == "integer" and (plan.onnx_type == "double" or _rank(here) <= _rank(plan))
+    if plan.storage == "number" and here.storage in numbers:
+        return plan.onnx_type == "double" or _rank(here) <= 2
+    return False
+
+
+def _rank(raw: RawInput) -> int:
+    return _RANK.get(raw.spark_type, 6)

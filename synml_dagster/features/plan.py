@@ -1,0 +1,179 @@
+"""The plan: the fitted recipe from raw columns to model inputs, as JSON that a person can read and diff."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from synml_dagster.errors import ModelError
+from synml_dagster.features.kinds import AnyColumn
+from synml_dagster.features.raw import RawInput, Storage
+from synml_dagster.features.spec import SplitBy, SplitSpec, Task
+from synml_dagster.features.stats import ColumnStats
+
+PLAN_VERSION = 1
+PLAN_FILE = "plan.json"
+
+
+class LabelPlan(BaseModel):
+    """The label column and, for classes, what each index stands for.
+
+    Classes are in order: words by their characters, numbers by their value, false before true. In a binary task
+    the second is the positive one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    column: str
+    path: tuple[str, ...]
+    storage: Storage
+    spark_type: str
+    classes: list[str] | None = None
+    class_rows: list[int] | None = None
+    dropped_null_rows: int = 0
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+
+
+class SplitPlan(BaseModel):
+    """Where the sides of a split begin.
+
+    A row has a position: a hash of its content or of its group, in [0, 1), or its time as a number. Below `test`
+    it is a test row, below `validation` a validation row, else a training row; by time it is the other way
+    round: from `test` on test, from `validation` on validation, before it training. There is one pair, or one
+    per class for a stratified split.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: SplitSpec
+    by: SplitBy
+    column: RawInput | None = None
+    hashed: list[tuple[str, ...]] = Field(
+        default_factory=list, description="The columns whose content decides, in this order."
+    )
+    test: list[float]
+    validation: list[float]
+
+
+class Dropped(BaseModel):
+    """A column that gives no feature, and the rule that says so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str
+    reason: str
+
+
+class FeaturePlan(BaseModel):
+    """What `fit_plan` returns; see there.
+
+    Examples
+    --------
+    >>> plan = FeaturePlan.load("bundle")  # doctest: +SKIP
+    >>> plan.feature_names  # doctest: +SKIP
+    ['age', 'workclass']
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = PLAN_VERSION
+    name: str
+    task: Task
+    fingerprint: str
+    rows: int
+    label: LabelPlan
+    weight: RawInput | None = None
+    group: RawInput | None = None
+    split: SplitPlan
+    columns: list[Annotated[AnyColumn, Field()]]
+    dropped: list[Dropped]
+    warnings: list[str]
+    statistics: list[ColumnStats]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The model's inputs, in order."""
+        return [name for column in self.columns for name in column.features]
+
+    @property
+    def categorical_features(self) -> list[str]:
+        """The features that LightGBM takes as categories."""
+        return [name for column in self.columns for name in column.native_categorical]
+
+    @property
+    def raw_inputs(self) -> list[RawInput]:
+        """The raw columns that features are made of, in order."""
+        return [column.input for column in self.columns]
+
+    @property
+    def outside_onnx(self) -> dict[str, str]:
+        """Columns whose features an exported graph takes ready made, with the reason."""
+        return {c.name: reason for c in self.columns if (reason := c.outside_onnx)}
+
+    def statistics_of(self, column: str) -> ColumnStats:
+        """Return the figures of one raw column.
+
+        Raises
+        ------
+        KeyError
+            The plan has seen no such column.
+        """
+        return next(s for s in self.statistics if s.column == column)
+
+    def to_json(self) -> str:
+        """Return the plan as indented JSON, short lists on one line."""
+        return _pretty(json.loads(self.model_dump_json())) + "\n"
+
+    def save(self, directory: str | Path) -> None:
+        """Write `plan.json` into `directory`, which is made where it is not there."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PLAN_FILE).write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> FeaturePlan:
+        """Read `plan.json` of `directory`.
+
+        Raises
+        ------
+        ModelError
+            The file is not there, is damaged, or was written by a newer version.
+        """
+        file = Path(directory) / PLAN_FILE
+        try:
+            text = file.read_text(encoding="utf-8")
+            version = json.loads(text).get("version")
+        except OSError as problem:
+            raise ModelError(f"plan: {str(file)!r} cannot be read: {problem.strerror}") from problem
+        except (ValueError, AttributeError) as problem:
+            raise ModelError(f"plan: {str(file)!r} is damaged: {problem}") from problem
+        if version != PLAN_VERSION:
+            raise ModelError(
+                f"plan: {str(file)!r} is of version {version} and this package reads version {PLAN_VERSION}. Fit the plan again."
+            )
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ModelError(f"plan: {str(file)!r} is damaged at {where}: {first['msg']}") from problem
+
+
+def _pretty(value: Any, indent: int = 0) -> str:
+    """JSON with one line per thing that a person thinks of as one: a short list, a small object."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not value or (indent > 0 and len(flat) + indent <= 110):
+        return flat
+    pad, end = " " * (indent + 2), " " * indent
+    if isinstance(value, dict):
+        lines = [
+            f"{pad}{json.dumps(k, ensure_ascii=False)}: {_pretty(v, indent + 2)}" for k, v in value.items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n" + end + "}"
+    lines = [pad + _pretty(v, indent + 2) for v in value]
+    return "[\n" + ",\n".join(lines) + "\n" + end + "]"
