@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.lightgbm import LightGBMModel
 
-_MATRIX = "__shap_input"
+_MATRIX = "__shap_input"  # goes last, and is taken away again
 
 
 def explain_columns(
@@ -62,5 +62,7 @@ def explain_columns(
     if outputs > 1:
         values, base = ArrayType(values), ArrayType(base)
     schema = StructType([*df.schema.fields, StructField(column, values), StructField(base_column, base)])
-    task = append_values(model.text, len(names), outputs, _MATRIX, column, base_column)
-    return df.withColumn(_MATRIX, feature_array(names)).mapInArrow(task, schema)
+    task = append_values(model.text, len(names), outputs, [*df.columns, column, base_column])
+    wide = df.withColumn(_MATRIX, feature_array(names))
+    # mapInArrow looks columns up by bare name, which fails for names with dots: give it plain ones.
+    return wide.toDF(*(f"c{i}" for i in range(len(wide.columns)))).mapInArrow(task, schema)

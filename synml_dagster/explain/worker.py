@@ -100,28 +100,28 @@ def _numbers(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> NDArray[np.float
 
 
 def append_values(
-    model_text: str, width: int, outputs: int, matrix_column: str, shap: str, base: str
+    model_text: str, width: int, outputs: int, names: Sequence[str]
 ) -> Callable[[Batches], Batches]:
-    """Return the task that puts SHAP values beside a DataFrame's rows, in place of `matrix_column`."""
+    """Return the task that puts SHAP values and their base in place of a DataFrame's last column, the model's input.
+
+    `names` are those of the columns that come out.
+    """
 
     def run(batches: Batches) -> Batches:
         import pyarrow as pa
 
         for batch in batches:
-            at = batch.schema.get_field_index(matrix_column)
-            phi, start = explainer(model_text).values(matrix(batch.column(at), width))
-            kept = [i for i in range(batch.num_columns) if i != at]
             n = batch.num_rows
+            phi, start = explainer(model_text).values(matrix(batch.column(batch.num_columns - 1), width))
             if outputs == 1:
                 values, mean = list_column(phi), pa.array(np.full(n, start), type=pa.float64())
             else:
-                inner = list_column(phi.transpose(0, 2, 1).reshape(n * outputs, width))
-                values = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * outputs), inner)
-                flat = pa.array(np.tile(np.asarray(start, dtype=np.float64), n))
-                mean = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * outputs), flat)
-            names = [batch.schema.names[i] for i in kept]
-            yield pa.RecordBatch.from_arrays(
-                [*(batch.column(i) for i in kept), values, mean], names=[*names, shap, base]
-            )
+                offsets = pa.array(np.arange(n + 1, dtype=np.int32) * outputs)
+                by_class = list_column(phi.transpose(0, 2, 1).reshape(n * outputs, width))
+                values = pa.ListArray.from_arrays(offsets, by_class)
+                mean = pa.ListArray.from_arrays(
+                    offsets, pa.array(np.tile(np.asarray(start, dtype=np.float64), n))
+                )
+            yield pa.RecordBatch.from_arrays([*batch.columns[:-1], values, mean], names=list(names))
 
     return run
