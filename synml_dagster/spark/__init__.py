@@ -17,6 +17,7 @@ from synml_dagster.spark.shares import (
     share_frame,
     shares_reachable,
 )
+from synml_dagster.spark.table_union import TableUnion
 from synml_dagster.spark.tables import Table, open_table, publish_table
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Share",
     "SparkSettings",
     "Table",
+    "TableUnion",
     "is_connect",
     "is_local",
     "open_session",

@@ -1,0 +1,177 @@
+"""Bundles of files between assets: models, plans, metrics, pages."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import dagster as dg
+from pydantic import Field
+
+from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
+from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
+from synml_dagster.spark.versions import VersionedDirectory, filesystem_of
+
+
+@runtime_checkable
+class Bundle(Protocol):
+    """What the IO manager stores: it saves itself into a directory, and its class loads one."""
+
+    def save(self, directory: str) -> Any:
+        """Write files into `directory`, which exists and is empty."""
+
+    @classmethod
+    def load(cls, directory: str) -> Any:
+        """Read what `save` wrote."""
+
+
+class BundleIOManager(dg.ConfigurableIOManager):
+    """Stores an object with `save(directory)` and a classmethod `load(directory)` as a versioned directory.
+
+    The class that loads comes from the code and never from the stored files, so that opening them runs nothing that
+    they choose: the input's annotation, else `AssetIn(metadata={"bundle": "package.module:Class"})`, else the
+    annotation of the asset that returned it.
+
+    Each partition of a partitioned asset is a directory of its own; a downstream asset that reads several gets a dict
+    by partition key.
+    """
+
+    data_dir: str | None = Field(
+        default=None, description="The data directory. Default: the environment's SYNML_DATA_DIR."
+    )
+    keep: int = Field(
+        default=5, ge=1, description="How many versions of a bundle stay, the current one among them."
+    )
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Save the object as a new version and let readers see it once it is whole."""
+        if not isinstance(obj, Bundle):
+            raise ConfigError(
+                f"{_what(context)} returned a {type(obj).__qualname__}, and its IO manager stores objects with save(directory) and load(directory)"
+            )
+        roots = output_roots(context, self.data_dir)
+        if len(roots) > 1:
+            raise ConfigError(
+                f"{_what(context)} returned one object for {len(roots)} partitions at once. Run its partitions one by one."
+            )
+        (root,) = roots.values()
+        directory = VersionedDirectory(root)
+        version = directory.new_version()
+        try:
+            files = _save(obj, directory, version)
+            kind = f"{type(obj).__module__}:{type(obj).__qualname__}"
+            directory.publish(version, {"format": "bundle", "class": kind, "files": files}, self.keep)
+        except BaseException:
+            directory.discard(version)
+            raise
+        context.add_output_metadata(
+            {
+                "dagster/uri": directory.root,
+                "dagster/storage_kind": "files",
+                "version": version,
+                "files": ", ".join(files),
+                "bundle bytes": sum(files.values()),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Load the current version with the class that the code names."""
+        kind = _class_of(context)
+        roots = input_roots(context, self.data_dir)
+        loaded = {part: _load(kind, root, context, part) for part, root in roots.items()}
+        return next(iter(loaded.values())) if len(loaded) == 1 else loaded
+
+
+def _save(obj: Bundle, directory: VersionedDirectory, version: str) -> dict[str, int]:
+    """Write the files of a version and return their sizes by name."""
+    if not directory.remote:
+        folder = Path(directory.path(version))
+        folder.mkdir(parents=True)
+        obj.save(str(folder))
+        return _sizes(folder)
+    with tempfile.TemporaryDirectory(prefix="synml-bundle-") as local:
+        obj.save(local)
+        sizes = _sizes(Path(local))
+        filesystem, inside = filesystem_of(directory.path(version))
+        for name in sizes:
+            filesystem.put_file(os.path.join(local, name), f"{inside}/{name}")
+    return sizes
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    found = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+    if not found:
+        raise ModelError(f"nothing was saved into {str(folder)!r}: a bundle holds at least one file")
+    return found
+
+
+def _load(kind: Any, root: str, context: dg.InputContext, part: str | None) -> Any:
+    directory = VersionedDirectory(root)
+    where = (context.asset_key.to_user_string() if context.has_asset_key else root) + (
+        f", partition {part!r}" if part is not None else ""
+    )
+    try:
+        manifest = directory.manifest()
+    except SourceError as problem:
+        raise SourceError(f"{where}: {problem}") from problem
+    try:
+        return kind.load(_local(directory, manifest))
+    except SynmlError:
+        raise
+    except Exception as problem:
+        raise ModelError(
+            f"{where}: {kind.__qualname__} cannot load what {manifest.get('class')} saved in {directory.path(manifest['version'])!r}: {problem}"
+        ) from problem
+
+
+def _local(directory: VersionedDirectory, manifest: dict[str, Any]) -> str:
+    path = directory.path(manifest["version"])
+    if not directory.remote:
+        return path
+    # An object may read its files later than `load`, so they stay as long as this process.
+    local = tempfile.mkdtemp(prefix="synml-bundle-")
+    atexit.register(shutil.rmtree, local, ignore_errors=True)
+    filesystem, inside = filesystem_of(path)
+    for name in manifest["files"]:
+        target = Path(local) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        filesystem.get_file(f"{inside}/{name}", str(target))
+    return local
+
+
+def _class_of(context: dg.InputContext) -> Any:
+    upstream = context.upstream_output
+    candidates = [
+        context.dagster_type.typing_type,
+        _named(metadata_of(context.definition_metadata).get("bundle")),
+        _named(metadata_of(upstream.definition_metadata).get("bundle")) if upstream is not None else None,
+        upstream.dagster_type.typing_type if upstream is not None else None,
+    ]
+    for kind in candidates:
+        if isinstance(kind, type) and callable(getattr(kind, "load", None)):
+            return kind
+    raise ConfigError(
+        f"nothing says which class loads the input {context.name!r}. Annotate the argument with it, or give "
+        'AssetIn(metadata={"bundle": "package.module:Class"}).'
+    )
+
+
+def _named(name: Any) -> Any:
+    if name is None or isinstance(name, type):
+        return name
+    module, _, attribute = str(name).partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise ConfigError(
+            f'metadata "bundle" must name a class as "package.module:Class" but got {name!r}: {problem}'
+        ) from problem
+
+
+def _what(context: dg.OutputContext) -> str:
+    return context.asset_key.to_user_string() if context.has_asset_key else f"the output {context.name!r}"

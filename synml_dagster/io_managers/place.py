@@ -1,0 +1,57 @@
+"""Where an asset's data lies: a folder named by its key, and in it one folder per partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+
+from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.spark.versions import normal_path
+
+
+def output_roots(context: dg.OutputContext, data_dir: str | None) -> dict[str | None, str]:
+    """Return the root of each partition that the output is for, or of the whole asset under the key None."""
+    base = _base(context, data_dir, metadata_of(context.definition_metadata))
+    keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
+    return _by_partition(base, keys)
+
+
+def input_roots(context: dg.InputContext, data_dir: str | None) -> dict[str | None, str]:
+    """Return the roots that the input is read from: one per upstream partition, or one under the key None."""
+    upstream = context.upstream_output
+    told = metadata_of(upstream.definition_metadata) if upstream is not None else {}
+    if upstream is not None and not context.has_asset_key:
+        return {None: _base(upstream, data_dir, told)}
+    keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
+    return _by_partition(_base(context, data_dir, told), keys)
+
+
+def metadata_of(raw: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return definition metadata as plain values, whether Dagster has wrapped them or not."""
+    return {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in (raw or {}).items()}
+
+
+def _base(context: dg.OutputContext | dg.InputContext, data_dir: str | None, told: Mapping[str, Any]) -> str:
+    if root := told.get("root"):
+        return normal_path(str(root))
+    if context.has_asset_key:
+        parts = list(context.asset_key.path)
+    else:
+        assert isinstance(context, dg.OutputContext)
+        parts = ["op_outputs", *context.get_identifier()]
+    return DataDirectory(data_dir).path(*(_folder(p) for p in parts))
+
+
+def _by_partition(base: str, keys: list[str]) -> dict[str | None, str]:
+    if not keys:
+        return {None: base}
+    return {key: f"{base}/partitions/{_folder(key)}" for key in keys}
+
+
+def _folder(name: str) -> str:
+    """A folder's name from any text; a dot at the front would climb out of the directory or hide the folder."""
+    text = quote(name, safe=" +=@,;()[]{}~!$&'")
+    return f"%2E{text[1:]}" if text.startswith(".") else text

@@ -1,0 +1,59 @@
+"""The data directory: one place, named here and nowhere else, for whatever the embedded default stores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.spark.versions import is_remote, normal_path
+
+VARIABLE = "SYNML_DATA_DIR"
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """Where tables, bundles, studies, checkpoints and the MLflow store are.
+
+    Parameters
+    ----------
+    root
+        A local path or a URI. None means the environment's `SYNML_DATA_DIR`, else `$DAGSTER_HOME/synml_data`, else
+        `data` in the working directory.
+
+    Examples
+    --------
+    >>> DataDirectory("/srv/ml").path("adult", "raw")
+    '/srv/ml/adult/raw'
+    """
+
+    root: str | None = None
+
+    def resolved(self) -> str:
+        """Return the directory as an absolute path or a URI; it need not exist."""
+        if self.root:
+            return normal_path(self.root)
+        if named := os.environ.get(VARIABLE):
+            return normal_path(named)
+        home = os.environ.get("DAGSTER_HOME")
+        return normal_path(os.path.join(home, "synml_data") if home else "data")
+
+    def path(self, *parts: str) -> str:
+        """Return a path under the directory; nothing is created."""
+        return "/".join([self.resolved(), *parts])
+
+    def local(self, *parts: str) -> Path:
+        """Return a path under the directory for what cannot live on an object store, a SQLite file for example.
+
+        Raises
+        ------
+        ConfigError
+            The data directory is not on this host's file systems.
+        """
+        if is_remote(self.resolved()):
+            raise ConfigError(
+                f"{'/'.join(parts)} needs a local data directory and {self.resolved()!r} is not one. "
+                "Set MLFLOW_TRACKING_URI and the other services' addresses, or a local SYNML_DATA_DIR."
+            )
+        return Path(self.path(*parts))

@@ -1,0 +1,183 @@
+"""MLflow as a Dagster resource: one MLflow run per Dagster run, and the registry of models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
+from synml_dagster.resources.mlflow_store import open_client, sqlite_file
+from synml_dagster.resources.model_registry import ModelVersion, aliased, download, set_alias
+from synml_dagster.spark.versions import is_remote
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+class MLflowResource(dg.ConfigurableResource):
+    """MLflow's client, the one MLflow run that belongs to a Dagster run, and the registry with its aliases.
+
+    MLflow is imported when the resource is first used.
+
+    Examples
+    --------
+    >>> @dg.asset
+    ... def model(context: dg.AssetExecutionContext, mlflow: MLflowResource):
+    ...     with mlflow.run(context) as run:
+    ...         run.log_metrics({"auc": 0.93})
+    ...         version = run.register("adult", "path/to/bundle")
+    ...     mlflow.set_alias("adult", "challenger", version)
+    """
+
+    tracking_uri: str | None = Field(
+        default=None,
+        description="MLflow's tracking store. Default: the environment's MLFLOW_TRACKING_URI, else SQLite in the data directory.",
+    )
+    experiment: str = Field(default="synml_dagster", description="The experiment that runs are filed under.")
+    ui_url: str | None = Field(
+        default=None,
+        description="Where MLflow's UI is served, for links to runs; a tracking server's own address is known.",
+    )
+    data_dir: str | None = Field(
+        default=None, description="The data directory. Default: the environment's SYNML_DATA_DIR."
+    )
+
+    _client: Any = PrivateAttr(default=None)
+    _used: bool = PrivateAttr(default=False)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MLflowResource]:
+        """Lend the resource to a run or a step; a step that failed outside of `run` marks the MLflow run too."""
+        try:
+            yield self
+        finally:
+            run_id, instance = context.run_id, context.instance
+            if run_id is not None and instance is not None:
+                # The step's own error is what a person has to see, not one of closing the books.
+                with suppress(Exception):
+                    self.close_run(instance, run_id)
+
+    def resolved_uri(self) -> str:
+        """Return the address of the tracking store."""
+        if named := self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"):
+            return named
+        return f"sqlite:///{DataDirectory(self.data_dir).local('mlflow', 'mlflow.db')}"
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client of the tracking store and the registry.
+
+        Raises
+        ------
+        SetupError
+            The store cannot be opened or reached.
+        """
+        if self._client is None:
+            self._client = open_client(self.resolved_uri())
+        return self._client
+
+    @contextmanager
+    def run(self, context: Any) -> Iterator[MLflowRun]:
+        """Lend the MLflow run of the Dagster run of `context` to its step.
+
+        It is the same for all steps of the Dagster run, one after the other or at the same time. Left by an error, it
+        is FAILED; left in order, it is FINISHED unless other steps of it failed or still run. Its link and id become
+        metadata of the step's output.
+        """
+        dagster_run = context.run
+        step = context.op_execution_context.get_step_execution_context().step.key
+        experiment_id = self._experiment_id()
+        entity = find_or_make_run(
+            self.client,
+            experiment_id,
+            dagster_run.run_id,
+            name=f"{dagster_run.job_name}-{dagster_run.run_id[:8]}",
+            tags={"dagster.job_name": dagster_run.job_name},
+        )
+        run_id = entity.info.run_id
+        lent = MLflowRun(self.client, run_id, experiment_id, self._url(experiment_id, run_id))
+        self._used = True
+        self.client.set_tag(run_id, STEP_TAG + step, "running")
+        self.client.update_run(run_id, status="RUNNING")
+        state = "failed"
+        try:
+            yield lent
+            state = "finished"
+        finally:
+            self.client.set_tag(run_id, STEP_TAG + step, state)
+            settle(self.client, run_id)
+        _link(context, lent)
+
+    def close_run(self, instance: dg.DagsterInstance, dagster_run_id: str) -> None:
+        """Mark the MLflow run of a Dagster run FAILED where one of its steps has failed.
+
+        Call it from a run-failure hook or sensor to mark runs whose process was killed, too.
+        """
+        steps = {s.step_key: s.status for s in instance.get_run_step_stats(dagster_run_id)}
+        failed = sorted(k for k, s in steps.items() if s is not None and s.value == "FAILURE")
+        if not failed:
+            return
+        if not self._used and (file := sqlite_file(self.resolved_uri())) is not None and not file.exists():
+            return
+        experiment_id = self._experiment_id()
+        if (entity := find_run(self.client, experiment_id, dagster_run_id)) is None:
+            return
+        for step in failed:
+            self.client.set_tag(entity.info.run_id, STEP_TAG + step, "failed")
+        settle(self.client, entity.info.run_id)
+
+    def champion(self, name: str) -> ModelVersion | None:
+        """Return the version of the model `name` that predictions are made with, or None where none was promoted."""
+        return aliased(self.client, name, "champion")
+
+    def aliased(self, name: str, alias: str) -> ModelVersion | None:
+        """Return the version of the model `name` that `alias` points at, or None."""
+        return aliased(self.client, name, alias)
+
+    def set_alias(self, name: str, alias: str, version: ModelVersion | str | int) -> None:
+        """Let `alias` point at `version`, and at no other version of the model `name`."""
+        set_alias(self.client, name, alias, version)
+
+    def download(self, version: ModelVersion) -> str:
+        """Return a local directory with the files of `version`."""
+        directory = DataDirectory(self.data_dir)
+        cache = None if is_remote(directory.resolved()) else Path(directory.path("mlflow", "downloads"))
+        return download(self.client, self.resolved_uri(), version, cache)
+
+    def _experiment_id(self) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        # Artifacts beside the SQLite file: MLflow's own default is a folder of the working directory.
+        file = sqlite_file(self.resolved_uri())
+        place = (file.parent / "artifacts").as_uri() if file is not None else None
+        try:
+            return str(self.client.create_experiment(self.experiment, artifact_location=place))
+        except Exception:
+            # A step beside this one was first.
+            if (found := self.client.get_experiment_by_name(self.experiment)) is None:
+                raise
+            return str(found.experiment_id)
+
+    def _url(self, experiment_id: str, run_id: str) -> str:
+        base = self.ui_url or self.resolved_uri()
+        if base.startswith(("http://", "https://")):
+            return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"mlflow runs describe --run-id {run_id}, with MLFLOW_TRACKING_URI={base}"
+
+
+def _link(context: Any, run: MLflowRun) -> None:
+    """Put the way to the MLflow run on the step's output, where the step has exactly one."""
+    shown = dg.MetadataValue.url(run.url) if run.url.startswith("http") else dg.MetadataValue.text(run.url)
+    told = {"mlflow/run_id": run.run_id, "mlflow/run": shown}
+    outputs = list(context.op_execution_context.selected_output_names)
+    if len(outputs) == 1:
+        with suppress(Exception):  # contexts that take no metadata: a check's, a test's
+            context.add_output_metadata(told, output_name=outputs[0])

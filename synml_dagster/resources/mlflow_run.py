@@ -1,0 +1,173 @@
+"""The one MLflow run of a Dagster run: found or made by any of its steps, and closed with the right status."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.resources.model_registry import ModelVersion, register
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+RUN_TAG = "dagster.run_id"
+STEP_TAG = "dagster.step."
+_MAX_PARAM = 6000
+
+
+@dataclass(frozen=True)
+class MLflowRun:
+    """What a step logs to.
+
+    Attributes
+    ----------
+    client
+        MLflow's own client, for all that has no method here.
+    run_id, experiment_id
+        MLflow's ids.
+    url
+        The run's page where the store is served by HTTP; otherwise the command that shows it.
+    """
+
+    client: MlflowClient
+    run_id: str
+    experiment_id: str
+    url: str
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log parameters; what was logged under a name before stays, as MLflow does not change parameters."""
+        from mlflow.entities import Param
+
+        present = self.client.get_run(self.run_id).data.params
+        new = [Param(_name(k), str(v)[:_MAX_PARAM]) for k, v in params.items() if _name(k) not in present]
+        for start in range(0, len(new), 100):
+            self.client.log_batch(self.run_id, params=new[start : start + 100])
+
+    def log_metrics(self, metrics: Mapping[str, float | None], step: int = 0) -> None:
+        """Log numbers; None and not-a-number are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        new = [
+            Metric(_name(k), float(v), now, step)
+            for k, v in metrics.items()
+            if v is not None and not math.isnan(float(v))
+        ]
+        for start in range(0, len(new), 1000):
+            self.client.log_batch(self.run_id, metrics=new[start : start + 1000])
+
+    def log_history(self, history: Mapping[str, list[float]]) -> None:
+        """Log curves: each list is one metric, by step from 0."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        new = [
+            Metric(_name(k), float(v), now, i)
+            for k, values in history.items()
+            for i, v in enumerate(values)
+            if not math.isnan(float(v))
+        ]
+        for start in range(0, len(new), 1000):
+            self.client.log_batch(self.run_id, metrics=new[start : start + 1000])
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        for key, value in tags.items():
+            self.client.set_tag(self.run_id, key, str(value)[:_MAX_PARAM])
+
+    def log_artifacts(self, path: str | os.PathLike[str], folder: str | None = None) -> None:
+        """Store a file, or all files of a directory, with the run."""
+        if os.path.isdir(path):
+            self.client.log_artifacts(self.run_id, os.fspath(path), folder)
+        else:
+            self.client.log_artifact(self.run_id, os.fspath(path), folder)
+
+    def register(
+        self, name: str, directory: str | os.PathLike[str], description: str | None = None
+    ) -> ModelVersion:
+        """Store `directory` with the run and register it as the next version of the model `name`."""
+        return register(self.client, self.run_id, name, directory, description)
+
+
+def find_run(client: MlflowClient, experiment_id: str, dagster_run_id: str) -> Run | None:
+    """Return the MLflow run of a Dagster run.
+
+    Hosts that made one each at the same moment have to agree: the oldest is the one, and of two with the same time
+    the one with the smaller id.
+    """
+    found = client.search_runs(
+        [experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{dagster_run_id}'", max_results=50
+    )
+    return min(found, key=lambda r: (r.info.start_time, r.info.run_id)) if found else None
+
+
+def find_or_make_run(
+    client: MlflowClient, experiment_id: str, dagster_run_id: str, name: str, tags: Mapping[str, str]
+) -> Run:
+    """Return the MLflow run of a Dagster run, made now where no step has made it yet."""
+    with _alone(f"{experiment_id}-{dagster_run_id}"):
+        if found := find_run(client, experiment_id, dagster_run_id):
+            return found
+        made = client.create_run(experiment_id, run_name=name, tags={**tags, RUN_TAG: dagster_run_id})
+        chosen = find_run(client, experiment_id, dagster_run_id) or made
+        if chosen.info.run_id != made.info.run_id:
+            client.delete_run(made.info.run_id)
+        return chosen
+
+
+def settle(client: MlflowClient, run_id: str, failed: bool = False) -> str:
+    """Give the run the status that its steps' tags add up to, and return it.
+
+    Each step writes a tag of its own, so that steps that end at the same time do not undo each other, and a step that
+    failed and was tried again with success heals the run.
+    """
+    tags = client.get_run(run_id).data.tags
+    states = {value for key, value in tags.items() if key.startswith(STEP_TAG)}
+    if failed or "failed" in states:
+        status = "FAILED"
+    elif "running" in states:
+        status = "RUNNING"
+    else:
+        status = "FINISHED"
+    if status == "RUNNING":
+        client.update_run(run_id, status=status)
+    else:
+        client.set_terminated(run_id, status)
+    return status
+
+
+@contextmanager
+def _alone(key: str, seconds: float = 120) -> Iterator[None]:
+    """Let the steps of one Dagster run on this host take turns."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    path = os.path.join(tempfile.gettempdir(), f"synml-mlflow-{os.getuid()}-{name}.lock")
+    with open(path, "a", encoding="utf-8") as lock:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    break  # the run chosen is the same on all sides even then
+                time.sleep(0.05)
+        yield
+
+
+def _name(text: str) -> str:
+    """MLflow takes letters, digits and a few signs; `ndcg@5` becomes `ndcg_at_5`."""
+    return re.sub(r"[^\w\-. :/]", "_", str(text).replace("@", "_at_"))[:250]
