@@ -133,6 +133,8 @@ def format_metric(metric: str, value: float) -> str:
     if percent:
         return f"{value:.1%}"
     size = abs(value)
-    if size and (size < 1e-3 or size >= 1e7):
+    if not size:
+        return "0"
+    if size < 1e-3 or size >= 1e7:
         return f"{value:.3g}"
-    return f"{value:,.0f}" if size >= 1e5 else f"{value:,.1f}" if size >= 1e3 else f"{value:,.4f}"
+    return f"{value:,.0f}" if size >= 1e4 else f"{value:,.1f}" if size >= 1e3 else f"{value:,.4f}"

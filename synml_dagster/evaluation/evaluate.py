@@ -44,7 +44,7 @@ def evaluate(
     probability
         Binary: the probability of the class with index 1.
     probabilities
-        Multiclass: an array with one probability per class.
+        Multiclass: an array with one probability per class; `probability` where no such column is there.
     classes
         Names by class index, for readers; "0", "1", ... when absent.
     group
@@ -65,6 +65,8 @@ def evaluate(
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
     if task == "ranking" and group is None:
         raise ConfigError("A ranking is evaluated by query: name the column of the query ids with `group`.")
+    if task == "multiclass" and probabilities not in scored.columns and probability in scored.columns:
+        probabilities = probability  # LightGBM's own transform calls it so, whatever the number of classes
     score = {"binary": probability, "multiclass": probabilities}.get(task, prediction)
     wanted = {"y": label, "score": score, "w": weight, "g": group if task == "ranking" else None}
     for column in wanted.values():

@@ -17,6 +17,7 @@ from synml_dagster.evaluation.style import (
     ORANGE,
     SURFACE,
     Format,
+    beside,
     canvas,
     colours,
     label,
@@ -196,8 +197,8 @@ def confusion(found: Evaluation, form: Format = "png") -> bytes:
             text = (
                 f"{short_number(weight[i, j])}\n{share[i, j]:.1%}" if k <= 8 else short_number(weight[i, j])
             )
-            # Cells keep their own colours on a dark page, so their text does too.
-            colour = "#fefefe" if share[i, j] > 0.55 else "#1d2734"
+            # A full cell is dark blue on any page; a pale one lets the page through, and takes the page's ink.
+            colour = "#fefefe" if share[i, j] > 0.5 else INK
             axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
     names = [shortened(name, 16) for name in table.classes]
     axes.set_xticks(range(k), names, rotation=45 if k > 5 else 0, ha="right" if k > 5 else "center")
@@ -347,7 +348,7 @@ def bars(
     place = list(range(len(lengths)))
     axes.barh(place, lengths, color=[BLUE] * len(shown) + [GREY] * bool(rest), height=0.68)
     for at, length in zip(place, lengths, strict=True):
-        axes.text(length, at, f"  {length:.1%}", va="center", color=MUTED, fontsize=8)
+        beside(axes, length, at, f"{length:.1%}")
     axes.set_yticks(place, names)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -80,7 +80,8 @@ def legend(axes: Axes, **more: Any) -> None:
         "labelcolor": INK,
         "handlelength": 1.6,
     } | more
-    axes.legend(**options)
+    box = axes.legend(**options)
+    box.get_title().set_color(INK)
 
 
 def percent_axis(axis: Any) -> None:
@@ -100,12 +101,16 @@ def number_axis(axis: Any) -> None:
 def short_number(value: float) -> str:
     """Return a number in few characters: 0.25, 1,200, 48k, 3.4M."""
     size = abs(value)
-    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if size >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
-    if size >= 1e3:
-        return f"{value:,.0f}"
-    return f"{value:.3g}".replace("-", "−") if size >= 1e-3 or not size else f"{value:.1e}"
+    if size >= 1e4:
+        limit, unit = next((at, u) for at, u in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if size >= at)
+        text = f"{value / limit:.3g}{unit}"
+    elif size >= 1e3:
+        text = f"{value:,.0f}"
+    elif size >= 1e-3:
+        text = f"{value:.3g}"
+    else:
+        text = f"{value:.1e}" if size else "0"
+    return text.replace("-", "−")
 
 
 def shortened(name: str, most: int = 28) -> str:
@@ -122,7 +127,10 @@ def ramp(name: str = "value") -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     if name == "density":
-        return LinearSegmentedColormap.from_list("density", ["#dfeaf6", "#8fb8de", BLUE, "#123a66"])
+        # Few rows let the page shine through, whether it is light or dark.
+        return LinearSegmentedColormap.from_list(
+            "density", [f"{BLUE}28", f"{BLUE}90", f"{BLUE}ff", "#184a80ff"]
+        )
     return LinearSegmentedColormap.from_list("value", [BLUE, "#8fb0d3", "#c9c4c4", "#eba866", ORANGE])
 
 
@@ -157,6 +165,22 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r"^<svg ", head, svg, count=1)
     return re.sub(
         r'(<svg[^>]*?) width="[\d.]+pt"| height="[\d.]+pt"', lambda m: m.group(1) or "", svg, count=2
+    )
+
+
+def beside(
+    axes: Axes, x: float, y: float, text: str, *, left: bool = False, size: float = 8, color: str = MUTED
+) -> None:
+    """Write `text` a few points to the right of a bar's end, or to the left of it."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(-4 if left else 4, 0),
+        textcoords="offset points",
+        va="center_baseline",
+        ha="right" if left else "left",
+        color=color,
+        fontsize=size,
     )
 
 

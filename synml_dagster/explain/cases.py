@@ -23,7 +23,7 @@ class Case:
 
 
 def telling_cases(found: Explanations) -> list[Case]:
-    """Return up to three rows of the sample, each of another kind; none twice."""
+    """Return up to four rows of the sample, each of another kind; none twice."""
     if found.probability is not None:
         return _of_classes(found)
     return _of_numbers(found)
@@ -49,13 +49,14 @@ def _of_classes(found: Explanations) -> list[Case]:
     cases: list[Case] = []
     if found.label is not None:
         right = best == found.label
-        if right.any():
-            # The usual row of the rarer class tells more than the surest of the common one.
-            rare = right & (found.label == (1 if found.task == "binary" else best))
-            pool = np.flatnonzero(rare if rare.any() else right)
-            cases.append(case("Sure and right", int(pool[np.argmax(sure[pool])])))
-        if (~right).any():
-            pool = np.flatnonzero(~right)
+        # The surest right row of the two classes that are most often the answer; in a binary task of both.
+        common = np.argsort(-np.bincount(best, minlength=len(names)), kind="stable")[:2]
+        for said in sorted(common, reverse=True):
+            pool = np.flatnonzero(right & (best == said))
+            if len(pool):
+                cases.append(case("Sure and right", int(pool[np.argmax(sure[pool])])))
+        pool = np.flatnonzero(~right)
+        if len(pool):
             cases.append(case("Sure and wrong", int(pool[np.argmax(sure[pool])])))
     else:
         cases.append(case("Sure", int(np.argmax(sure))))
@@ -68,12 +69,13 @@ def _of_classes(found: Explanations) -> list[Case]:
 
 
 def _of_numbers(found: Explanations) -> list[Case]:
-    score = found.raw_score[:, 0]
+    score = found.prediction
+    said = "predicted" if found.task == "regression" else "score"
 
     def case(title: str, row: int) -> Case:
-        answer = f"score {number_text(float(score[row]))}"
+        answer = f"{said} {_rounded(float(score[row]))}"
         if found.label is not None:
-            answer += f", truly {number_text(float(found.label[row]))}"
+            answer += f", truly {_rounded(float(found.label[row]))}"
         return Case(title, answer, row)
 
     wanted = [("Highest", int(np.argmax(score))), ("Lowest", int(np.argmin(score)))]
@@ -83,9 +85,14 @@ def _of_numbers(found: Explanations) -> list[Case]:
             ("Close", int(np.argsort(np.abs(error), kind="stable")[found.rows // 20])),
             ("Far too high", int(np.argmax(error))),
             ("Far too low", int(np.argmin(error))),
+            ("Highest", int(np.argmax(score))),
         ]
     cases: list[Case] = []
     for title, row in wanted:
         if row not in {c.row for c in cases}:
             cases.append(case(title, row))
     return cases
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1e3 else number_text(value)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Explanations:
     classes: list[str] = field(default_factory=list)
     readings: dict[str, FeatureReading] = field(default_factory=dict)
     """How a feature's value reads in the raw table, for the features where that differs."""
+    link: Literal["identity", "log", "sqrt", "logit", "softmax"] = "identity"
+    """How the raw score becomes the answer."""
     sigmoid: float = 1.0
     """Slope of a binary model's link."""
     table_rows: int | None = None
@@ -74,6 +77,14 @@ class Explanations:
             return power / power.sum(1, keepdims=True)
         return None
 
+    @cached_property
+    def prediction(self) -> NDArray[np.float64]:
+        """The number predicted by one output, float64 [rows]; the raw score where there is no link."""
+        score = self.raw_score[:, 0]
+        if self.link == "log":
+            return np.exp(score)
+        return np.sign(score) * score**2 if self.link == "sqrt" else score
+
     def shown(self, row: int, feature: int) -> str:
         """Return a feature's value as a reader knows it from the raw table."""
         reading = self.readings.get(self.features[feature], FeatureReading())
@@ -102,6 +113,7 @@ class Explanations:
             "readings": {
                 name: reading.model_dump(exclude_defaults=True) for name, reading in self.readings.items()
             },
+            "link": self.link,
             "sigmoid": self.sigmoid,
             "rows": self.rows,
             "table_rows": self.table_rows,
@@ -145,6 +157,7 @@ class Explanations:
                 label=column("label") if "label" in table.column_names else None,
                 classes=about["classes"],
                 readings={name: FeatureReading(**reading) for name, reading in about["readings"].items()},
+                link=about["link"],
                 sigmoid=about["sigmoid"],
                 table_rows=about["table_rows"],
             )

@@ -18,6 +18,7 @@ from synml_dagster.evaluation.style import (
     MUTED,
     ORANGE,
     Format,
+    beside,
     canvas,
     colours,
     label,
@@ -40,7 +41,8 @@ def importance(found: Explanations, most: int = 20, form: Format = "png") -> byt
     """Mean size of the SHAP value by feature; several classes are told apart by colour."""
     size = np.abs(found.phi).mean(0, dtype=np.float64)
     order = np.argsort(-size.sum(1), kind="stable")[:most]
-    figure, axes = canvas(5.6, 0.8 + 0.27 * len(order) + (0.3 if len(found.outputs) > 1 else 0))
+    # As high as the beeswarm, beside which it stands in the report: a feature is on the same line in both.
+    figure, axes = canvas(5.0, 1.0 + 0.36 * len(order))
     place = np.arange(len(order))
     left = np.zeros(len(order))
     shown = list(range(len(found.outputs)))[:6]
@@ -51,13 +53,12 @@ def importance(found: Explanations, most: int = 20, form: Format = "png") -> byt
         axes.barh(place, part, left=left, color=colour, height=0.68, label=shortened(name))
         left += part
     for at, length in zip(place, left, strict=True):
-        axes.text(length, float(at), f"  {short_number(length)}", va="center", color=MUTED, fontsize=8)
+        beside(axes, length, float(at), short_number(length))
     axes.set_yticks(place, [shortened(found.features[i]) for i in order])
-    axes.invert_yaxis()
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(False, axis="y")
     axes.set_xlim(0, (float(left.max()) or 1.0) * 1.14)
-    axes.margins(y=0.02)
+    axes.set_ylim(len(order) - 0.4, -0.6)
     number_axis(axes.xaxis)
     label(axes, f"Mean size of the effect on {_unit(found)}", "")
     if len(found.outputs) > 1:
@@ -71,7 +72,7 @@ def beeswarm(found: Explanations, output: int | None = None, most: int = 15, for
     rows = _thinned(found)
     phi = found.phi[rows, :, output]
     order = np.argsort(-np.abs(phi).mean(0), kind="stable")[:most]
-    figure, axes = canvas(6.6, 1.0 + 0.36 * len(order))
+    figure, axes = canvas(6.2, 1.0 + 0.36 * len(order))
     axes.axvline(0, color=GREY, linewidth=1)
     grey_too = False
     for at, i in enumerate(order):
@@ -85,7 +86,7 @@ def beeswarm(found: Explanations, output: int | None = None, most: int = 15, for
             phi[known, i], at + offset[known], c=heat[known], cmap=ramp(), vmin=0, vmax=1, alpha=0.85, **style
         )
     axes.set_yticks(range(len(order)), [shortened(found.features[i]) for i in order])
-    axes.invert_yaxis()
+    axes.set_ylim(len(order) - 0.4, -0.6)
     axes.grid(False, axis="x")
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
@@ -182,31 +183,21 @@ def waterfall(
         if at:
             axes.plot([edge, edge], [at - 0.69, at - 0.31], color=GREY, linewidth=0.8)
         tip = edge + value
-        text = f"+{short_number(value)}" if value > 0 else short_number(value)
+        text = ("+" if value > 0 else "") + short_number(float(f"{value:.2g}"))
         side = max(edge, tip) if value > 0 else min(edge, tip)
-        axes.text(
-            side, at, f" {text} ", va="center", ha="left" if value > 0 else "right", fontsize=8.5, color=INK
-        )
+        beside(axes, side, at, text, left=value < 0, size=8.5, color=INK)
         edge = tip
         reach.append(edge)
-    axes.axvline(start, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    axes.text(
-        start, -0.75, f"mean {short_number(start)}", ha="center", va="bottom", color=MUTED, fontsize=8.5
-    )
-    axes.axvline(end, color=INK, linewidth=1)
-    axes.text(
-        end,
-        len(steps) - 0.3,
-        f"this row {short_number(end)}",
-        ha="center",
-        va="top",
-        color=INK,
-        fontsize=9,
-        fontweight="bold",
-    )
+    axes.plot([start, start], [-0.62, -0.31], color=MUTED, linewidth=1)
+    text = f"mean {_ending(found, start)}"
+    axes.text(start, -0.7, text, ha="center", va="bottom", color=MUTED, fontsize=8.5)
+    last = len(steps) - 1
+    axes.plot([end, end], [last + 0.31, last + 0.62], color=INK, linewidth=1)
+    text = f"this row {_ending(found, end)}"
+    axes.text(end, last + 0.7, text, ha="center", va="top", color=INK, fontsize=9, fontweight="bold")
     axes.set_yticks(range(len(steps)), [name for name, _ in steps])
-    axes.set_ylim(len(steps) + 0.15, -1.2)
-    pad = 0.16 * max(max(reach) - min(reach), spread)
+    axes.set_ylim(len(steps) + 0.35, -1.35)
+    pad = 0.2 * max(max(reach) - min(reach), spread)
     axes.set_xlim(min(reach) - pad, max(reach) + pad)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(False, axis="y")
@@ -233,7 +224,17 @@ def _unit(found: Explanations, output: int | None = None) -> str:
         return f"log-odds of {shortened(found.classes[1])}" if len(found.classes) == 2 else "log-odds"
     if found.task == "multiclass":
         return f"score of {shortened(found.outputs[output])}" if output is not None else "the classes' scores"
-    return "the prediction" if found.task == "regression" else "the score"
+    if found.task == "regression":
+        return {"log": "the log of the prediction", "sqrt": "the root of the prediction"}.get(
+            found.link, "the prediction"
+        )
+    return "the score"
+
+
+def _ending(found: Explanations, score: float) -> str:
+    """Return where a waterfall begins or ends, with the probability that it stands for."""
+    text = short_number(float(f"{score:.2f}") if abs(score) < 100 else score)
+    return f"{text} = {1 / (1 + np.exp(-found.sigmoid * score)):.0%}" if found.task == "binary" else text
 
 
 def _position(found: Explanations, feature: str) -> int:

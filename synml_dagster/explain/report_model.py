@@ -24,15 +24,14 @@ class Picture:
     title: str
     caption: str
     svg: Markup
-    wide: bool = False
 
 
-def picture(title: str, caption: str, svg: bytes, wide: bool = False) -> Picture:
+def picture(title: str, caption: str, svg: bytes) -> Picture:
     """Wrap a rendered SVG, naming it for those who cannot see it."""
     text = svg.decode("utf-8")
     named = re.sub(r'aria-label="[^"]*"', lambda _: f'aria-label="{escape(title)}"', text, count=1)
     # Drawn by this package from escaped text (matplotlib writes XML), so it is markup and not data.
-    return Picture(title, caption, Markup(named), wide)
+    return Picture(title, caption, Markup(named))
 
 
 def headline(inputs: ReportInputs) -> str:
@@ -250,7 +249,7 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
             "Mean size of a feature's effect over the explained rows.",
             figures.importance(found, most=15, form="svg"),
         ),
-        picture("How each feature works", swarm, figures.beeswarm(found, form="svg"), wide=True),
+        picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
     ]
     effect = {"binary": "log-odds", "multiclass": "class score"}.get(found.task, "prediction")
     shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
@@ -261,15 +260,20 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         ),
         "top": top[:3],
         "main": main,
-        "single": [
-            picture(
-                name,
-                f"Effect of {name} at each of its values{of_class}.",
-                figures.dependence(found, name, form="svg"),
-            )
-            for name in shown
-        ],
+        "single": [_dependence(inputs, name, output) for name in shown],
     }
+
+
+def _dependence(inputs: ReportInputs, feature: str, output: int) -> Picture:
+    from synml_dagster.explain import figures
+    from synml_dagster.explain.interactions import strongest_partner
+
+    found = inputs.explanations
+    assert found is not None
+    other = strongest_partner(found, found.features.index(feature), output)
+    partner = None if other is None else found.features[other]
+    text = f"Coloured by {partner}, which changes the effect most." if partner else ""
+    return picture(feature, text, figures.dependence(found, feature, output, partner, "svg"))
 
 
 def cases(inputs: ReportInputs) -> list[dict[str, Any]]:

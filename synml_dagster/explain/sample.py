@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.reading import readings
-from synml_dagster.lightgbm.trees import parse_trees
+from synml_dagster.lightgbm.trees import TreeEnsemble, parse_trees
 from synml_dagster.spark.shares import ParquetFiles, plan_shares, share_frame, shares_reachable
 
 if TYPE_CHECKING:
@@ -161,9 +161,21 @@ def _gathered(
         label=label if labelled else None,
         classes=classes,
         readings=readings(plan),
+        link=_link(ensemble),
         sigmoid=ensemble.sigmoid if plan.task == "binary" else 1.0,
         table_rows=total,
     )
+
+
+def _link(ensemble: TreeEnsemble) -> Literal["identity", "log", "sqrt", "logit", "softmax"]:
+    name = ensemble.objective
+    if name in ("poisson", "gamma", "tweedie"):
+        return "log"
+    if "sqrt" in ensemble.objective_params:
+        return "sqrt"
+    if name in ("binary", "cross_entropy"):
+        return "logit"
+    return "softmax" if name == "multiclass" else "identity"
 
 
 def _active_session() -> SparkSession:

@@ -110,7 +110,7 @@ def test_every_task_is_judged_by_a_metric_that_it_reports():
     [
         ("auc", 0.92345678, "0.9235"),
         ("accuracy", 0.9, "90.0%"),
-        ("rmse", 48213.7, "48,213.7"),
+        ("rmse", 48213.7, "48,214"),
         ("rmse", 1234567.0, "1,234,567"),
         ("rmse", 0.000012, "1.2e-05"),
         ("rmse", float("nan"), "–"),
