@@ -8,9 +8,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 import dagster as dg
+from dagster import DagsterInvariantViolationError
 from pydantic import Field
 
 from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
@@ -34,8 +35,8 @@ class BundleIOManager(dg.ConfigurableIOManager):
     """Stores an object with `save(directory)` and a classmethod `load(directory)` as a versioned directory.
 
     The class that loads comes from the code and never from the stored files, so that opening them runs nothing that
-    they choose: the input's annotation, else `AssetIn(metadata={"bundle": "package.module:Class"})`, else the
-    annotation of the asset that returned it.
+    they choose: the input's annotation, else `metadata={"bundle": "package.module:Class"}` of the `AssetIn` or of the
+    asset that returned it, else that asset's own annotation where it is part of the same run.
 
     Each partition of a partitioned asset is a directory of its own; a downstream asset that reads several gets a dict
     by partition key.
@@ -74,6 +75,7 @@ class BundleIOManager(dg.ConfigurableIOManager):
                 "dagster/uri": directory.root,
                 "dagster/storage_kind": "files",
                 "version": version,
+                "path": dg.MetadataValue.path(directory.path(version)),
                 "files": ", ".join(files),
                 "bundle bytes": sum(files.values()),
             }
@@ -146,11 +148,13 @@ def _local(directory: VersionedDirectory, manifest: dict[str, Any]) -> str:
 
 def _class_of(context: dg.InputContext) -> Any:
     upstream = context.upstream_output
+    annotated = context.dagster_type.typing_type
     candidates = [
-        context.dagster_type.typing_type,
+        annotated,
+        get_args(annotated)[-1] if get_origin(annotated) is dict else None,  # of several partitions
         _named(metadata_of(context.definition_metadata).get("bundle")),
         _named(metadata_of(upstream.definition_metadata).get("bundle")) if upstream is not None else None,
-        upstream.dagster_type.typing_type if upstream is not None else None,
+        _returned_by(upstream),
     ]
     for kind in candidates:
         if isinstance(kind, type) and callable(getattr(kind, "load", None)):
@@ -159,6 +163,13 @@ def _class_of(context: dg.InputContext) -> Any:
         f"nothing says which class loads the input {context.name!r}. Annotate the argument with it, or give "
         'AssetIn(metadata={"bundle": "package.module:Class"}).'
     )
+
+
+def _returned_by(upstream: dg.OutputContext | None) -> Any:
+    try:
+        return upstream.dagster_type.typing_type if upstream is not None else None
+    except DagsterInvariantViolationError:  # the upstream asset is not part of this run
+        return None
 
 
 def _named(name: Any) -> Any:

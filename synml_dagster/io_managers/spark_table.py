@@ -138,6 +138,7 @@ def _metadata(context: dg.OutputContext, tables: list[Table]) -> dict[str, Any]:
         "dagster/uri": first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0],
         "dagster/storage_kind": "parquet",
         "version": ", ".join(t.version for t in tables),
+        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else first.root.rsplit("/", 1)[0]),
     }
     if context.has_asset_key:
         told["dagster/table_name"] = ".".join(context.asset_key.path)

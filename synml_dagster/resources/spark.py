@@ -89,7 +89,8 @@ class SparkResource(dg.ConfigurableResource):
         """Return the session with the tag of a step; IO managers, which run beside the step's function, name it."""
         session = self._open()
         if self._run_id is not None:
-            tag = _tag(self._run_id, step_key)
+            # A thread that the step has started is not in Dagster's scope and belongs to the step all the same.
+            tag = self._tags[-1] if step_key is None and self._tags else _tag(self._run_id, step_key)
             if self._tags and self._tags[-1] != tag:
                 # Another step has begun in this process, and steps of one process follow each other.
                 self.interrupt()
