@@ -151,6 +151,7 @@ def _inline(svg: str, name: str) -> str:
     """Cut the XML prologue, make ids unique on the page, and hand colours and font to the page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(?::\w+)?="[^"]*"', "", svg)  # HTML knows them, and the page names no address at all
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
@@ -158,6 +159,7 @@ def _inline(svg: str, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable}, {colour})")
     # 'DejaVu Sans' is what was measured; system fonts are narrower, so texts never outgrow their place.
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
     svg = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
     size = re.search(r'<svg[^>]*?width="([\d.]+)pt"', svg)
     width = float(size.group(1)) * 4 / 3 if size else 480

@@ -171,7 +171,7 @@ def waterfall(
         for i in order
     ]
     if left_out:
-        steps.append((f"{left_out} other features", rest))
+        steps.append((f"{left_out} other feature{'s' if left_out > 1 else ''}", rest))
     figure, axes = canvas(5.2, 1.3 + 0.34 * len(steps))
     start = float(found.base[output])
     end = start + float(phi.sum())
@@ -204,7 +204,7 @@ def waterfall(
     axes.spines["left"].set_visible(False)
     number_axis(axes.xaxis)
     unit = _unit(found, output)
-    label(axes, unit[0].upper() + unit[1:], "")
+    label(axes, unit.removeprefix("the ").capitalize() if "the " in unit else unit[0].upper() + unit[1:], "")
     return rendered(figure, form, f"waterfall-{row}-{output}")
 
 

@@ -251,12 +251,15 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         ),
         picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
     ]
-    effect = {"binary": "log-odds", "multiclass": "class score"}.get(found.task, "prediction")
+    effect = {"binary": "log-odds", "multiclass": "class scores", "ranking": "scores"}.get(
+        found.task,
+        "the unit of the prediction" if found.link == "identity" else f"the {found.link} of the prediction",
+    )
     shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
     return {
         "intro": (
             f"Exact tree SHAP values of {found.rows:,}{of_table} test rows. A row's values add up from the mean answer "
-            f"to its own, in the unit of the {effect}."
+            f"to its own, in {effect}."
         ),
         "top": top[:3],
         "main": main,
