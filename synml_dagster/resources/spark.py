@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from synml_dagster.spark import SparkSettings, open_session
+from synml_dagster.spark import SparkSettings, is_connect, open_session
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -130,9 +130,14 @@ class SparkResource(dg.ConfigurableResource):
         session = self._opened
 
         def stop() -> None:
-            for tag in tags:
-                with contextlib.suppress(Exception):
-                    session.interruptTag(tag)
+            with contextlib.suppress(Exception):
+                if is_connect(session):
+                    for tag in tags:
+                        session.interruptTag(tag)
+                else:
+                    # Classic Spark makes tags private to the JVM thread that set them (`interruptTag` from here finds
+                    # no job); the session is this process's own, and its steps follow each other.
+                    session.interruptAll()
 
         # A thread of its own: after an interrupt this one's connection to the JVM is still waiting for the old answer.
         stopper = threading.Thread(target=stop, name="interrupt-spark", daemon=True)
