@@ -1,0 +1,23 @@
+"""One ONNX graph per pipeline: export, the parity gate, and scoring on Spark, in streams, in SQL and row by row."""
+
+from synml_dagster.onnx.bundle import write_bundle
+from synml_dagster.onnx.export import booster_to_onnx, export_pipeline
+from synml_dagster.onnx.model import OnnxModel, TensorInfo
+from synml_dagster.onnx.parity import ParityReport, check_parity
+from synml_dagster.onnx.scorer import Scorer
+from synml_dagster.onnx.spark_scoring import score, split_bad_rows
+from synml_dagster.onnx.sql import register_function
+
+__all__ = [
+    "OnnxModel",
+    "ParityReport",
+    "Scorer",
+    "TensorInfo",
+    "booster_to_onnx",
+    "check_parity",
+    "export_pipeline",
+    "register_function",
+    "score",
+    "split_bad_rows",
+    "write_bundle",
+]

@@ -1,0 +1,159 @@
+"""What runs in Spark's Python workers: one scorer per worker and model, reused by its batches and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import SetupError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synml_dagster.onnx.scorer import Scorer
+
+_SCORERS: dict[tuple[Any, ...], Scorer] = {}
+_MOST_SCORERS = 8
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """How a model comes to a worker: its bytes, a path that the worker can open, or a file that Spark sent along."""
+
+    digest: str
+    content: bytes | None = None
+    path: str | None = None
+    artifact: str | None = None
+
+    def open(self) -> Any:
+        """Return the model."""
+        from synml_dagster.onnx.model import OnnxModel
+
+        if self.content is not None:
+            return OnnxModel(self.content)
+        if self.path is not None:
+            return OnnxModel(Path(self.path))
+        from pyspark import SparkFiles
+
+        assert self.artifact is not None
+        file = Path(SparkFiles.get(self.artifact))
+        if not file.is_file():
+            raise SetupError(
+                f"The model {self.artifact!r} did not reach this executor; see Spark's log for its artifacts."
+            )
+        return OnnxModel(file)
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """Scores the batches of one task; `options` are those of `Scorer`, as pairs.
+
+    A batch holds the kept columns, then (from `first_input` on) columns that are inputs only. `names` says which
+    column of the batch each of the model's columns is.
+    """
+
+    shipment: Shipment
+    options: tuple[tuple[str, Any], ...]
+    provider: str
+    kept: int
+    names: tuple[tuple[str, int], ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield kept columns and answers, batch by batch."""
+        scorer = self.scorer()
+        for batch in batches:
+            yield self.answer(scorer, batch)
+
+    def scorer(self) -> Scorer:
+        """Return this worker's scorer, opened by the first task that needs it."""
+        from synml_dagster.onnx.scorer import Scorer
+
+        threads, gpu = task_resources()
+        key = (self.shipment.digest, self.options, self.provider, threads, gpu)
+        found = _SCORERS.get(key)
+        if found is None:
+            while len(_SCORERS) >= _MOST_SCORERS:
+                _SCORERS.pop(next(iter(_SCORERS)))
+            options = {name: _thaw(value) for name, value in self.options}
+            found = Scorer(self.shipment.open(), threads=threads, gpu=gpu, provider=self.provider, **options)
+            _SCORERS[key] = found
+        return found
+
+    def answer(self, scorer: Scorer, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the kept columns of `batch` and its answers."""
+        import pyarrow as pa
+
+        places = [place for _, place in self.names]
+        given = pa.RecordBatch.from_arrays(
+            [batch.column(i) for i in places], names=[name for name, _ in self.names]
+        )
+        answers = scorer.score(given) if self.names else scorer.score(batch)
+        columns = [batch.column(i) for i in range(self.kept)]
+        names = [batch.schema.names[i] for i in range(self.kept)]
+        return pa.RecordBatch.from_arrays([*columns, *answers.columns], names=[*names, *answers.schema.names])
+
+
+@dataclass(frozen=True)
+class ShareTask:
+    """Scores the shares of a table's files: reads them itself, past Spark's rows."""
+
+    score: ScoreTask
+    columns: tuple[str, ...]
+    schema: bytes
+    """The Arrow schema that Spark expects, serialized: files may hold finer timestamps or dictionaries."""
+    batch_rows: int = 65536
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield scored batches of every share that is named in `batches`."""
+        import pyarrow as pa
+
+        from synml_dagster.spark.shares import Share, read_share
+
+        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        scorer = self.score.scorer()
+        for batch in batches:
+            for text in batch.column(batch.schema.get_field_index("share")).to_pylist():
+                for rows in read_share(Share.from_json(text), self.columns, self.batch_rows, threads=False):
+                    answered = self.score.answer(scorer, rows)
+                    yield answered if answered.schema.equals(schema) else _conform(answered, schema)
+
+
+def task_resources() -> tuple[int, int | None]:
+    """Return the cores of the task that runs here and the number of the GPU it was given, if any."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context is None:
+        return 1, None
+    gpus = context.resources().get("gpu")
+    first = gpus.addresses[0] if gpus and gpus.addresses else None
+    return context.cpus() or 1, int(first) if first is not None and str(first).isdigit() else None
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = [
+        column if column.type.equals(field.type) else column.cast(field.type, safe=False)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def freeze(value: Any) -> Any:
+    """Return an option of `Scorer` as something that can be a key."""
+    if isinstance(value, dict):
+        return ("dict", tuple((k, freeze(v)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return ("list", tuple(freeze(v) for v in value))
+    return value
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, tuple) and value and value[0] == "dict":
+        return {k: _thaw(v) for k, v in value[1]}
+    if isinstance(value, tuple) and value and value[0] == "list":
+        return [_thaw(v) for v in value[1]]
+    return value

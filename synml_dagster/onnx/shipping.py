@@ -1,0 +1,49 @@
+"""Brings a model to Spark's executors, once each."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synml_dagster.onnx.executor import Shipment
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from synml_dagster.onnx.model import OnnxModel
+
+EMBEDDED = 8 * 2**20
+"""Models up to this many bytes travel inside the task's function, which Spark sends once per executor and query: no file
+to manage, and 8 MB unpickle in about 2 ms."""
+
+_SENT: dict[tuple[int, str], str] = {}
+
+
+def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
+    """Return how tasks of `spark` open `model`; large models are sent as files, once per session."""
+    from synml_dagster.spark.session import is_connect, is_local
+
+    if model.size <= EMBEDDED and not model.external_files:
+        return Shipment(model.digest, content=model.content)
+    if is_local(spark) and not is_connect(spark):
+        return Shipment(model.digest, path=str((model.path or _on_disk(model)).resolve()))
+    key = (id(spark), model.digest)
+    if key not in _SENT:
+        folder = _on_disk(model).parent
+        name = f"synml-{model.digest[:16]}.onnx"
+        (folder / "model.onnx").rename(folder / name)
+        files = [str(folder / name), *(str(folder / external) for external in model.external_files)]
+        spark.addArtifacts(*files, file=True)
+        _SENT[key] = name
+    return Shipment(model.digest, artifact=_SENT[key])
+
+
+def _on_disk(model: OnnxModel) -> Path:
+    """Write the model to a folder that lives as long as this process: a query reads it when it runs."""
+    folder = Path(tempfile.mkdtemp(prefix="synml-onnx-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    model.save(folder)
+    return folder / "model.onnx"

@@ -1,0 +1,209 @@
+"""Scores tables on Spark, classic or Connect: through Spark's rows, or by tasks that read the files themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
+from synml_dagster.features.names import quoted
+from synml_dagster.features.raw import RawInput
+from synml_dagster.onnx.executor import ScoreTask, ShareTask, freeze
+from synml_dagster.onnx.model import OnnxModel
+from synml_dagster.onnx.scorer import REASON, Scorer
+from synml_dagster.onnx.shipping import ship
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from synml_dagster.spark.shares import ParquetFiles
+
+_AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}
+
+
+def score(
+    data: DataFrame | ParquetFiles,
+    model: OnnxModel,
+    *,
+    keep: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    inputs: Mapping[str, str | Sequence[str]] | None = None,
+    softmax: Mapping[str, str] | None = None,
+    argmax: Mapping[str, str] | None = None,
+    provider: str = "auto",
+    bad_rows: str = "raise",
+    spark: SparkSession | None = None,
+    tasks: int | None = None,
+) -> DataFrame:
+    """Return `data` with the model's answers as further columns; batch or streaming.
+
+    Parameters
+    ----------
+    data
+        A DataFrame (batch or stream), or Parquet files, which tasks then read by themselves: faster, and the result
+        is the same.
+    model
+        A pipeline of this package, or any ONNX model whose inputs are filled by columns.
+    keep
+        Columns of the table to keep, in this order; all when None.
+    outputs, inputs, softmax, argmax, bad_rows
+        As for `Scorer`. By default a pipeline answers `prediction` (the class as in the training table, or a double)
+        and for classes `probability` (float: of the second class; array of float for more than two).
+    provider
+        `auto` uses the GPU that Spark gives a task; `cpu`, `cuda`, ... insist.
+    spark
+        The session for `ParquetFiles`; the active one when None.
+    tasks
+        Shares that Parquet files are cut into; one per task slot when None.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, or of a type that could hold what the model has never seen.
+    ConfigError
+        A kept column has the name of an answer, or an output is not known.
+    ModelError
+        The model is damaged, or does not fit the runtime.
+    """
+    from pyspark.sql import DataFrame
+
+    options = {
+        "outputs": outputs,
+        "inputs": inputs,
+        "softmax": softmax,
+        "argmax": argmax,
+        "bad_rows": bad_rows,
+    }
+    local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)  # type: ignore[arg-type]
+    files = None
+    if isinstance(data, DataFrame):
+        frame = data
+    else:
+        files = data
+        frame = files.dataframe(spark or _active())
+    session = frame.sparkSession
+    kept = _kept(frame, keep, local.schema.names)
+    found = _inputs(frame, model, local)
+    sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
+    names: list[tuple[str, int]] = []
+    plain = True
+    for name, column, top in found:
+        if top is not None and top in kept:
+            names.append((name, kept.index(top)))
+            continue
+        plain = plain and top is not None
+        names.append((name, len(sent)))
+        sent.append((top or f"__input_{len(sent)}", column))
+    task = ScoreTask(
+        shipment=ship(session, model),
+        options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
+        provider=provider,
+        kept=len(kept),
+        names=tuple(names),
+    )
+    schema = _answer_schema(frame, kept, local)
+    if files is not None and plain and files.paths:
+        return _by_shares(session, files, task, tuple(name for name, _ in sent), schema, tasks)
+    return frame.select(*[column.alias(name) for name, column in sent]).mapInArrow(task, schema)
+
+
+def split_bad_rows(scored: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Split what `score(..., bad_rows="mark")` returned into the scored rows and those set aside with their reason.
+
+    Both read the same scoring: cache or write `scored` first where it should run once.
+    """
+    reason = _col(REASON)
+    return scored.where(reason.isNull()).drop(REASON), scored.where(reason.isNotNull())
+
+
+def _by_shares(
+    spark: SparkSession,
+    files: ParquetFiles,
+    task: ScoreTask,
+    columns: tuple[str, ...],
+    schema: Any,
+    tasks: int | None,
+) -> DataFrame:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark.shares import plan_shares, share_frame
+
+    expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
+    shares = [share for share in plan_shares(files, tasks or task_slots(spark) or 8) if share.rows]
+    work = ShareTask(task, columns, expected.serialize().to_pybytes())
+    if not shares:
+        return spark.createDataFrame([], schema)
+    return share_frame(spark, shares).mapInArrow(work, schema)
+
+
+def _inputs(frame: DataFrame, model: OnnxModel, local: Scorer) -> list[tuple[str, Any, str | None]]:
+    """Return, per column that the model takes, its name, an expression, and the table's column where that is the same."""
+    if not (model.is_pipeline and "raw_inputs" in model.metadata):
+        for binding in local.bindings:
+            for path in binding.columns:
+                if path[0] not in frame.columns:
+                    raise DataError(
+                        f"The table has no column {path[0]!r}, which the model takes as input {binding.info.name!r}."
+                        f"{did_you_mean(path[0], frame.columns)}"
+                    )
+        return [(name, _col(name), name) for name in local.columns]
+    from synml_dagster.features.match import matched
+
+    outside = json.loads(model.metadata.get("outside", "{}"))
+    if outside:
+        raise ModelError(
+            f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
+        )
+    planned = [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
+    answer = []
+    for raw in matched(frame, planned):
+        same = (
+            len(raw.path) == 1
+            and raw.storage in _AS_IT_IS
+            and not raw.spark_type.startswith("decimal")
+            and not (raw.storage == "date" and raw.planned == "timestamp")
+        )
+        if same:
+            answer.append((raw.name, _col(raw.path[0]), raw.path[0]))
+        else:
+            answer.append((raw.name, raw.value(), None))
+    return answer
+
+
+def _kept(frame: DataFrame, keep: Sequence[str] | None, answers: Sequence[str]) -> list[str]:
+    kept = list(frame.columns if keep is None else keep)
+    for name in kept:
+        if name not in frame.columns:
+            raise DataError(f"keep: the table has no column {name!r}.{did_you_mean(name, frame.columns)}")
+    folded = {name.casefold() for name in kept}
+    for name in answers:
+        if name.casefold() in folded:
+            raise ConfigError(
+                f"The table already has a column {name!r}, which the model answers. Name the columns to keep without it, or rename it."
+            )
+    return kept
+
+
+def _answer_schema(frame: DataFrame, kept: list[str], scorer: Scorer) -> Any:
+    from pyspark.sql.pandas.types import from_arrow_schema
+    from pyspark.sql.types import StructType
+
+    own = {field.name: field for field in frame.schema.fields}
+    return StructType([*(own[name] for name in kept), *from_arrow_schema(scorer.schema).fields])
+
+
+def _col(name: str) -> Column:
+    from pyspark.sql import functions as sf
+
+    return sf.col(quoted(name))
+
+
+def _active() -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise ConfigError("There is no active Spark session; give spark=.")
+    return session

@@ -1,0 +1,163 @@
+"""A pipeline's graph takes the raw table and answers what Spark's own path answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from synml_dagster.errors import ConfigError, DataError, ModelError
+from synml_dagster.features import tensors
+from synml_dagster.onnx import OnnxModel, Scorer, check_parity, export_pipeline, register_function, score
+from synml_dagster.spark import ParquetFiles
+from tests.onnx.conftest import LABELS, make_table
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_graph_and_spark_agree_on_rows_of_the_table_and_on_adversarial_ones(
+    classic_spark, table, pipelines, exported, label
+):
+    plan, model = pipelines[label]
+    raw = classic_spark.createDataFrame(table)
+    report = check_parity(classic_spark, plan, model, exported[label], raw, rows=2000)
+    assert report.passed, report
+    assert report.rows >= 2000 + report.adversarial_rows
+    assert report.adversarial_rows > 100
+    assert report.max_difference <= 1e-6
+    json.dumps(report.worst, allow_nan=False)
+
+
+def test_parity_fails_and_shows_the_worst_row_where_the_graph_is_of_another_model(
+    classic_spark, table, pipelines, exported
+):
+    plan, model = pipelines["accepted"]
+    _, other = pipelines["flag"]
+    shorter = type(model)(**{**model.__dict__, "text": _first_trees(model, 5)})
+    report = check_parity(
+        classic_spark, plan, shorter, exported["accepted"], classic_spark.createDataFrame(table), rows=500
+    )
+    assert not report.passed
+    assert report.rows_different > 100
+    assert report.worst["difference"] == report.max_difference > 0.01
+    assert set(report.worst["row"]) == {r.name for r in plan.raw_inputs}
+
+
+def _first_trees(model, n: int) -> str:
+    return model.booster.model_to_string(num_iteration=n)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_spark_scores_rows_and_files_alike_and_as_the_scorer_does(spark, table, exported, label, tmp_path):
+    model = exported[label]
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=700)
+    alone = Scorer(model).score(table)
+    keep = ["id", "in.come", "city"]
+    by_rows = score(spark.createDataFrame(table), model, keep=keep).toArrow().sort_by("id")
+    by_files = (
+        score(ParquetFiles((str(tmp_path / "t.parquet"),)), model, keep=keep, spark=spark, tasks=3)
+        .toArrow()
+        .sort_by("id")
+    )
+    assert by_rows.schema.names == by_files.schema.names == keep + alone.schema.names
+    assert by_rows.equals(by_files)
+    for name in alone.schema.names:
+        assert by_rows.column(name).to_pylist() == alone.column(name).to_pylist()
+    assert by_rows.column("city").to_pylist() == table.column("city").to_pylist()
+
+
+def test_classes_come_back_with_the_type_they_have_in_the_table(exported, table):
+    kinds = {label: Scorer(exported[label]).score(table).schema.field("prediction").type for label in LABELS}
+    assert kinds == {"accepted": pa.string(), "flag": pa.bool_(), "grade": pa.int64(), "amount": pa.float64()}
+    assert set(Scorer(exported["grade"]).score(table).column("prediction").to_pylist()) == {0, 10, 20}
+
+
+def test_plain_onnxruntime_answers_the_same_from_the_file_alone(tmp_path, pipelines, exported, table):
+    plan, _ = pipelines["accepted"]
+    exported["accepted"].save(tmp_path)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    label, probabilities, _ = session.run(
+        ["label", "probabilities", "raw_score"],
+        tensors(table.combine_chunks().to_batches()[0], plan.raw_inputs),
+    )
+    ours = Scorer(OnnxModel.load(tmp_path)).score(table)
+    assert ours.column("prediction").to_pylist() == label.tolist()
+    assert np.array_equal(ours.column("probability").to_numpy(), probabilities[:, 1])
+    assert OnnxModel.load(tmp_path).metadata["pipeline"] == "by_accepted"
+
+
+def test_one_row_at_a_time_is_the_same_row_of_a_batch(exported, table):
+    scorer = Scorer(exported["grade"], outputs=["prediction", "probability", "raw_score"])
+    whole = scorer.score(table).to_pylist()
+    for i in (0, 7, 1234):
+        assert scorer.score_row(table.slice(i, 1).to_pylist()[0]) == whole[i]
+
+
+def test_a_model_is_an_sql_function(spark, exported, table):
+    arguments = register_function(spark, "chance", exported["accepted"], output="probability")
+    spark.createDataFrame(table).createOrReplaceTempView("people")
+    call = ", ".join(f"`{a}`" for a in arguments)
+    found = spark.sql(f"SELECT id, chance({call}) AS p FROM people ORDER BY id").toArrow()
+    assert (
+        found.column("p").to_pylist()
+        == Scorer(exported["accepted"]).score(table).column("probability").to_pylist()
+    )
+
+
+def test_a_stream_of_files_is_scored_once_each_over_restarts(classic_spark, exported, table, tmp_path):
+    source, sink, marks = tmp_path / "in", tmp_path / "out", tmp_path / "checkpoint"
+    source.mkdir()
+    pq.write_table(table.slice(0, 1000), source / "a.parquet")
+
+    def run() -> None:
+        rows = classic_spark.readStream.schema(classic_spark.read.parquet(str(source)).schema).parquet(
+            str(source)
+        )
+        query = (
+            score(rows, exported["accepted"], keep=["id"])
+            .writeStream.option("checkpointLocation", str(marks))
+            .trigger(availableNow=True)
+            .start(str(sink), format="parquet")
+        )
+        assert query.awaitTermination(120)
+
+    run()
+    pq.write_table(table.slice(1000, 500), source / "b.parquet")
+    run()
+    run()
+    got = classic_spark.read.parquet(str(sink)).toArrow().sort_by("id")
+    want = Scorer(exported["accepted"]).score(table.slice(0, 1500))
+    assert got.column("id").to_pylist() == list(range(1500))
+    assert got.column("probability").to_pylist() == want.column("probability").to_pylist()
+
+
+def test_missing_changed_and_clashing_columns_are_refused_by_name(classic_spark, exported, table):
+    frame = classic_spark.createDataFrame(table)
+    with pytest.raises(DataError, match="'age'"):
+        score(frame.withColumnRenamed("age", "agee"), exported["accepted"])
+    with pytest.raises(DataError, match="city"):
+        Scorer(exported["accepted"]).score(table.drop_columns(["city"]))
+    with pytest.raises(DataError, match="'age' is double"):
+        score(frame.withColumn("age", frame["age"].cast("double")), exported["accepted"])
+    wider = score(frame.withColumn("age", frame["age"].cast("smallint")), exported["accepted"], keep=["id"])
+    assert wider.count() == table.num_rows
+    with pytest.raises(ConfigError, match="prediction"):
+        score(frame.withColumnRenamed("flag", "prediction"), exported["accepted"])
+    with pytest.raises(ConfigError, match="probability"):
+        Scorer(exported["accepted"], outputs=["probabilty"])
+
+
+def test_an_export_of_a_model_trained_on_other_features_is_refused(pipelines):
+    plan, model = pipelines["accepted"]
+    with pytest.raises(ModelError, match="other features"):
+        export_pipeline(plan, type(model)(**{**model.__dict__, "features": model.features[::-1]}))
+
+
+def test_the_empty_table_gives_the_columns_and_no_rows(spark, exported):
+    none = make_table(10).slice(0, 0)
+    frame = spark.createDataFrame(make_table(10)).where("id < 0")
+    assert Scorer(exported["amount"]).score(none).num_rows == 0
+    assert score(frame, exported["amount"], keep=["id"]).toArrow().schema.names == ["id", "prediction"]
