@@ -58,7 +58,7 @@ class MLflowResource(dg.ConfigurableResource):
         try:
             yield self
         finally:
-            run_id, instance = context.run_id, context.instance
+            run_id, instance = context.run.run_id if context.run else None, context.instance
             if run_id is not None and instance is not None:
                 # The step's own error is what a person has to see, not one of closing the books.
                 with suppress(Exception):

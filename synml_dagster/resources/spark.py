@@ -66,7 +66,7 @@ class SparkResource(dg.ConfigurableResource):
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[SparkResource]:
         """Lend the resource to a run or a step, and leave no job of it behind."""
-        self._run_id, self._log = context.run_id, context.log
+        self._run_id, self._log = context.run.run_id if context.run else None, context.log
         try:
             yield self
         finally:
