@@ -107,11 +107,10 @@ def _place(ranks: int, grouped: bool) -> Column:
     """The rank of each row, as the key that Spark's hash partitioner sends there."""
     from pyspark.sql import functions as sf
 
-    number = (
-        sf.pmod(sf.col("group"), sf.lit(ranks))
-        if grouped
-        else sf.pmod(sf.monotonically_increasing_id(), sf.lit(ranks))
-    )
+    if grouped:
+        number = sf.pmod(sf.col("group"), sf.lit(ranks))
+    else:  # each partition begins with another rank, so that many small ones do not all feed the first
+        number = sf.pmod(sf.monotonically_increasing_id() + sf.spark_partition_id(), sf.lit(ranks))
     return sf.element_at(sf.array(*[sf.lit(k) for k in _keys(ranks)]), (number + 1).cast("int"))
 
 

@@ -83,7 +83,10 @@ def dataset_from_bins(bins: bytes, rows: int, num_class: int, params: Mapping[st
             ctypes.byref(handle),
         )
     )
-    return _wrap(handle, params)
+    dataset = _wrap(handle, params)
+    # LightGBM 4.7 comes back with an initial score of zero a row, and would not start from the average.
+    dataset.set_field("init_score", None)
+    return dataset
 
 
 def push_rows(dataset: lgb.Dataset, rows: NDArray[np.float32], start: int) -> None:

@@ -68,6 +68,7 @@ REFUSED_ON_SEVERAL: dict[str, str] = {
     "linear_tree": "LightGBM fits linear leaves only where one rank holds all rows",
     "is_provide_training_metric": "each rank would report the metric of its own rows only",
     "cegb_penalty_feature_lazy": "which rows have paid for a feature is known only where one rank holds all rows",
+    "interaction_constraints": "LightGBM 4.7 breaks down (std::bad_alloc) when several ranks train under them",
     "forcedsplits_filename": "LightGBM's data-parallel learner does not follow forced splits",
 }
 _DEVICES = {"cpu": "cpu", "gpu": "gpu", "cuda": "cuda"}

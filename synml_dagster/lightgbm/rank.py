@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from synml_dagster.spark.gang import Member
     from synml_dagster.spark.shares import Share
 
+_VALUES_A_THREAD = 1 << 18
 _NETWORK_WORDS = ("socket", "connect", "binding port", "network", "recv", "send error")
 
 
@@ -105,7 +106,7 @@ def _work(
     try:
         rows, valid_rows = _rows_of(job, member, batches, folder)
         clock["rows"] = time.monotonic()
-        params["num_threads"] = job.threads
+        params["num_threads"] = _worthwhile(job, rows.rows)
         meeting = _meet(job, member, rows.rows, params) if member.size > 1 else None
         if meeting is not None:
             line = stack.enter_context(contextlib.closing(meeting.line))
@@ -454,6 +455,13 @@ def _params_with_files(job: RankJob, folder: Path) -> dict[str, Any]:
         (folder / name).write_text(content)
         params[name] = str(folder / name)
     return params
+
+
+def _worthwhile(job: RankJob, rows: int) -> int:
+    """On a small table a second thread costs more in waiting than it brings; an explicit number is kept."""
+    if not job.shared_threads:
+        return job.threads
+    return max(1, min(job.threads, rows * len(job.layout.features) // _VALUES_A_THREAD))
 
 
 def _is_true(value: Any) -> bool:

@@ -14,6 +14,7 @@ from synml_dagster.lightgbm.ingest import as_matrix
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
 
     from synml_dagster.lightgbm.model import LightGBMModel
 
@@ -149,15 +150,23 @@ def _classifies(model: LightGBMModel) -> bool:
     return model.objective == "binary" or (model.num_class > 1 and model.objective != "custom")
 
 
-def _spark_type(model: LightGBMModel, name: str) -> str:
-    several = model.num_class > 1
+def _spark_type(model: LightGBMModel, name: str) -> DataType:
+    from pyspark.sql import types as T
+
+    number: DataType = T.DoubleType()
+    scores = T.ArrayType(number) if model.num_class > 1 else number
     if name == "prediction":
         if not _classifies(model):
-            return "array<double>" if several else "double"
-        known = {"string", "boolean", *_WHOLE}
-        return model.label_type if model.label_type in known else "double"
+            return scores
+        known: dict[str, DataType] = {
+            "string": T.StringType(),
+            "boolean": T.BooleanType(),
+            "tinyint": T.ByteType(),
+            "smallint": T.ShortType(),
+            "int": T.IntegerType(),
+            "bigint": T.LongType(),
+        }
+        return known.get(model.label_type, number)
     if name == "leaf_indices":
-        return "array<int>"
-    if name == "shap":
-        return "array<double>"
-    return "array<double>" if several else "double"
+        return T.ArrayType(T.IntegerType())
+    return T.ArrayType(number) if name == "shap" else scores

@@ -26,6 +26,10 @@ _NO_SLOTS = re.compile(
 )
 
 
+class GangLostError(TrainingError):
+    """Spark gave the gang up: members died more often than it starts them again. Worth another try."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One task of a gang, as its work sees it.
@@ -99,7 +103,9 @@ def run_gang(
     SetupError
         There are fewer task slots than members.
     TrainingError
-        The timeout passed, or Spark gave the job up.
+        The timeout passed or the job was interrupted.
+    GangLostError
+        Spark gave the job up.
     """
     if size > 1:
         check_slots(spark, size, what)
@@ -204,6 +210,8 @@ def _collect(
     spark: SparkSession, job: DataFrame, timeout: float | None, what: str, interrupt: threading.Event | None
 ) -> list[Any]:
     """Collect under a tag, so that a deadline or another thread can stop the job, on Connect too."""
+    from synml_dagster.spark.session import job_tag, stop_tagged
+
     tag = f"synml-gang-{uuid.uuid4().hex[:12]}"
     over = threading.Event()
     reason: list[str] = []
@@ -218,18 +226,18 @@ def _collect(
                 reason.append("interrupt")
             else:
                 continue
-            spark.interruptTag(tag)
+            stop_tagged(spark, tag)
             return
 
-    spark.addTag(tag)
     watcher = threading.Thread(target=watch, daemon=True, name="synml-gang-watch")
     if timeout is not None or interrupt is not None:
         watcher.start()
     try:
-        return list(job.collect())
+        with job_tag(spark, tag):
+            return list(job.collect())
     except BaseException as problem:
         if not isinstance(problem, Exception):
-            spark.interruptTag(tag)
+            stop_tagged(spark, tag)
             raise
         if reason == ["timeout"]:
             raise TrainingError(f"{what} did not finish within {timeout:.0f} s and was stopped.") from problem
@@ -237,10 +245,9 @@ def _collect(
             raise TrainingError(f"{what} was stopped.") from problem
         if _NO_SLOTS.search(str(problem)):
             raise _too_few(0, None, what) from problem
-        raise TrainingError(f"{what} was given up by Spark: {_root_of(problem)}") from problem
+        raise GangLostError(f"{what} was given up by Spark: {_root_of(problem)}") from problem
     finally:
         over.set()
-        spark.removeTag(tag)
 
 
 def _root_of(problem: BaseException) -> str:

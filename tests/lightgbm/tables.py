@@ -13,12 +13,12 @@ from synml_dagster.spark.shares import ParquetFiles
 
 
 def binary_table(rows: int = 4000, features: int = 6, seed: int = 0) -> pd.DataFrame:
-    """A product of two features and a third decide the label; a fifth of the rows is marked for validation."""
+    """Two features and a half-wave of a third decide the label; a fifth of the rows is marked for validation."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows, features)).astype(np.float32)
     table = pd.DataFrame({f"x{i}": X[:, i] for i in range(features)})
-    noise = 0.5 * rng.standard_normal(rows)
-    table["label"] = (X[:, 0] * X[:, 1] + X[:, 2] + noise > 0).astype(float)
+    noise = rng.standard_normal(rows)
+    table["label"] = (X[:, 0] + 0.5 * X[:, 1] + np.maximum(X[:, 2], 0) + noise > 0.4).astype(float)
     table["held_out"] = rng.random(rows) < 0.2
     return table
 
