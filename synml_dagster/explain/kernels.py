@@ -19,7 +19,7 @@ Rows go through in blocks, tree by tree, so that a tree's tables stay in the cac
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -28,16 +28,30 @@ BLOCK = 256
 _ZERO = np.float32(1e-35)
 
 
+_OPTIONS = {"nogil": True, "fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy"}
+
+
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use, kept on disk for the next process where the code's folder or the home can hold it."""
+    """Compile on first use, kept on disk for the next process where there is a folder to keep it in.
+
+    Executors run this from a zip, perhaps as a user without a home: then every process compiles for itself.
+    """
     try:
-        return numba.njit(
-            cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy"
-        )(function)
-    except RuntimeError:  # no folder for the cache, as in a zip on an executor without a home
-        return numba.njit(nogil=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy")(
-            function
-        )
+        kept = numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # Numba knows of no folder
+        return cast(Callable[..., Any], numba.njit(**_OPTIONS)(function))
+    chosen = [kept]
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return chosen[0](*arguments)
+        except (
+            OSError
+        ):  # it knew of one and cannot write there; raised by compiling, before anything was computed
+            chosen[0] = numba.njit(**_OPTIONS)(function)
+            return chosen[0](*arguments)
+
+    return call
 
 
 def _fill_tables(slot_start, slot_cover, value, table_start, points, weights, tables):  # type: ignore[no-untyped-def]

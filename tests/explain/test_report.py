@@ -125,8 +125,12 @@ def inputs(request, classic_spark) -> ReportInputs:
     )
 
 
-def test_the_page_is_whole_and_names_no_address_outside(inputs):
-    page = render_report(inputs)
+@pytest.fixture(scope="module")
+def page(inputs) -> str:
+    return render_report(inputs)
+
+
+def test_the_page_is_whole_and_names_no_address_outside(page):
     whole = read(page)
     for tag, attributes in whole.tags:
         for name in ("src", "href", "xlink:href", "action", "data"):
@@ -137,8 +141,8 @@ def test_the_page_is_whole_and_names_no_address_outside(inputs):
     assert not [tag for tag, _ in whole.tags if tag in ("script", "link", "iframe", "object")]
 
 
-def test_names_from_data_are_shown_and_do_nothing(inputs):
-    whole = read(render_report(inputs))
+def test_names_from_data_are_shown_and_do_nothing(page):
+    whole = read(page)
     text = " ".join(whole.texts)
     assert HOSTILE in text
     assert "<b>wide</b>" in text
@@ -147,8 +151,8 @@ def test_names_from_data_are_shown_and_do_nothing(inputs):
     assert not [tag for tag, _ in whole.tags if tag == "i" and not _]
 
 
-def test_every_section_and_its_links_are_there(inputs):
-    whole = read(render_report(inputs))
+def test_every_section_and_its_links_are_there(inputs, page):
+    whole = read(page)
     ids = {attributes["id"] for _, attributes in whole.tags if "id" in attributes}
     links = {attributes["href"][1:] for tag, attributes in whole.tags if tag == "a"}
     assert links == {"decision", "quality", "drivers", "rows", "data", "training", "use", "provenance"}
@@ -159,8 +163,8 @@ def test_every_section_and_its_links_are_there(inputs):
     assert "lightgbm 4." in text
 
 
-def test_tables_and_pictures_can_be_read_out(inputs):
-    whole = read(render_report(inputs))
+def test_tables_and_pictures_can_be_read_out(page):
+    whole = read(page)
     tables = [i for i, (tag, _) in enumerate(whole.tags) if tag == "table"]
     assert tables
     assert all(whole.tags[i + 1][0] == "caption" for i in tables)
@@ -172,8 +176,7 @@ def test_tables_and_pictures_can_be_read_out(inputs):
 
 
 def test_only_name_plan_and_evaluation_are_needed(inputs):
-    page = render_report(ReportInputs(name="thin", plan=inputs.plan, evaluation=inputs.evaluation))
-    whole = read(page)
+    whole = read(render_report(ReportInputs(name="thin", plan=inputs.plan, evaluation=inputs.evaluation)))
     links = {attributes["href"][1:] for tag, attributes in whole.tags if tag == "a"}
     assert links == {"quality", "data", "provenance"}
 

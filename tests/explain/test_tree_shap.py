@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -10,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import synml_dagster
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.explain.shap import TreeExplainer
 
@@ -167,3 +173,29 @@ def test_damaged_model_text_is_refused(damage, message):
     assert damage(text) != text
     with pytest.raises(ModelError, match=message):
         TreeExplainer(damage(text))
+
+
+def test_kernels_run_from_a_zip_where_nothing_can_be_kept(tmp_path):
+    """As on an executor that got the package's code with the job and has no folder of its own."""
+    package = Path(synml_dagster.__file__).parent
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
+        for file in package.rglob("*.py"):
+            code.write(file, file.relative_to(package.parent))
+    X, y = table(rows=300)
+    booster = train({"objective": "regression"}, X, y, rounds=2)
+    booster.save_model(tmp_path / "model.txt")
+    np.save(tmp_path / "X.npy", X)
+    script = (
+        "import sys; sys.path.insert(0, 'code.zip')\n"
+        "import numpy as np, synml_dagster.explain.kernels as kernels\n"
+        "assert 'code.zip' in kernels.__file__\n"
+        "from synml_dagster.explain.shap import TreeExplainer\n"
+        "np.save('phi.npy', TreeExplainer(open('model.txt').read()).values(np.load('X.npy'))[0])\n"
+    )
+    nowhere = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=tmp_path, env=nowhere, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    theirs = booster.predict(X, pred_contrib=True)[:, :F]
+    np.testing.assert_allclose(np.load(tmp_path / "phi.npy"), theirs, atol=1e-9)
