@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 java: $(READY)
-	@$(BIN)/python -m synml_dagster.spark.java
+	@$(BIN)/python -c 'from synml_dagster.spark.java import main; main()'
 
 demo: $(READY) java ## Run the whole pipeline on real data; SOURCE=table.csv LABEL=column runs it on yours
 	@$(BIN)/python demo.py $(if $(SOURCE),--source "$(SOURCE)") $(if $(LABEL),--label "$(LABEL)")

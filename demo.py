@@ -15,7 +15,6 @@ import dagster as dg
 import yaml
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("SYNML_DATA_DIR", HERE / "data"))
 HOME = Path(os.environ.setdefault("DAGSTER_HOME", str(HERE / ".dagster")))
 
 
@@ -38,7 +37,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", help="a table of your own: csv, parquet, json ...")
     parser.add_argument("--label", help="the column of it to predict")
-    parser.add_argument("--prepare", action="store_true", help="only write what the pipelines of assets/ read")
+    parser.add_argument(
+        "--prepare", action="store_true", help="only write what the pipelines of assets/ read"
+    )
     arguments = parser.parse_args()
     if arguments.source and not arguments.label:
         parser.error("say which column to predict: make demo SOURCE=table.csv LABEL=column")
@@ -51,7 +52,7 @@ def prepare() -> None:
     settings = HOME / "dagster.yaml"
     if not settings.exists():
         settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n", encoding="utf-8")
-    table = DATA / "tables" / "breast_cancer.csv"
+    table = HERE / "data" / "tables" / "breast_cancer.csv"
     if table.exists():
         return
     from sklearn.datasets import load_breast_cancer
@@ -70,7 +71,10 @@ def prepare() -> None:
 def write_pipeline(source: str, label: str) -> str:
     """Write `assets/<table>/defs.yaml`, so that the UI knows the pipeline too, and return its name."""
     path = source if "://" in source else str(Path(source).resolve())
-    name = re.sub(r"\W+", "_", Path(path.rstrip("/")).name.split(".")[0], flags=re.ASCII).strip("_").lower() or "table"
+    name = (
+        re.sub(r"\W+", "_", Path(path.rstrip("/")).name.split(".")[0], flags=re.ASCII).strip("_").lower()
+        or "table"
+    )
     name = name if name[0].isalpha() else f"table_{name}"
     file = HERE / "assets" / name / "defs.yaml"
     wanted = {"name": name, "source": path, "label": label}
@@ -115,10 +119,10 @@ def run(name: str) -> int:
     from definitions import defs
 
     began = time.monotonic()
-    loaded = dg.Definitions.merge(defs(), dg.Definitions(loggers={"console": plain}))
     print(f"pipeline {name}", flush=True)
     with dg.DagsterInstance.get() as instance:
-        result = loaded.resolve_job_def(f"{name}_train").execute_in_process(instance=instance, raise_on_error=False)
+        job = defs().resolve_job_def(f"{name}_train").with_logger_defs({"console": plain})
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
         if not result.success:
             report_failure(result)
             return 1
@@ -137,7 +141,9 @@ def report_failure(result: dg.ExecuteInProcessResult) -> None:
             print(f"\nFAILED  {event.step_key.replace('__', '/')}: {error.message.strip()}", file=sys.stderr)
     for check in result.get_asset_check_evaluations():
         if not check.passed:
-            print(f"\nFAILED  check {check.check_name} of {check.asset_key.to_user_string()}", file=sys.stderr)
+            print(
+                f"\nFAILED  check {check.check_name} of {check.asset_key.to_user_string()}", file=sys.stderr
+            )
 
 
 def report_success(instance: dg.DagsterInstance, name: str) -> None:
@@ -155,9 +161,9 @@ def report_success(instance: dg.DagsterInstance, name: str) -> None:
     for word, stage, key in (
         ("report", "report", "path"),
         ("ONNX model", "champion", "onnx"),
-        ("scores", "predictions", "dagster/uri"),
+        ("scores", "predictions", "path"),
     ):
-        print(f"{word:11} {metadata(stage)[key]}")
+        print(f"{word:11} {metadata(stage)[key]}{'/report.html' if stage == 'report' else ''}")
     print(f"{'UI':11} make ui, then http://127.0.0.1:3000/asset-groups (group {name})")
 
 

@@ -64,3 +64,11 @@ def check_java() -> int:
             f"Spark needs Java {MINIMUM_JAVA} or newer and {java!r} is Java {version}. {_ADVICE}"
         )
     return version
+
+
+def main() -> None:
+    """Exit with one sentence, and not a traceback, when there is no Java that Spark can use."""
+    try:
+        check_java()
+    except SetupError as problem:
+        raise SystemExit(str(problem)) from None

@@ -11,6 +11,8 @@ import re
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,6 @@ _RUNTIME_DEFAULTS = {
 _STATIC_DEFAULTS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
-    "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
 }
 _LOCAL_DEFAULTS = {
@@ -114,6 +115,8 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
         # Workers take `python3` from PATH otherwise, which is another interpreter as soon as a venv is not activated.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+        # Spark looks the host's name up otherwise, and warns when it is the loopback address.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if kind == "classic" or local:
         check_java()
 
@@ -129,7 +132,10 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
 
     conf = dict(_RUNTIME_DEFAULTS)
     if local:
-        conf |= _LOCAL_DEFAULTS | {"spark.driver.memory": _driver_memory()}
+        conf |= _LOCAL_DEFAULTS | {
+            "spark.driver.memory": _driver_memory(),
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
+        }
         # One directory a process: two local sessions in one working directory must not share a warehouse.
         conf["spark.sql.warehouse.dir"] = tempfile.mkdtemp(prefix="synml-warehouse-")
     if kind == "classic" or local:
@@ -188,6 +194,28 @@ def task_slots(spark: SparkSession) -> int | None:
     instances = spark.conf.get("spark.executor.instances", None)
     cores = spark.conf.get("spark.executor.cores", None)
     return int(instances) * (int(cores) // cpus) if instances and cores else None
+
+
+@contextmanager
+def job_tag(spark: SparkSession, tag: str) -> Iterator[None]:
+    """Mark the jobs that this thread starts within the block, so that `stop_tagged` finds them from any thread."""
+    add, remove = (spark.addTag, spark.removeTag)
+    if not is_connect(spark):
+        # A classic session's own tags answer only to the thread that set them; its context's answer to all.
+        add, remove = (spark.sparkContext.addJobTag, spark.sparkContext.removeJobTag)
+    add(tag)
+    try:
+        yield
+    finally:
+        remove(tag)
+
+
+def stop_tagged(spark: SparkSession, tag: str) -> None:
+    """Stop the jobs that were started under `job_tag`; the thread that waits for them gets an error."""
+    if is_connect(spark):
+        spark.interruptTag(tag)
+    else:
+        spark.sparkContext.cancelJobsWithTag(tag)
 
 
 def ship_code(spark: SparkSession) -> None:

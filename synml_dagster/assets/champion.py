@@ -1,0 +1,132 @@
+"""`champion`: the challenger becomes a registered version, and the champion when the rule holds."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+
+from synml_dagster.assets.evaluation import evaluate_scored
+from synml_dagster.assets.stage import figure, inputs, stage
+from synml_dagster.checks import PromoteSpec, decide
+from synml_dagster.errors import SynmlError
+from synml_dagster.evaluation import Evaluation, primary_metric
+from synml_dagster.features import SPLIT, FeaturePlan, assemble
+from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.onnx import OnnxModel, score, write_bundle
+from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.spark import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_FILE = "champion.json"
+
+
+class ChampionRecord(BaseModel):
+    """Which version was registered, whether it was promoted and why, and which version is the champion now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    version: str
+    promoted: bool
+    reason: str
+    metric: str
+    challenger_value: float
+    champion_value: float | None
+    champion_version: str | None
+
+    def save(self, directory: str | Path) -> None:
+        """Write `champion.json` into `directory`, which must exist."""
+        (Path(directory) / _FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "ChampionRecord":
+        """Read what `save` wrote."""
+        return cls.model_validate_json((Path(directory) / _FILE).read_text(encoding="utf-8"))
+
+
+def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
+    """Return the asset that registers and promotes."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "champion",
+            io_manager_key="bundles",
+            ins=inputs(pipeline, "raw", "feature_plan", "model", "evaluation", "onnx_model"),
+        )
+    )
+    def champion(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        mlflow: MLflowResource,
+        raw: Table,
+        feature_plan: FeaturePlan,
+        model: LightGBMModel,
+        evaluation: Evaluation,
+        onnx_model: OnnxModel,
+    ) -> ChampionRecord:
+        metric = rule.metric or primary_metric(feature_plan.task)
+        holder = mlflow.champion(pipeline)
+        held = None
+        if holder is not None:
+            try:
+                held = _on_the_same_rows(spark.session, mlflow.download(holder), raw, feature_plan).metrics
+            except SynmlError as problem:
+                context.log.warning(
+                    f"version {holder.version} cannot score these rows and loses its place: {problem}"
+                )
+        decision = decide(rule, metric, evaluation.metrics, held)
+
+        with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
+            write_bundle(folder, feature_plan, model, onnx_model, evaluation)
+            version = run.register(
+                pipeline,
+                folder,
+                description=f"{metric} {decision.challenger:.6g} on {evaluation.rows} test rows",
+            )
+            mlflow.set_alias(pipeline, "challenger", version)
+            if decision.promote:
+                mlflow.set_alias(pipeline, "champion", version)
+        verdict = "promoted" if decision.promote else "not promoted"
+        context.log.info(f"version {version.version} {verdict}: {decision.reason}")
+        now = version if decision.promote else holder
+        context.add_output_metadata(
+            {
+                "decision": f"version {version.version} {verdict}: {decision.reason}",
+                "promoted": decision.promote,
+                f"challenger/{metric}": figure(decision.challenger),
+                **(
+                    {f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}
+                ),
+                "version": version.version,
+                "champion version": now.version if now else "none",
+                "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
+            }
+        )
+        return ChampionRecord(
+            model=pipeline,
+            version=str(version.version),
+            promoted=decision.promote,
+            reason=decision.reason,
+            metric=metric,
+            challenger_value=decision.challenger,
+            champion_value=decision.champion,
+            champion_version=str(now.version) if now else None,
+        )
+
+    return champion
+
+
+def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan) -> Evaluation:
+    """Measure the present champion on the challenger's test rows: its own were others, and metrics do not carry over.
+
+    No row that it was trained on is among them where rows are split by their content: a row stays on its side.
+    """
+    from pyspark.sql import functions as F
+
+    rows = assemble(raw.dataframe(spark), plan, training=True, keep=raw.columns)
+    return evaluate_scored(score(rows.where(F.col(SPLIT) == "test"), OnnxModel.load(bundle)), plan)

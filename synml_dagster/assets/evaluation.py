@@ -1,0 +1,68 @@
+"""`evaluation`: the model on the test rows, which nothing before has seen."""
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage import figure, inputs, picture, stage
+from synml_dagster.assets.training import side
+from synml_dagster.evaluation import Evaluation, evaluate
+from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
+from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.spark import Table
+
+
+def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
+    """Return the asset that measures."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "evaluation",
+            io_manager_key="bundles",
+            ins=inputs(pipeline, "features", "feature_plan", "model"),
+        )
+    )
+    def evaluation(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        mlflow: MLflowResource,
+        features: Table,
+        feature_plan: FeaturePlan,
+        model: LightGBMModel,
+    ) -> Evaluation:
+        test = side(features, "test")
+        rows = test.dataframe(spark.session)
+        scored = model.transform(rows, keep=[c for c in (LABEL, WEIGHT, GROUP) if c in rows.columns])
+        found = evaluate_scored(scored, feature_plan)
+        context.add_output_metadata(evaluation_metadata(found))
+        with mlflow.run(context) as run:
+            run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})
+        return found
+
+    return evaluation
+
+
+def evaluate_scored(scored: Any, plan: FeaturePlan) -> Evaluation:
+    """Measure a table that holds `__label` and predictions by the measures of the plan's task."""
+    return evaluate(
+        scored,
+        task=plan.task,
+        label=LABEL,
+        probabilities="probability",
+        classes=plan.label.classes,
+        weight=WEIGHT if WEIGHT in scored.columns else None,
+        group=GROUP if GROUP in scored.columns else None,
+    )
+
+
+def evaluation_metadata(found: Evaluation) -> dict[str, Any]:
+    """Return the metrics as numbers that plot over time, and the curves as pictures."""
+    from synml_dagster.evaluation import figures
+
+    told: dict[str, Any] = {f"test/{name}": figure(value) for name, value in found.metrics.items()}
+    told["test rows"] = found.rows
+    for name, png in figures.curves(found).items():
+        told[name] = picture(png, name)
+    return told

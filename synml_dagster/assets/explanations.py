@@ -1,0 +1,46 @@
+"""`explanations`: exact tree SHAP values of a sample of the test rows."""
+
+import dagster as dg
+
+from synml_dagster.assets.specs import ExplainSpec
+from synml_dagster.assets.stage import inputs, picture, stage
+from synml_dagster.assets.training import side
+from synml_dagster.explain import Explanations, explain
+from synml_dagster.features import FeaturePlan
+from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.resources import SparkResource
+from synml_dagster.spark import Table
+
+
+def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
+    """Return the asset that explains."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "explanations",
+            io_manager_key="bundles",
+            ins=inputs(pipeline, "features", "feature_plan", "model"),
+        )
+    )
+    def explanations(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        features: Table,
+        feature_plan: FeaturePlan,
+        model: LightGBMModel,
+    ) -> Explanations:
+        from synml_dagster.explain import figures
+
+        test = side(features, "test").dataframe(spark.session)
+        found = explain(test, model, feature_plan, rows=spec.rows, seed=spec.seed)
+        context.add_output_metadata(
+            {
+                "rows": found.rows,
+                "importance": picture(figures.importance(found), "mean size of the SHAP value by feature"),
+                "beeswarm": picture(figures.beeswarm(found), "SHAP value of each row by feature"),
+            }
+        )
+        return found
+
+    return explanations

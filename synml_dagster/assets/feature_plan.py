@@ -1,0 +1,58 @@
+"""`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
+
+from typing import Literal
+
+import dagster as dg
+
+from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
+from synml_dagster.resources import SparkResource
+from synml_dagster.spark import Table
+
+
+def build_feature_plan(
+    pipeline: str,
+    *,
+    label: str,
+    task: Literal["auto", "binary", "multiclass", "regression", "ranking"],
+    features: FeatureSpec,
+    split: SplitSpec,
+    weight: str | None,
+    group: str | None,
+) -> dg.AssetsDefinition:
+    """Return the asset that fits the plan."""
+
+    @dg.asset(**stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")))
+    def feature_plan(context: dg.AssetExecutionContext, spark: SparkResource, raw: Table) -> FeaturePlan:
+        plan = fit_plan(
+            raw.dataframe(spark.session),
+            name=pipeline,
+            label=label,
+            task=task,
+            features=features,
+            split=split,
+            weight=weight,
+            group=group,
+        )
+        for warning in plan.warnings:
+            context.log.warning(warning)
+        classes = plan.label.classes or []
+        context.add_output_metadata(
+            {
+                "task": plan.task,
+                "label": plan.label.column,
+                "classes": ", ".join(str(c) for c in classes) or "-",
+                "inputs": len(plan.feature_names),
+                "rows without a label": plan.label.dropped_null_rows,
+                "fingerprint": plan.fingerprint,
+                "columns": markdown_table(
+                    ["column", "used as", "inputs"],
+                    [(c.name, c.kind, len(c.features)) for c in plan.columns],
+                ),
+                "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
+                "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),
+            }
+        )
+        return plan
+
+    return feature_plan

@@ -1,0 +1,30 @@
+"""`features`: the model's inputs and label as one table, a folder per side of the split."""
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage import inputs, stage
+from synml_dagster.features import SPLIT, FeaturePlan, assemble
+from synml_dagster.resources import SparkResource
+from synml_dagster.spark import Table
+
+
+def build_features(pipeline: str) -> dg.AssetsDefinition:
+    """Return the asset that assembles the features, gated by a check that no row was lost."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "features",
+            io_manager_key="spark_tables",
+            ins=inputs(pipeline, "raw", "feature_plan"),
+            metadata={"partition_by": [SPLIT]},
+        )
+    )
+    def features(
+        context: dg.AssetExecutionContext, spark: SparkResource, raw: Table, feature_plan: FeaturePlan
+    ) -> Any:
+        return assemble(raw.dataframe(spark.session), feature_plan, training=True)
+
+    return features

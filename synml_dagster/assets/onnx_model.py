@@ -1,0 +1,74 @@
+"""`onnx_model`: the whole pipeline as one graph, which goes on only when it agrees with Spark's own path."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.features import FeaturePlan
+from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.onnx import OnnxModel, check_parity, export_pipeline
+from synml_dagster.resources import SparkResource
+from synml_dagster.spark import Table
+
+PARITY_ROWS = 20_000
+"""Rows of the raw table that are scored both ways, beside the adversarial ones."""
+
+
+def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
+    """Return the asset that exports, with its blocking parity check."""
+    told = stage(
+        pipeline, "onnx_model", io_manager_key="bundles", ins=inputs(pipeline, "raw", "feature_plan", "model")
+    )
+
+    @dg.asset(
+        **told,
+        check_specs=[
+            dg.AssetCheckSpec(
+                "parity",
+                asset=told["key"],
+                blocking=True,
+                description="Raw rows scored by ONNX Runtime and by Spark's own path give the same predictions.",
+            )
+        ],
+        output_required=False,
+    )
+    def onnx_model(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        raw: Table,
+        feature_plan: FeaturePlan,
+        model: LightGBMModel,
+    ) -> Iterator[Any]:
+        exported = OnnxModel(export_pipeline(feature_plan, model))
+        session = spark.session
+        parity = check_parity(
+            session, feature_plan, model, exported, raw.dataframe(session), rows=PARITY_ROWS
+        )
+        context.log.info(
+            f"parity: {parity.rows} rows, {parity.labels_different} labels differ, "
+            f"largest difference {parity.max_difference:.3g}"
+        )
+        yield dg.Output(
+            exported,
+            metadata={
+                "inputs": markdown_table(["name", "type"], [(i.name, i.type) for i in exported.inputs]),
+                "outputs": markdown_table(["name", "type"], [(o.name, o.type) for o in exported.outputs]),
+                "bytes": exported.size,
+                "about": dg.MetadataValue.json(dict(exported.metadata)),
+            },
+        )
+        yield dg.AssetCheckResult(
+            check_name="parity",
+            passed=parity.passed,
+            metadata={
+                "rows": parity.rows,
+                "labels different": parity.labels_different,
+                "largest difference": float(parity.max_difference),
+                "tolerance": float(parity.tolerance),
+                "worst row": dg.MetadataValue.json(parity.worst),
+            },
+        )
+
+    return onnx_model

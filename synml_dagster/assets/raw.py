@@ -1,0 +1,31 @@
+"""`raw`: the source in a snapshot that the whole run reads, so that every stage sees the same rows."""
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage import stage
+from synml_dagster.automation.new_data import SOURCE_VERSION
+from synml_dagster.errors import DataError, SourceError
+from synml_dagster.resources import SparkResource
+from synml_dagster.spark.source import Source, read_source, source_version
+
+
+def build_raw(pipeline: str, source: Source) -> dg.AssetsDefinition:
+    """Return the asset that reads `source`."""
+
+    @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables"))
+    def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
+        told: dict[str, Any] = {"source": source.describe()}
+        try:
+            # Asked before the rows are read: a change in between is then seen by the sensor, not missed.
+            told[SOURCE_VERSION] = source_version(source, spark.session)
+        except SourceError as unknown:
+            context.log.debug(f"{unknown}")
+        frame = read_source(spark.session, source)
+        if frame.isEmpty():
+            raise DataError(f"source: {source.describe()} is an empty table; there is nothing to learn from")
+        context.add_output_metadata(told)
+        return frame
+
+    return raw

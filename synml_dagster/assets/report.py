@@ -1,0 +1,96 @@
+"""`report`: the whole pipeline on one page for people."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.stage import inputs, stage
+from synml_dagster.evaluation import Evaluation
+from synml_dagster.explain import Explanations
+from synml_dagster.features import SPLIT, FeaturePlan
+from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.onnx import OnnxModel
+from synml_dagster.spark import Table
+from synml_dagster.tuning import SweepResult
+
+_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A self-contained HTML page."""
+
+    html: str
+
+    def save(self, directory: str | Path) -> None:
+        """Write `report.html` into `directory`, which must exist."""
+        (Path(directory) / _FILE).write_text(self.html, encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "Report":
+        """Read what `save` wrote."""
+        return cls((Path(directory) / _FILE).read_text(encoding="utf-8"))
+
+
+def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
+    """Return the asset that writes the page."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "report",
+            io_manager_key="bundles",
+            ins=inputs(
+                pipeline,
+                "raw",
+                "feature_plan",
+                "features",
+                "sweep",
+                "model",
+                "evaluation",
+                "onnx_model",
+                "champion",
+                "explanations",
+            ),
+        )
+    )
+    def report(
+        context: dg.AssetExecutionContext,
+        raw: Table,
+        feature_plan: FeaturePlan,
+        features: Table,
+        sweep: SweepResult,
+        model: LightGBMModel,
+        evaluation: Evaluation,
+        onnx_model: OnnxModel,
+        champion: ChampionRecord,
+        explanations: Explanations,
+    ) -> Report:
+        from synml_dagster.explain.report import ReportInputs, render_report
+
+        page = Report(
+            render_report(
+                ReportInputs(
+                    name=pipeline,
+                    source=source,
+                    plan=feature_plan,
+                    rows=raw.rows,
+                    split_rows={
+                        s: features.files(**{SPLIT: s}).count() for s in ("train", "validation", "test")
+                    },
+                    model=model,
+                    sweep=sweep,
+                    evaluation=evaluation,
+                    onnx_model=onnx_model,
+                    champion=champion,
+                    explanations=explanations,
+                    run_id=context.run.run_id,
+                )
+            )
+        )
+        context.add_output_metadata({"bytes": len(page.html)})
+        return page
+
+    return report

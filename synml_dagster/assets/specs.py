@@ -1,0 +1,91 @@
+"""The parts of a description that belong to single stages: `train`, `score` and `explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from synml_dagster.lightgbm.params import check_params
+from synml_dagster.spark.source import Source
+
+# Set by the pipeline itself from other keys of the description.
+_OWN = {
+    "num_iterations": "train.rounds",
+    "early_stopping_round": "train.early_stopping",
+    "seed": "train.seed",
+    "num_machines": "train.ranks",
+}
+
+
+class TrainSpec(BaseModel):
+    """How the model is trained.
+
+    Examples
+    --------
+    >>> TrainSpec(params={"num_leaves": 63}, rounds=300).rounds
+    300
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="LightGBM's parameters by their own names; what stands here is not searched by the sweep.",
+    )
+    rounds: int = Field(default=500, ge=1, description="The most boosting rounds.")
+    early_stopping: int = Field(
+        default=30,
+        ge=0,
+        description="Stop after this many rounds without a better validation metric; 0 never stops.",
+    )
+    ranks: int | None = Field(
+        default=None, ge=1, description="Spark tasks that train together; one per executor where absent."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
+
+    @field_validator("params")
+    @classmethod
+    def _known_to_lightgbm(cls, params: dict[str, Any]) -> dict[str, Any]:
+        checked = check_params(params)
+        for name, key in _OWN.items():
+            if name in checked:
+                raise ValueError(f"{name} is said by {key}, not by train.params")
+        return params
+
+
+class ScoreSpec(BaseModel):
+    """What the champion scores and where the scores go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Source | None = Field(
+        default=None, description="The rows to score; the pipeline's own table where absent."
+    )
+    path: str | None = Field(
+        default=None,
+        description="Folder of the scored table, replaced whole each time; under the data directory where absent.",
+    )
+    table: str | None = Field(
+        default=None, description="Catalog table to write the scores to, replaced whole."
+    )
+    keep: list[str] | None = Field(
+        default=None, description="Columns to carry along; all of them where absent."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ScoreSpec:
+        if self.path and self.table:
+            raise ValueError("score.path and score.table both say where scores go; keep one")
+        return self
+
+
+class ExplainSpec(BaseModel):
+    """How much is explained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int = Field(
+        default=2000, ge=10, le=1_000_000, description="Test rows whose SHAP values are computed."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the sample.")

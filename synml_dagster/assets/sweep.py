@@ -1,0 +1,138 @@
+"""`sweep`: Optuna's search over LightGBM's parameters, one trained model per trial."""
+
+import tempfile
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
+from synml_dagster.assets.training import fit, is_maximized, side, train_params, validation_score
+from synml_dagster.features import FeaturePlan
+from synml_dagster.lightgbm.params import check_params
+from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
+from synml_dagster.spark import ParquetFiles, Table, publish_table
+from synml_dagster.tuning import LIGHTGBM_SPACE, SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
+from synml_dagster.tuning.space import LIGHTGBM_START
+
+
+def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.AssetsDefinition:
+    """Return the asset that searches."""
+
+    @dg.asset(
+        **stage(pipeline, "sweep", io_manager_key="bundles", ins=inputs(pipeline, "features", "feature_plan"))
+    )
+    def sweep(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        mlflow: MLflowResource,
+        features: Table,
+        feature_plan: FeaturePlan,
+    ) -> SweepResult:
+        metric = train_params(feature_plan, train, {})["metric"]
+        metric = metric if isinstance(metric, str) else metric[0]
+        direction = "maximize" if is_maximized(metric) else "minimize"
+        if sweep_spec.trials == 0:
+            context.add_output_metadata(
+                {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}
+            )
+            return SweepResult(metric=metric, direction=direction)
+
+        validation = side(features, "validation")
+        with tempfile.TemporaryDirectory(prefix="synml-sweep-") as scratch:
+            rows = _sample(spark, side(features, "train"), sweep_spec.rows, scratch)
+
+            def train_trial(params: dict[str, Any]) -> TrialOutcome:
+                model = fit(spark.session, feature_plan, train, params, rows, validation)
+                return TrialOutcome(value=validation_score(model)[1], rounds=model.iterations)
+
+            def on_trial(trial: TrialRecord, best: TrialRecord) -> None:
+                context.log.info(
+                    f"trial {trial.number}: {metric} {trial.value:.6g} in {trial.rounds} rounds, {trial.seconds:.1f} s "
+                    f"(best {best.value:.6g}, trial {best.number})"
+                )
+
+            result = run_sweep(
+                train_trial,
+                space=_space(sweep_spec, train),
+                storage=DataDirectory().local(pipeline, "sweep", "studies.db"),
+                key={"plan": feature_plan.fingerprint, "train": train.model_dump(), "rows": sweep_spec.rows},
+                metric=metric,
+                maximize=direction == "maximize",
+                trials=sweep_spec.trials,
+                minutes=sweep_spec.minutes,
+                seed=sweep_spec.seed,
+                start=LIGHTGBM_START,
+                on_trial=on_trial,
+            ).model_copy(update={"rows": rows.count()})
+        if result.resumed:
+            context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
+        context.add_output_metadata(_metadata(result))
+        with mlflow.run(context) as run:
+            run.log_metrics({f"sweep/{metric}": result.best_value or 0.0, "sweep/trials": len(result.trials)})
+        return result
+
+    return sweep
+
+
+def _space(spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
+    fixed = check_params(train.params)
+    return {name: r for name, r in (spec.space or LIGHTGBM_SPACE).items() if name not in fixed}
+
+
+def _sample(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) -> ParquetFiles:
+    """At most `most` rows in files of their own; chosen by their content, so that partitioning does not matter."""
+    rows = files.count()
+    if rows <= most:
+        return files
+    from pyspark.sql import functions as F
+
+    frame = files.dataframe(spark.session)
+    ticket = F.pmod(F.xxhash64(*(F.col(_quoted(c)) for c in frame.columns)), F.lit(1_000_000))
+    return publish_table(
+        frame.where(ticket < F.lit(int(1_000_000 * most / rows))), f"{scratch}/sample"
+    ).files()
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _history(result: SweepResult) -> bytes:
+    from synml_dagster.evaluation import figures
+
+    values = {t.number: t.value for t in result.trials if t.value is not None}
+    best = dict(result.best_so_far())
+    return figures.trials(list(best), [values[n] for n in best], list(best.values()), result.metric)
+
+
+def _metadata(result: SweepResult) -> dict[str, Any]:
+    from synml_dagster.evaluation import figures
+
+    trials = sorted(result.trials, key=lambda t: t.number)
+    names = sorted({name for t in trials for name in t.params})
+    told: dict[str, Any] = {
+        "trials": len(trials),
+        "resumed trials": result.resumed,
+        "metric": result.metric,
+        "best value": figure(result.best_value or 0.0),
+        "best trial": result.best_trial,
+        "best parameters": dg.MetadataValue.json(result.best_params),
+        "history": picture(_history(result), "each trial and the best so far"),
+        "all trials": markdown_table(
+            ["trial", result.metric, "rounds", "s", *names],
+            [
+                [t.number, "failed" if t.value is None else f"{t.value:.6g}", t.rounds, f"{t.seconds:.1f}"]
+                + [
+                    f"{t.params[n]:.4g}" if isinstance(t.params.get(n), float) else t.params.get(n)
+                    for n in names
+                ]
+                for t in trials
+            ],
+        ),
+    }
+    if result.importance:
+        told["parameter importance"] = picture(
+            figures.bars(result.importance, "Share of the metric's variance"), "importance of each parameter"
+        )
+    return told

@@ -1,0 +1,112 @@
+"""How a table of features becomes a LightGBM model: shared by the sweep's trials and by the final model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.errors import DataError
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan
+from synml_dagster.lightgbm import LightGBM, LightGBMModel
+from synml_dagster.spark import ParquetFiles, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+_OBJECTIVE = {
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "regression": "regression",
+    "ranking": "lambdarank",
+}
+# The first of each stops the training; all are reported round by round.
+_METRICS = {
+    "binary": ["auc", "binary_logloss"],
+    "multiclass": ["multi_logloss", "multi_error"],
+    "regression": ["rmse", "l1"],
+    "ranking": ["ndcg"],
+}
+_MAXIMIZED = {"auc", "ndcg", "map", "average_precision", "auc_mu"}
+
+
+def is_maximized(metric: str) -> bool:
+    """Return whether more of LightGBM's `metric` is better."""
+    return metric.split("@")[0] in _MAXIMIZED
+
+
+def side(features: Table, name: str) -> ParquetFiles:
+    """Return the files of one side of the split.
+
+    Raises
+    ------
+    DataError
+        That side has no row.
+    """
+    files = features.files(**{SPLIT: name})
+    if not files.paths:
+        raise DataError(
+            f"no row of the table is on the {name} side of the split; the table is too small for it. "
+            f"Raise split.{name if name != 'train' else 'test and split.validation; lower them'}, or bring more rows."
+        )
+    return files
+
+
+def train_params(plan: FeaturePlan, train: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return LightGBM's parameters: the task's, then what the sweep chose, then what the description says."""
+    params: dict[str, Any] = {
+        "objective": _OBJECTIVE[plan.task],
+        "metric": _METRICS[plan.task],
+        "verbosity": -1,
+    }
+    if plan.task == "multiclass":
+        params["num_class"] = len(plan.label.classes or [])
+    if "bagging_fraction" in chosen and chosen["bagging_fraction"] < 1 and "bagging_freq" not in train.params:
+        params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
+    return params | dict(chosen) | dict(train.params)
+
+
+def fit(
+    spark: SparkSession,
+    plan: FeaturePlan,
+    train: TrainSpec,
+    chosen: Mapping[str, Any],
+    rows: ParquetFiles,
+    validation: ParquetFiles,
+    **more: Any,
+) -> LightGBMModel:
+    """Train on `rows`, stopping early by `validation`."""
+    names = set(rows.schema().names)
+    estimator = LightGBM(
+        train_params(plan, train, chosen),
+        rounds=train.rounds,
+        early_stopping=train.early_stopping or None,
+        ranks=train.ranks,
+        seed=train.seed,
+        **more.pop("estimator", {}),
+    )
+    return estimator.fit(
+        rows,
+        spark=spark,
+        label=LABEL,
+        features=plan.feature_names,
+        weight=WEIGHT if WEIGHT in names else None,
+        group=GROUP if GROUP in names else None,
+        validation=validation,
+        categorical=plan.categorical_features,
+        **more,
+    )
+
+
+def validation_score(model: LightGBMModel) -> tuple[str, float]:
+    """Return the metric that stopped the training, and its value at the model's last round."""
+    metrics = model.history["validation"]
+    name = next(iter(metrics))
+    return name, metrics[name][(model.best_iteration or len(metrics[name])) - 1]
+
+
+def progress_to(log: Callable[[str], None]) -> Callable[[Any], None]:
+    """Return a callback that tells `log` the training's progress."""
+    return lambda progress: log(str(progress))

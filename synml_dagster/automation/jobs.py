@@ -1,0 +1,59 @@
+"""The two jobs of a pipeline, and the schedules that start them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.automation.spec import AutomationSpec
+
+AssetJob = Any
+"""What `dagster.define_asset_job` returns; its class is not public."""
+
+REASON_TAG = "synml/reason"
+"""Every run that a schedule or a sensor asks for says why in this tag."""
+
+
+def train_job(pipeline: str) -> AssetJob:
+    """Return the job that runs the whole pipeline, from the source to the report."""
+    return dg.define_asset_job(
+        f"{pipeline}_train",
+        selection=dg.AssetSelection.groups(pipeline),
+        description="From the source to a new challenger, promoted when the rule holds; then scores and report.",
+        tags={"synml/pipeline": pipeline, "synml/job": "train"},
+    )
+
+
+def score_job(pipeline: str, scored: list[dg.AssetKey]) -> AssetJob:
+    """Return the job that reads the rows anew and scores them with the champion that is in place."""
+    return dg.define_asset_job(
+        f"{pipeline}_score",
+        selection=dg.AssetSelection.assets(*scored),
+        description="Reads the rows anew and scores them with the champion that is in place. Trains nothing.",
+        tags={"synml/pipeline": pipeline, "synml/job": "score"},
+    )
+
+
+def schedules(
+    pipeline: str,
+    spec: AutomationSpec,
+    train: AssetJob,
+    score: AssetJob,
+) -> list[dg.ScheduleDefinition]:
+    """Return a schedule for each cron expression of `spec`, running from the start."""
+    found = []
+    for word, cron, job in (("score", spec.score, score), ("retrain", spec.retrain, train)):
+        if cron:
+            found.append(
+                dg.ScheduleDefinition(
+                    name=f"{pipeline}_{word}_schedule",
+                    cron_schedule=cron,
+                    execution_timezone=spec.timezone,
+                    job=job,
+                    tags={REASON_TAG: f"schedule {cron} {spec.timezone}"},
+                    default_status=dg.DefaultScheduleStatus.RUNNING,
+                    description=f"Runs {pipeline}_{job.name.rsplit('_', 1)[-1]} at {cron} {spec.timezone}.",
+                )
+            )
+    return found

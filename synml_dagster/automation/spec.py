@@ -1,0 +1,64 @@
+"""The `automation` part of a description: everything is off until it is named."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class AutomationSpec(BaseModel):
+    """When a pipeline scores and retrains by itself.
+
+    Examples
+    --------
+    >>> AutomationSpec(score="0 6 * * *", on_new_data="retrain").score
+    '0 6 * * *'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    score: str | None = Field(
+        default=None, description="Cron expression: score with the champion at these times."
+    )
+    retrain: str | None = Field(
+        default=None, description="Cron expression: run the whole pipeline at these times."
+    )
+    timezone: str = Field(default="UTC", description="Time zone of the cron expressions.")
+    on_new_data: Literal["score", "retrain"] | None = Field(
+        default=None, description="What to do when the source has changed."
+    )
+    every_seconds: int = Field(default=60, ge=5, description="How often the sensor looks at the source.")
+
+    @field_validator("on_new_data", mode="before")
+    @classmethod
+    def _off_is_none(cls, value: object) -> object:
+        # YAML reads a bare `off` as false; a person means the same by both.
+        return None if value in (False, "off") else value
+
+    @field_validator("score", "retrain")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            import dagster as dg
+            from dagster import DagsterInvalidDefinitionError
+
+            try:
+                dg.ScheduleDefinition(name="probe", cron_schedule=value, target="*")
+            except DagsterInvalidDefinitionError as problem:
+                raise ValueError(
+                    f"{value!r} is not a cron expression; five fields say minute, hour, day, month and weekday, "
+                    "for example '0 6 * * 1-5'"
+                ) from problem
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except Exception as problem:
+            raise ValueError(f"{value!r} is not a time zone; use a name such as 'Europe/Berlin'") from problem
+        return value

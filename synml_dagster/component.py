@@ -1,0 +1,94 @@
+"""The YAML face of a pipeline: `type: synml_dagster.MLPipelineComponent` in a `defs.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster.components import Scaffolder, ScaffoldRequest
+from pydantic import BaseModel
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.pipeline import MLPipeline
+
+_TEMPLATE = """\
+type: {type_name}
+
+attributes:
+  name: {name}
+  # A path to csv, parquet, json ... from the project's root, or one of: {{table: db.sales}}, {{sql: SELECT ...}}, {{jdbc: ...}}
+  source: {source}
+  # The column to predict
+  label: {label}
+"""
+
+
+class ScaffoldParams(BaseModel):
+    """What `dg scaffold defs` can fill in: `--source data.csv --label income`."""
+
+    source: str = "path/to/table.csv"
+    label: str = "the_column_to_predict"
+
+
+class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
+    """Writes a `defs.yaml` that runs once the source and the label are filled in."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[ScaffoldParams]:
+        """Return the options that the command takes."""
+        return ScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[ScaffoldParams]) -> None:
+        """Write the file; the pipeline is named after the folder."""
+        if request.scaffold_format != "yaml":
+            raise ConfigError(
+                "MLPipelineComponent is scaffolded as YAML; in Python write MLPipeline(...).definitions()"
+            )
+        name = "".join(c if c.isalnum() and c.isascii() else "_" for c in request.target_path.name)
+        if not name[:1].isalpha():
+            name = f"pipeline_{name}"
+        request.target_path.mkdir(parents=True, exist_ok=True)
+        params = request.params or ScaffoldParams()
+        text = _TEMPLATE.format(
+            type_name=request.type_name, name=name, source=params.source, label=params.label
+        )
+        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+
+
+@dg.scaffold_with(MLPipelineScaffolder)
+class MLPipelineComponent(dg.Component):
+    """A whole learning pipeline on Spark from four lines: name, source and label.
+
+    Features, an Optuna sweep, LightGBM across the cluster, evaluation, one ONNX graph, promotion in MLflow, scored
+    rows, SHAP explanations and a report. All other attributes are those of `MLPipeline`. Relative paths are taken from
+    the project's root. Override `get_asset_spec` to set owners, tags or automation conditions.
+    """
+
+    def __init__(self, pipeline: MLPipeline) -> None:
+        self.pipeline = pipeline
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """Return the schema of `attributes`: the description itself, so that YAML and Python share every message."""
+        return MLPipeline
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> MLPipelineComponent:
+        """Build the component from a checked `attributes`, after filling in `{{ env.X }}` and its kin."""
+        assert isinstance(attributes, MLPipeline)
+        told: Any = attributes.model_dump(exclude_unset=True)
+        resolved = context.resolution_context.at_path("attributes").resolve_value(told)
+        pipeline = MLPipeline.model_validate(resolved)
+        root = context.project_root
+        score = pipeline.score
+        if score.source is not None:
+            score = score.model_copy(update={"source": score.source.under(root)})
+        return cls(pipeline.model_copy(update={"source": pipeline.source.under(root), "score": score}))
+
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Return the spec of one of the pipeline's assets; the place to add owners, tags or conditions."""
+        return spec
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the pipeline's definitions."""
+        return self.pipeline.definitions(change_spec=self.get_asset_spec)

@@ -1,0 +1,254 @@
+"""`MLPipeline`: one typed description of a learning problem, and the Dagster definitions made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from synml_dagster.assets.specs import ExplainSpec, ScoreSpec, TrainSpec
+from synml_dagster.automation.spec import AutomationSpec
+from synml_dagster.checks.promotion import PromoteSpec
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.features import FeatureSpec, SplitSpec
+from synml_dagster.spark.source import Source
+from synml_dagster.tuning.spec import SweepSpec
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+class MLPipeline(BaseModel):
+    """One learning problem: where its table is, what to predict, and, where the defaults do not fit, how.
+
+    Only `name`, `source` and `label` are needed; the rest is guessed from the data or has a default that suits most
+    tables. Unknown keys, wrong types and combinations that cannot be are refused with the key's name.
+
+    Examples
+    --------
+    >>> pipeline = MLPipeline(name="adult", source="adult.csv", label="income")
+    >>> [key.to_user_string() for asset in pipeline.assets() for key in asset.keys][:2]
+    ['adult/raw', 'adult/feature_plan']
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A key is unknown, has the wrong type, or does not go with another.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        description="Name of the pipeline: the group and the first part of the key of all its assets."
+    )
+    source: Source = Field(
+        description="The table to learn from: a path, or one of path, table, jdbc and sql."
+    )
+    label: str = Field(description="The column to predict.")
+    task: Literal["auto", "binary", "multiclass", "regression", "ranking"] = Field(
+        default="auto", description="What kind of prediction; guessed from the label where it is auto."
+    )
+    weight: str | None = Field(
+        default=None, description="Column with the weight of each row in training and metrics."
+    )
+    group: str | None = Field(
+        default=None, description="Column that says which rows belong to one query, for ranking."
+    )
+    split: SplitSpec = Field(
+        default_factory=SplitSpec, description="How rows become training, validation and test."
+    )
+    features: FeatureSpec = Field(
+        default_factory=FeatureSpec, description="Which columns to use, and as what."
+    )
+    train: TrainSpec = Field(default_factory=TrainSpec, description="How the model is trained.")
+    sweep: SweepSpec = Field(default_factory=SweepSpec, description="How long parameters are searched.")
+    score: ScoreSpec = Field(default_factory=ScoreSpec, description="What the champion scores and where to.")
+    explain: ExplainSpec = Field(default_factory=ExplainSpec, description="How many rows are explained.")
+    promote: PromoteSpec = Field(
+        default_factory=PromoteSpec, description="When a challenger becomes the champion."
+    )
+    automation: AutomationSpec = Field(default_factory=AutomationSpec, description="When it runs by itself.")
+    resources: Literal["embedded", "project"] = Field(
+        default="embedded",
+        description="embedded brings the resources along; project leaves spark, mlflow, spark_tables and bundles to "
+        "the code location.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_word(cls, value: str) -> str:
+        if not value.isidentifier() or not value.isascii():
+            raise ValueError(
+                f"{value!r} cannot name a pipeline; use letters, digits and underscores, and begin with a letter"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> MLPipeline:
+        named = {
+            "weight": [self.weight] if self.weight else [],
+            "group": [self.group] if self.group else [],
+            "features.include": self.features.include or [],
+            "features.categorical": self.features.categorical or [],
+            "features.numeric": self.features.numeric or [],
+            "features.text": self.features.text or [],
+            "features.datetime": self.features.datetime or [],
+        }
+        for key, columns in named.items():
+            if self.label in columns:
+                raise ValueError(
+                    f"{key} names {self.label!r}, which is the label; a label cannot predict itself"
+                )
+        if self.task == "ranking" and not self.group:
+            raise ValueError(
+                "task is ranking, so `group` has to name the column that tells the queries apart"
+            )
+        if self.group and self.task not in ("ranking", "auto"):
+            raise ValueError(f"group goes with task ranking, not with {self.task}")
+        self._check_promotion()
+        if self.automation.on_new_data == "score" and self.score.source is None and self.source.kind == "sql":
+            self._check_version_query()
+        return self
+
+    def _check_promotion(self) -> None:
+        from synml_dagster.evaluation import METRICS
+
+        wanted = self.promote.metric
+        known = (
+            METRICS[self.task] if self.task != "auto" else {m for names in METRICS.values() for m in names}
+        )
+        if wanted and wanted not in known:
+            task = "any task" if self.task == "auto" else f"task {self.task}"
+            raise ValueError(
+                f"promote.metric {wanted!r} is not a metric of {task}; choose one of {', '.join(sorted(known))}."
+                f"{did_you_mean(wanted, known)}"
+            )
+
+    def _check_version_query(self) -> None:
+        if not self.source.version_query:
+            raise ValueError(
+                "automation.on_new_data needs source.version_query: nothing else tells when a query's result changes"
+            )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> MLPipeline:
+        """Read the `attributes` of a `defs.yaml`; relative paths in it are taken from the current folder.
+
+        Raises
+        ------
+        ConfigError
+            The file is not there, is not YAML, or does not describe a pipeline.
+        """
+        import yaml
+
+        try:
+            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as problem:
+            raise ConfigError(f"{path}: cannot be read as YAML: {problem}") from problem
+        try:
+            return cls.model_validate((document or {}).get("attributes") or {})
+        except ValidationError as problem:
+            raise ConfigError(f"{path}: {problem}") from problem
+
+    def assets(self) -> list[dg.AssetsDefinition]:
+        """Return the pipeline's assets, from the raw table to the report."""
+        from synml_dagster.assets.champion import build_champion
+        from synml_dagster.assets.evaluation import build_evaluation
+        from synml_dagster.assets.explanations import build_explanations
+        from synml_dagster.assets.feature_plan import build_feature_plan
+        from synml_dagster.assets.features import build_features
+        from synml_dagster.assets.model import build_model
+        from synml_dagster.assets.onnx_model import build_onnx_model
+        from synml_dagster.assets.predictions import build_predictions
+        from synml_dagster.assets.raw import build_raw
+        from synml_dagster.assets.report import build_report
+        from synml_dagster.assets.sweep import build_sweep
+
+        name = self.name
+        return [
+            build_raw(name, self.source),
+            build_feature_plan(
+                name,
+                label=self.label,
+                task=self.task,
+                features=self.features,
+                split=self.split,
+                weight=self.weight,
+                group=self.group,
+            ),
+            build_features(name),
+            build_sweep(name, self.sweep, self.train),
+            build_model(name, self.train),
+            build_evaluation(name),
+            build_onnx_model(name),
+            build_champion(name, self.promote),
+            build_predictions(name, self.score),
+            build_explanations(name, self.explain),
+            build_report(name, self.source.describe()),
+        ]
+
+    def definitions(
+        self,
+        *,
+        resources: Mapping[str, Any] | None = None,
+        change_spec: Callable[[dg.AssetSpec], dg.AssetSpec] | None = None,
+    ) -> dg.Definitions:
+        """Return assets, checks, jobs, schedules and sensors, with the resources that they need.
+
+        Parameters
+        ----------
+        resources : mapping, optional
+            Resources by key (`spark`, `mlflow`, `spark_tables`, `bundles`) in place of the embedded ones.
+        change_spec : callable, optional
+            Takes each asset's spec and returns it changed: owners, tags, an automation condition.
+        """
+        import dagster as dg
+
+        from synml_dagster.assets.stage import stage_key
+        from synml_dagster.automation import new_data_sensor, schedules, score_job, train_job
+
+        assets = [a.map_asset_specs(change_spec) for a in self.assets()] if change_spec else self.assets()
+        reads = self.score.source is None
+        scored = [stage_key(self.name, s) for s in (["raw"] if reads else []) + ["predictions"]]
+        train, score = train_job(self.name), score_job(self.name, scored)
+        sensors = []
+        if self.automation.on_new_data:
+            scoring = self.automation.on_new_data == "score"
+            watched = self.score.source if scoring and self.score.source else self.source
+            reader = scored[0] if scoring else stage_key(self.name, "raw")
+            sensors.append(
+                new_data_sensor(self.name, self.automation, watched, reader, score if scoring else train)
+            )
+        given = dict(resources or {})
+        if self.resources == "embedded":
+            given = dict(default_resources()) | given
+        return dg.Definitions(
+            assets=assets,
+            jobs=[train, score],
+            schedules=schedules(self.name, self.automation, train, score),
+            sensors=sensors,
+            resources=given,
+        )
+
+
+@cache
+def default_resources() -> Mapping[str, Any]:
+    """Return the embedded resources: Spark in the step's process, MLflow on SQLite, tables under one data directory.
+
+    The environment moves them without a change of code: SPARK_REMOTE, SPARK_MASTER, MLFLOW_TRACKING_URI and
+    SYNML_DATA_DIR. The same objects are returned each time, so that any number of pipelines merge into one code
+    location.
+    """
+    from synml_dagster.io_managers import BundleIOManager, SparkTableIOManager
+    from synml_dagster.resources import MLflowResource, SparkResource
+
+    spark = SparkResource()
+    return {
+        "spark": spark,
+        "mlflow": MLflowResource(),
+        "spark_tables": SparkTableIOManager(spark=spark),
+        "bundles": BundleIOManager(),
+    }

@@ -1,0 +1,153 @@
+"""The real pipeline on real tables, from a CSV file to the report, on classic Spark and on Spark Connect."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipeline.tables import TABLES
+from tests.pipeline.whole import QUICK, run_whole
+
+STAGES = ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model", "champion", "predictions", "explanations", "report"]
+
+
+def description(task, folder):
+    write, label = TABLES[task]
+    return {"name": f"{task}_table", "source": str(write(folder)), "label": label, **QUICK}
+
+
+@pytest.fixture(scope="module", params=list(TABLES))
+def finished(request, tmp_path_factory, classic_spark):
+    """One whole run per task on classic Spark: (task, table, what came of it, where its data is)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    about = description(request.param, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYNML_DATA_DIR", str(folder / "data"))
+        patch.setenv("SPARK_MASTER", "local[2]")
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        told = run_whole(about)
+    assert told["success"], told["failures"]
+    return request.param, pd.read_csv(about["source"]), told
+
+
+def scores(told):
+    return pq.read_table(told["metadata"]["predictions"]["path"]).to_pandas()
+
+
+def test_every_stage_is_materialized_and_parity_holds(finished):
+    _, _, told = finished
+    assert set(told["metadata"]) == set(STAGES)
+    assert told["checks"]["parity"] is True
+
+
+def test_the_task_is_guessed(finished):
+    task, _, told = finished
+    assert told["metadata"]["feature_plan"]["task"] == task
+
+
+def test_the_model_has_learned(finished):
+    task, table, told = finished
+    measured = told["metadata"]["evaluation"]
+    if task == "binary":
+        assert measured["test/auc"] > 0.95
+    elif task == "multiclass":
+        assert measured["test/accuracy"] > 0.8
+    else:
+        assert measured["test/rmse"] < table["progression"].std()
+
+
+def test_every_row_is_scored(finished):
+    _, table, told = finished
+    assert len(scores(told)) == len(table)
+    assert told["metadata"]["predictions"]["dagster/row_count"] == len(table)
+
+
+def test_plain_onnxruntime_gives_what_spark_wrote(finished):
+    import onnxruntime
+
+    task, _, told = finished
+    scored = scores(told)
+    session = onnxruntime.InferenceSession(
+        told["metadata"]["champion"]["onnx"], providers=["CPUExecutionProvider"]
+    )
+    feed = {}
+    for i in session.get_inputs():
+        column = scored[i.name]
+        if i.type == "tensor(string)":
+            feed[i.name] = column.fillna("").to_numpy(dtype=object)[:, None]
+        else:
+            kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[i.type]
+            feed[i.name] = column.to_numpy(dtype=kind)[:, None]
+    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
+    if task == "regression":
+        np.testing.assert_allclose(outputs["prediction"].ravel(), scored["prediction"], rtol=1e-6)
+    else:
+        assert list(np.ravel(outputs["label"])) == list(scored["prediction"])
+        if task == "binary":
+            np.testing.assert_allclose(outputs["probabilities"][:, 1], scored["probability"], atol=1e-6)
+
+
+def test_the_champion_is_a_registered_version_without_pickle(finished):
+    from pathlib import Path
+
+    _task, _, told = finished
+    champion = told["metadata"]["champion"]
+    assert champion["promoted"] is True
+    assert champion["version"] == champion["champion version"] or str(champion["version"]) == "1"
+    files = {p.name for p in Path(champion["onnx"]).parent.iterdir()}
+    assert {"model.onnx", "booster.txt", "plan.json", "metrics.json", "MLmodel"} <= files
+    assert not {f for f in files if f.endswith((".pkl", ".pickle", ".joblib"))}
+
+
+def test_the_report_is_one_page_that_needs_nothing_from_outside(finished):
+    from pathlib import Path
+
+    task, _, told = finished
+    page = Path(told["metadata"]["report"]["path"]) / "report.html"
+    html = page.read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", html)
+    assert f"{task}_table" in html
+
+
+def test_metrics_are_numbers_that_plot_over_time(finished):
+    _, _, told = finished
+    for name, value in told["metadata"]["evaluation"].items():
+        if name.startswith("test/"):
+            assert isinstance(value, float)
+            assert math.isfinite(value)
+
+
+@pytest.mark.connect
+def test_the_same_descriptions_run_on_connect_by_configuration_alone(tmp_path, connect_server):
+    for task in TABLES:
+        folder = tmp_path / task
+        folder.mkdir()
+        out = folder / "told.json"
+        environment = os.environ | {
+            "SPARK_REMOTE": connect_server,
+            "SYNML_DATA_DIR": str(folder / "data"),
+            "DAGSTER_HOME": "",
+        }
+        environment = {k: v for k, v in environment.items() if k not in ("SPARK_MASTER", "DAGSTER_HOME")}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.pipeline.whole", json.dumps(description(task, folder)), str(out)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        told = json.loads(out.read_text())
+        assert told["success"], told["failures"]
+        assert set(told["metadata"]) == set(STAGES)
+        assert told["checks"]["parity"] is True
