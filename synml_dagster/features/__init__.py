@@ -1,15 +1,39 @@
-"""The feature plan: fitted once by Spark, compiled to Spark columns and to ONNX nodes that agree."""
+"""The feature plan: fitted once by Spark, compiled to Spark columns and to ONNX nodes that agree.
 
-from synml_dagster.features.assemble import assemble
-from synml_dagster.features.feed import raw_frame, tensors
-from synml_dagster.features.fit import fit_plan
-from synml_dagster.features.graph import OnnxFragment
-from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
-from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
-from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
-from synml_dagster.features.raw import RawInput
-from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
-from synml_dagster.features.stats import ColumnStats
+Names are imported when they are first asked for: executors import two small modules of this package, and should not
+wait for the rest of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synml_dagster.features.projection import assemble
+    from synml_dagster.features.feed import raw_frame, tensors
+    from synml_dagster.features.fit import fit_plan
+    from synml_dagster.features.graph import OnnxFragment
+    from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
+    from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
+    from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
+    from synml_dagster.features.raw import RawInput
+    from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
+    from synml_dagster.features.stats import ColumnStats
+
+_MODULES = {
+    "projection": "assemble",
+    "fit": "fit_plan",
+    "feed": "raw_frame tensors",
+    "graph": "OnnxFragment",
+    "names": "GROUP LABEL ROW SIDES SPLIT WEIGHT",
+    "onnx_graph": "onnx_fragment onnx_model",
+    "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
+    "raw": "RawInput",
+    "spec": "ColumnSpec FeatureSpec SplitSpec Task",
+    "stats": "ColumnStats",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "GROUP",
@@ -36,3 +60,11 @@ __all__ = [
     "raw_frame",
     "tensors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

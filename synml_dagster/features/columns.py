@@ -16,10 +16,12 @@ from synml_dagster.features.kinds import (
     DatetimeColumn,
     FittedColumn,
     NumericColumn,
+    TextColumn,
     VectorColumn,
 )
 from synml_dagster.features.kinds.datetime import CYCLES
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
+from synml_dagster.features.kinds.text import choose_words
 from synml_dagster.features.kinds.written_time import PATTERNS, parse_text, recognise
 from synml_dagster.features.kinds.zone import time_zone
 from synml_dagster.features.raw import MICROSECONDS_A_DAY, RawInput
@@ -34,6 +36,7 @@ Fitted = tuple[FittedColumn | None, str, list[str]]
 _EXACT = 2**53
 _WORDLY = 0.05
 _KNOTS = 32
+_TEXT_WIDTH = 64
 _PARTS: tuple[DatePart, ...] = ("days", "year", "month", "day", "dayofweek", "hour")
 
 
@@ -52,12 +55,7 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
         return _vector(raw, seen, own, unique)
     if seen.there == 0:
         return None, "empty: no row has a value", []
-    declared = spec.declared().get(raw.name)
-    guess = (
-        Guess(declared)
-        if declared in ("numeric", "categorical", "text", "boolean")
-        else _guess(raw, seen, declared)
-    )
+    guess = kind_of(raw, seen, spec)
     if guess.kind is None:
         return None, guess.reason, []
     if reason := _constant(raw, seen):
@@ -73,10 +71,14 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
         return _datetime(raw, seen, own, spec, guess.written, unique, notes)
     if guess.kind == "categorical":
         return _categorical(raw, seen, own, spec, unique, notes)
-    return None, "text", notes
+    return _text(raw, seen, own, unique, notes)
 
 
-def _guess(raw: RawInput, seen: Seen, declared: str | None) -> Guess:
+def kind_of(raw: RawInput, seen: Seen, spec: FeatureSpec) -> Guess:
+    """Return a column's kind: what the description says, or what its values look like."""
+    declared = spec.declared().get(raw.name)
+    if declared not in (None, "datetime"):
+        return Guess(declared)
     if seen.strings is not None:
         values = [v for v in seen.strings if v]
         if declared == "datetime":
@@ -207,10 +209,7 @@ def _categorical(
             f"features.categorical: column {raw.name!r} is of type {raw.spark_type}; give features.overrides.{raw.name}.parts instead"
         )
     counts = seen.counts
-    if counts is None:
-        raise DataError(
-            f"column {raw.name!r} has too many distinct values to be categorical; exclude it, or declare it text"
-        )
+    assert counts is not None, "a vocabulary too large for the profile is counted before"
     most = own.max_categories or spec.max_categories
     least = own.rare_below or spec.rare_below
     frequent = [w for w in by_frequency(counts) if counts[w] >= least]
@@ -241,6 +240,20 @@ def _categorical(
     elif encoding == "target":
         fitted = fitted.model_copy(update={"encoding": "target"})
     return fitted, "", notes
+
+
+def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:
+    if raw.storage != "string" or seen.strings is None:
+        raise ConfigError(f"features.text: column {raw.name!r} is of type {raw.spark_type}, not text")
+    width = own.width or _TEXT_WIDTH
+    if own.encoding == "hashed":
+        names = [unique(f"{raw.name}__{i}") for i in range(width)]
+        return TextColumn(input=raw, features=names, encoding="hashed"), "", notes
+    words, weights = choose_words((t for t in seen.strings if t), width)
+    if not words:
+        return None, "text without a word that is in two rows and not in all", notes
+    names = [unique(f"{raw.name}__{w}") for w in words]
+    return TextColumn(input=raw, features=names, words=words, weights=weights), "", notes
 
 
 def _datetime(

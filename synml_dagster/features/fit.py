@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from synml_dagster.errors import ConfigError, DataError, did_you_mean
-from synml_dagster.features.columns import fit_column
+from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.features.candidates import candidates, check_names, leaves
+from synml_dagster.features.columns import fit_column, kind_of
+from synml_dagster.features.encodings import SMOOTHING, count_words, with_target_means
 from synml_dagster.features.figures import Seen, seen_number, seen_words, statistics
-from synml_dagster.features.kinds import FittedColumn
+from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.kinds.categorical import as_word
 from synml_dagster.features.label import class_index, fit_label, label_input, label_number, label_word
 from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
 from synml_dagster.features.passes import summarise
-from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
+from synml_dagster.features.plan import Dropped, FeaturePlan
 from synml_dagster.features.profile import Profile
-from synml_dagster.features.raw import RawInput, raw_inputs
-from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec
-from synml_dagster.features.split import fit_split, position, row_hash, side
+from synml_dagster.features.raw import RawInput
+from synml_dagster.features.spec import FeatureSpec, Kind, SplitBy, SplitSpec, Task
+from synml_dagster.features.split import fit_split, fold, position, row_hash, side
+from synml_dagster.features.suspicions import leaks, near_duplicates
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 
 def fit_plan(
@@ -70,9 +74,9 @@ def fit_plan(
         The description names a column that is not there, or combines what does not go together.
     """
     features, split = features or FeatureSpec(), split or SplitSpec()
-    inputs, refused = _leaves(df)
+    inputs, refused = leaves(df)
     target = label_input(inputs, label, df.columns)
-    _check_names(features, split, weight, group, inputs, [r.column for r in refused])
+    check_names(features, split, weight, group, inputs, [r.column for r in refused])
     by_name = {i.name: i for i in inputs}
     weights = by_name[weight] if weight else None
     groups = by_name[group] if group else None
@@ -113,14 +117,26 @@ def fit_plan(
         )
 
     dropped = [Dropped(column=r.column, reason=r.reason) for r in refused]
-    candidates = _candidates(features, inputs, target, weights, groups, split_plan, arrays, dropped)
-    profile, seen = _profile(df, candidates, target, label_plan, split_plan, features, hashed, split.seed)
+    use = candidates(features, inputs, target, weights, groups, split_plan, arrays, dropped)
+    word = label_word(target)
+    index = class_index(label_plan, word) if label_plan.classes else None
+    number = index.cast("double") if index is not None else label_number(target)
+    rows = df.where((word != "") & (side(split_plan, index) == "train"))
+    content = row_hash(hashed, split.seed)
+    profile, seen = _profile(rows, use, content, number, features.declared())
     if profile.rows == 0:
         raise DataError("split: no row is on the training side; make split.test and split.validation smaller")
+    single = {raw.name: one for raw in use if isinstance(one := seen[raw.name], Seen)}
+
+    large = [raw for raw in use if raw.name in single and _uncounted(raw, single[raw.name], features)]
+    if large:
+        most = max([features.max_categories, *(o.max_categories or 0 for o in features.overrides.values())])
+        for name_of, counts in count_words(rows, large, most + 1).items():
+            single[name_of] = seen[name_of] = replace(single[name_of], counts=counts)
 
     unique = UniqueNames(RESERVED)
     columns: list[FittedColumn] = []
-    for raw in candidates:
+    for raw in use:
         fitted, reason, notes = fit_column(raw, seen[raw.name], features, unique)
         warnings += notes
         if fitted is None:
@@ -128,10 +144,16 @@ def fit_plan(
         else:
             columns.append(fitted)
     if not columns:
-        raise DataError(
-            "no usable feature is left: " + "; ".join(f"{d.column!r} is {d.reason}" for d in dropped[:10])
-        )
-    stats = [statistics(raw, one) for raw in candidates if isinstance(one := seen[raw.name], Seen)]
+        reasons = "; ".join(f"{d.column!r}: {d.reason}" for d in dropped[:10])
+        raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
+    columns = _with_target_means(columns, features, found, rows, number, fold(hashed, split.seed))
+    used = {c.name: single[c.name] for c in columns if c.name in single}
+    sample = profile.sample
+    assert sample is not None
+    labels = sample.column("label").to_numpy()
+    warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
+    warnings += near_duplicates(used)
+    stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
     return FeaturePlan(
         name=name,
         task=found,
@@ -146,43 +168,6 @@ def fit_plan(
         warnings=warnings,
         statistics=stats,
     )
-
-
-def _leaves(df: DataFrame) -> tuple[list[RawInput], list]:
-    names = df.columns
-    folded: dict[str, str] = {}
-    for column in names:
-        if column in RESERVED:
-            raise DataError(
-                f"column {column!r}: this name is reserved for features tables; rename the column"
-            )
-        if (other := folded.setdefault(column.casefold(), column)) is not column or names.count(column) > 1:
-            raise DataError(
-                f"columns {other!r} and {column!r} have one name to Spark, which does not tell upper from lower case; rename one"
-            )
-    return raw_inputs(df.schema)
-
-
-def _check_names(
-    features: FeatureSpec,
-    split: SplitSpec,
-    weight: str | None,
-    group: str | None,
-    inputs: list[RawInput],
-    refused: list[str],
-) -> None:
-    known = [i.name for i in inputs]
-    named = {
-        c: where for c, where in features.named().items() if c not in refused or where == "features.exclude"
-    }
-    named |= {
-        c: where for c, where in ((split.column, "split.column"), (weight, "weight"), (group, "group")) if c
-    }
-    tops = {i.path[0] for i in inputs} | set(refused)
-    for column, where in named.items():
-        whole_struct = column in tops and where in ("features.exclude", "features.include")
-        if column not in known and not whole_struct:
-            raise ConfigError(f"{where}: the table has no column {column!r}.{did_you_mean(column, known)}")
 
 
 def _outline(
@@ -228,70 +213,45 @@ def _check_weight(weights: RawInput | None, outline: Outline) -> None:
         )
 
 
-def _candidates(
+def _uncounted(raw: RawInput, seen: Seen, features: FeatureSpec) -> bool:
+    return (
+        seen.strings is not None
+        and seen.counts is None
+        and kind_of(raw, seen, features).kind == "categorical"
+    )
+
+
+def _with_target_means(
+    columns: list[FittedColumn],
     features: FeatureSpec,
-    inputs: list[RawInput],
-    target: RawInput,
-    weights: RawInput | None,
-    groups: RawInput | None,
-    split: SplitPlan,
-    arrays: dict[str, tuple[int, int]],
-    dropped: list[Dropped],
-) -> list[RawInput]:
-    """The columns that may give features; the ones that may not are added to `dropped` with the rule."""
-    out = []
-    for raw in inputs:
-        reason = None
-        if raw.name == target.name:
-            continue
-        if weights is not None and raw.name == weights.name:
-            reason = "the weight column"
-        elif groups is not None and raw.name == groups.name:
-            reason = "the group column"
-        elif split.by == "group" and split.column is not None and raw.name == split.column.name:
-            reason = "the column that rows are split by"
-        elif raw.name in features.exclude or raw.path[0] in features.exclude:
-            reason = "excluded by the description"
-        elif features.include is not None and not {raw.name, raw.path[0]} & set(features.include):
-            reason = "not among features.include"
-        elif raw.name in arrays:
-            width = arrays[raw.name][1]
-            override = features.overrides.get(raw.name)
-            width = override.width if override and override.width else width
-            if width == 0:
-                reason = "empty: no row has a value"
-            elif width > 4096:
-                reason = f"an array of up to {width} values; name a smaller features.overrides.{raw.name}.width to use its first places"
-            else:
-                raw = raw.model_copy(update={"width": width})
-        if reason:
-            dropped.append(Dropped(column=raw.name, reason=reason))
-        else:
-            out.append(raw)
-    return out
+    task: Task,
+    rows: DataFrame,
+    number: Column,
+    row_fold: Column,
+) -> list[FittedColumn]:
+    encoded = [c for c in columns if isinstance(c, CategoricalColumn) and c.encoding == "target"]
+    if not encoded:
+        return columns
+    if task == "multiclass":
+        raise ConfigError(
+            f"features.overrides.{encoded[0].name}.encoding: 'target' needs two classes or a number to predict; use index, onehot or frequency"
+        )
+    said = [features.overrides[c.name].smoothing for c in encoded]
+    smoothing = [SMOOTHING if s is None else s for s in said]
+    means = {c.name: c for c in with_target_means(rows, encoded, smoothing, number, row_fold)}
+    return [means.get(c.name, c) for c in columns]
 
 
 def _profile(
-    df: DataFrame,
-    candidates: list[RawInput],
-    target: RawInput,
-    label: LabelPlan,
-    split: SplitPlan,
-    features: FeatureSpec,
-    hashed: list[tuple[str, ...]],
-    seed: int,
+    rows: DataFrame, use: list[RawInput], content: Column, number: Column, declared: dict[str, Kind]
 ) -> tuple[Profile, dict[str, Seen | list[Seen]]]:
     from pyspark.sql import functions as sf
 
-    declared = features.declared()
-    word = label_word(target)
-    index = class_index(label, word) if label.classes else None
-    number = index.cast("double") if index is not None else label_number(target)
-    columns = [row_hash(hashed, seed).alias("hash"), number.alias("label")]
+    columns = [content.alias("hash"), number.alias("label")]
     numbers: list[str] = []
     words: list[str] = []
     places: dict[str, list[tuple[bool, int]]] = {}
-    for i, raw in enumerate(candidates):
+    for i, raw in enumerate(use):
         value = raw.value()
         if raw.storage in ("array", "vector"):
             for j in range(raw.width):
@@ -306,12 +266,11 @@ def _profile(
             places[raw.name] = [(True, len(numbers))]
             numbers.append(f"c{i}")
             columns.append(value.cast("double").alias(numbers[-1]))
-    rows = df.where((word != "") & (side(split, index) == "train"))
     profile = summarise(rows.select(*columns), partial(Profile, numbers, words))
     if profile.rows == 0:
         return profile, {}
     seen: dict[str, Seen | list[Seen]] = {}
-    for raw in candidates:
+    for raw in use:
         read = [
             seen_number(profile, k) if is_number else seen_words(profile, k)
             for is_number, k in places[raw.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.features.lookup import literal
 from synml_dagster.features.outline import MOST_CLASSES, Outline
 from synml_dagster.features.plan import LabelPlan
 from synml_dagster.features.raw import RawInput
@@ -72,7 +73,7 @@ def class_index(label: LabelPlan, word: Column) -> Column:
     """Return the index of a label's class as int, null where the class is not one of the plan's."""
     from pyspark.sql import functions as sf
 
-    place = sf.array_position(sf.array(*[sf.lit(c) for c in label.classes or []]), word).cast("int")
+    place = sf.array_position(literal(label.classes or [], "array<string>"), word).cast("int")
     return sf.nullif(place, sf.lit(0)) - 1
 
 

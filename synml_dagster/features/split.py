@@ -89,10 +89,11 @@ def fit_split(
         pairs = [_time_limits(spec, outline, column)]
     elif by == "random" and outline.sampled:
         pairs = [(spec.test, spec.test + spec.validation)]
+    elif by == "group":
+        _check_groups(spec, outline, column)
+        pairs = [_group_limits(np.sort(outline.positions), spec)]
     else:
         pairs = [_limits(np.sort(outline.positions), spec)]
-        if by == "group":
-            _check_groups(spec, outline, column)
     return SplitPlan(
         spec=spec,
         by=by,
@@ -122,6 +123,19 @@ def _limits(places: np.ndarray, spec: SplitSpec) -> tuple[float, float]:
     validation = max(0, min(validation, n - test - 1))
     test = min(test, n - 1)
     return _between(places, test), _between(places, test + validation)
+
+
+def _group_limits(places: np.ndarray, spec: SplitSpec) -> tuple[float, float]:
+    """Cut between groups, which are runs of equal positions, as near to the shares as they allow; no side is empty."""
+    groups, rows = np.unique(places, return_counts=True)
+    below = np.concatenate([[0], np.cumsum(rows)])
+    n = len(places)
+    validated = int(spec.validation > 0)
+    test = int(np.argmin(np.abs(below - n * spec.test))) if spec.test else 0
+    test = min(max(test, int(spec.test > 0)), len(groups) - 1 - validated)
+    until = int(np.argmin(np.abs(below - below[test] - n * spec.validation))) if validated else test
+    until = min(max(until, test + validated), len(groups) - 1)
+    return tuple(0.0 if k == 0 else float((groups[k - 1] + groups[k]) / 2) for k in (test, until))  # type: ignore[return-value]
 
 
 def _between(places: np.ndarray, n: int) -> float:

@@ -10,10 +10,11 @@ from synml_dagster.features.kinds.base import FittedColumn
 from synml_dagster.features.kinds.categorical import CategoricalColumn
 from synml_dagster.features.kinds.datetime import DatetimeColumn
 from synml_dagster.features.kinds.numeric import BooleanColumn, NumericColumn
+from synml_dagster.features.kinds.text import TextColumn
 from synml_dagster.features.kinds.vector import VectorColumn
 
 AnyColumn = Annotated[
-    NumericColumn | BooleanColumn | CategoricalColumn | DatetimeColumn | VectorColumn,
+    NumericColumn | BooleanColumn | CategoricalColumn | DatetimeColumn | TextColumn | VectorColumn,
     Field(discriminator="kind"),
 ]
 
@@ -24,5 +25,6 @@ __all__ = [
     "DatetimeColumn",
     "FittedColumn",
     "NumericColumn",
+    "TextColumn",
     "VectorColumn",
 ]

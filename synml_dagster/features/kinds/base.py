@@ -41,13 +41,21 @@ class FittedColumn(BaseModel):
         """Why ONNX operators cannot make these features, or None where they can."""
         return None
 
+    def prepare(self, value: Column) -> Column:
+        """Return what all features of this column start from, made of the raw value that `RawInput.value` gives.
+
+        It is a column of its own below the features: repeated inside each of them, Spark would take longer to
+        analyse the query than to run it.
+        """
+        return value
+
     def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
         """Return one float64 column per feature, in the order of `features`.
 
         Parameters
         ----------
         value
-            The raw value as `RawInput.value` gives it.
+            What `prepare` returns.
         fold
             For a training table: the row's fold from 0 up, -1 for rows of another side than training.
         """

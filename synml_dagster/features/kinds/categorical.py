@@ -51,24 +51,24 @@ class CategoricalColumn(FittedColumn):
         """The index, where the words are few enough."""
         return list(self.features) if self.native else []
 
-    def word(self, value: Column) -> Column:
-        """Return the raw value as a word, "" where it is missing."""
-        return as_word(value, self.input.storage)
+    def prepare(self, value: Column) -> Column:
+        """Return the word, or for a `onehot` column the word's index: its length for others, -1 for missing."""
+        word = as_word(value, self.input.storage)
+        if self.encoding != "onehot":
+            return word
+        return self._choose(word, [float(i) for i in range(len(self.words))], float(len(self.words)), -1.0)
 
     def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
         """Return the code, the share or the mean, or one 0/1 column per word."""
         from pyspark.sql import functions as sf
 
-        word = self.word(value)
         if self.encoding == "onehot":
-            known = [word == w for w in self.words]
-            others = (word != "") & ~word.isin(*self.words) if self.words else word != ""
-            return [hit.cast("double") for hit in [*known, others]]
+            return [(value == i).cast("double") for i in range(len(self.words) + 1)]
         numbers, rare, missing = self._numbers()
-        out = self._choose(word, numbers, rare, missing)
+        out = self._choose(value, numbers, rare, missing)
         if self.encoding == "target" and fold is not None:
             for i, row in enumerate(self.fold_numbers):
-                out = sf.when(fold == i, self._choose(word, row[:-2], row[-2], row[-1])).otherwise(out)
+                out = sf.when(fold == i, self._choose(value, row[:-2], row[-2], row[-1])).otherwise(out)
         return [out]
 
     def to_onnx(self, graph: Graph, value: str) -> str:

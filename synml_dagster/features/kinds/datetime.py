@@ -35,23 +35,29 @@ class DatetimeColumn(FittedColumn):
     reference: float | None = None
     written: str | None = None
 
-    def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
-        """Return the parts, a cycle as its sine and its cosine."""
+    def prepare(self, value: Column) -> Column:
+        """Return days, or microseconds on the clock of the time zone, since 1970; null where missing."""
         from pyspark.sql import functions as sf
 
         if self.written is not None:
             value = parse_spark(value, PATTERNS[self.written])
-        there = ~sf.isnan(value)
+        there = sf.when(~sf.isnan(value), value)
         if self._is_date():
-            days = sf.when(there, value).cast("int")
-            exact, hour, minute = value, sf.lit(0.0), sf.lit(0.0)
+            return there
+        micros = there.cast("bigint")
+        return micros if self._zone is None else micros + self._zone.to_spark(micros)
+
+    def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
+        """Return the parts, a cycle as its sine and its cosine."""
+        from pyspark.sql import functions as sf
+
+        if self._is_date():
+            days, exact = value.cast("int"), value
+            hour = minute = sf.lit(0.0)
         else:
-            micros = sf.when(there, value).cast("bigint")
-            if self._zone is not None:
-                micros = micros + self._zone.to_spark(micros)
-            clock = sf.pmod(micros, sf.lit(MICROSECONDS_A_DAY))
-            days = ((micros - clock) / MICROSECONDS_A_DAY).cast("int")
-            exact = micros.cast("double") / float(MICROSECONDS_A_DAY)
+            clock = sf.pmod(value, sf.lit(MICROSECONDS_A_DAY))
+            days = ((value - clock) / MICROSECONDS_A_DAY).cast("int")
+            exact = value.cast("double") / float(MICROSECONDS_A_DAY)
             hour = sf.floor(clock / 3_600_000_000)
             minute = sf.floor(clock / 60_000_000) % 60
         date = sf.date_from_unix_date(days)
@@ -76,7 +82,7 @@ class DatetimeColumn(FittedColumn):
                 out += [sf.sin(angle), sf.sin(angle + math.pi / 2)]
             else:
                 out.append(made[part]().cast("double"))
-        return [sf.when(there, o).otherwise(sf.lit(NAN)) for o in out]
+        return [sf.coalesce(sf.when(value.isNotNull(), o), sf.lit(NAN)) for o in out]
 
     def to_onnx(self, graph: Graph, value: str) -> str:
         """Return the parts side by side, a cycle as its sine and its cosine."""

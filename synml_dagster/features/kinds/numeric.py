@@ -85,13 +85,19 @@ class NumericColumn(FittedColumn):
     indicator: bool = False
     scale: Annotated[Affine | Quantiles, Field(discriminator="kind")] | None = None
 
+    def prepare(self, value: Column) -> Column:
+        """Return the number, read from text where it is written so."""
+        from pyspark.sql import functions as sf
+
+        if self.input.storage != "string":
+            return value
+        number = sf.when(value.rlike(f"^(?:{NUMBER})$"), value.try_cast("double"))
+        return sf.coalesce(number, sf.lit(float("nan")))
+
     def to_spark(self, value: Column, fold: Column | None = None) -> list[Column]:
         """Return the number, and after it the indicator where there is one."""
         from pyspark.sql import functions as sf
 
-        if self.input.storage == "string":
-            number = sf.when(value.rlike(f"^(?:{NUMBER})$"), value.try_cast("double"))
-            value = sf.coalesce(number, sf.lit(float("nan")))
         out = value if self.impute is None else sf.when(sf.isnan(value), sf.lit(self.impute)).otherwise(value)
         out = out if self.scale is None else self.scale.to_spark(out)
         return [out, sf.isnan(value).cast("double")] if self.indicator else [out]

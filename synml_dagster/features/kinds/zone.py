@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.features.lookup import literal
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -70,9 +71,7 @@ class ZoneGrid:
             sf.greatest(sf.lit(0.0), sf.least(sf.lit(len(self.change) - 1.0), place / self.cell)).cast("int")
             + 1
         )
-        tables = [
-            sf.array(*[sf.lit(v).cast("bigint") for v in t]) for t in (self.change, self.before, self.after)
-        ]
+        tables = [literal(t, "array<bigint>") for t in (self.change, self.before, self.after)]
         change, before, after = (sf.element_at(t, index) for t in tables)
         return sf.when(micros < change, before).otherwise(after)
 

@@ -42,27 +42,36 @@ def assemble(
     ConfigError
         `keep` names a column that is not there, or one whose name a feature has.
     """
+    from pyspark.sql import functions as sf
+
     inputs = matched(df, plan.raw_inputs)
     _check_keep(df, plan, keep)
-    extra: list[Column] = [col(c) for c in keep]
+    prepared = [
+        c.prepare(raw.value()).alias(f"__{i}")
+        for i, (c, raw) in enumerate(zip(plan.columns, inputs, strict=True))
+    ]
+    extra: list[Column] = [col(c).alias(f"__keep_{i}") for i, c in enumerate(keep)]
+    out = [col(f"__keep_{i}").alias(c) for i, c in enumerate(keep)]
     folds: Column | None = None
     if training:
-        from pyspark.sql import functions as sf
-
-        word, label, index = _label(df, plan.label)
-        split = side(plan.split, index)
         matched_paths(df, plan.split.hashed, "training")
-        extra += [label.alias(LABEL), *_weight_and_group(df, plan), split.alias(SPLIT)]
+        word, label, index = _label(df, plan.label)
+        place = side(plan.split, index)
+        added = [label.alias(LABEL), place.alias(SPLIT), *_weight_and_group(df, plan)]
+        names = [LABEL, SPLIT, *([WEIGHT] if plan.weight else []), *([GROUP] if plan.group else [])]
         if any(isinstance(c, CategoricalColumn) and c.encoding == "target" for c in plan.columns):
             row_fold = fold(plan.split.hashed, plan.split.spec.seed)
-            folds = sf.when(split == "train", row_fold).otherwise(sf.lit(-1))
+            added.append(sf.when(place == "train", row_fold).otherwise(sf.lit(-1)).alias("__fold"))
+            folds = sf.col("__fold")
         df = df.where(word != "")
+        extra += added
+        out += [sf.col(name) for name in names]
     features = [
         made.cast("float").alias(name)
-        for column, raw in zip(plan.columns, inputs, strict=True)
-        for name, made in zip(column.features, column.to_spark(raw.value(), folds), strict=True)
+        for i, column in enumerate(plan.columns)
+        for name, made in zip(column.features, column.to_spark(sf.col(f"__{i}"), folds), strict=True)
     ]
-    return df.select(*features, *extra)
+    return df.select(*prepared, *extra).select(*features, *out)
 
 
 def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | None]:

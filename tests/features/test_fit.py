@@ -1,0 +1,245 @@
+"""What a plan guesses, drops, warns of and refuses, on tables small enough to read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.features import (
+    ColumnSpec,
+    FeatureSpec,
+    SplitSpec,
+    assemble,
+    fit_plan,
+    onnx_model,
+    raw_frame,
+    tensors,
+)
+
+
+def kinds(plan) -> dict[str, str]:
+    return {c.name: c.kind for c in plan.columns}
+
+
+def by_onnx(plan, frame):
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(onnx_model(plan).SerializeToString(), providers=["CPUExecutionProvider"])
+    batch = raw_frame(frame, plan).toArrow().combine_chunks().to_batches()[0]
+    return session.run(None, tensors(batch, plan.raw_inputs))[0]
+
+
+def test_four_facts_are_enough_to_guess_the_rest(spark, people):
+    people.loc[:4, "came_back"] = None
+    df = spark.createDataFrame(people)
+    plan = fit_plan(df, name="people", label="came_back")
+    assert plan.task == "binary"
+    assert plan.label.classes == ["no", "yes"]
+    assert plan.label.dropped_null_rows == 5
+    assert kinds(plan) == {
+        "age": "numeric",
+        "city": "categorical",
+        "member": "boolean",
+        "joined": "datetime",
+        "review": "text",
+    }
+    assert plan.columns[3].written == "yyyy-MM-dd"
+    assert {d.column: d.reason.split(":")[0] for d in plan.dropped} == {
+        "person_id": "an id",
+        "country": "constant",
+    }
+    assert plan.categorical_features == ["city"]
+
+    table = assemble(df, plan).toPandas()
+    assert len(table) == 295
+    assert list(table.columns) == [*plan.feature_names, "__label", "__split"]
+    assert table["__label"].dtype == np.int32
+    assert all(table[f].dtype == np.float32 for f in plan.feature_names)
+
+    scored = assemble(df, plan, training=False, keep=["person_id"]).toPandas()
+    assert scored["person_id"].tolist() == people["person_id"].tolist()
+    ours = scored[plan.feature_names].to_numpy()
+    np.testing.assert_allclose(ours, by_onnx(plan, df), rtol=1e-6)
+    assert np.isnan(ours[:, 0]).sum() == people["age"].isna().sum()
+
+
+def test_the_plan_does_not_depend_on_partitions(classic_spark, people):
+    df = classic_spark.createDataFrame(people)
+    plans = [fit_plan(df.repartition(n, "review"), name="people", label="came_back") for n in (1, 5)]
+    assert plans[0].to_json() == plans[1].to_json()
+
+
+def test_codes_go_by_frequency_and_rare_unseen_and_missing_are_told_apart(classic_spark):
+    train = pd.DataFrame({"c": ["a"] * 30 + ["b"] * 60 + ["once"], "y": np.arange(91) % 2})
+    plan = fit_plan(
+        classic_spark.createDataFrame(train), name="t", label="y", split=SplitSpec(test=0, validation=0)
+    )
+    new = classic_spark.createDataFrame(pd.DataFrame({"c": ["b", "a", "once", "never seen", "", None]}))
+    codes = assemble(new, plan, training=False).toPandas()["c"].tolist()
+    assert codes[:4] == [0, 1, 2, 2]
+    assert np.isnan(codes[4:]).all()
+
+
+def test_what_worries_is_named(classic_spark):
+    rng = np.random.default_rng(0)
+    n = 400
+    y = rng.random(n) < 0.5
+    a = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "a": a,
+            "twice": 2 * a + 1,
+            "outcome": np.where(y, "done", "open"),
+            "n": np.arange(n),
+            "huge": rng.integers(2**60, 2**61, n),
+            "color": rng.choice(["r", "g"], n),
+            "y": y,
+        }
+    )
+    frame["colour"] = frame["color"].map({"r": "red", "g": "green"})
+    plan = fit_plan(classic_spark.createDataFrame(frame), name="t", label="y")
+    text = "\n".join(plan.warnings)
+    assert "column 'outcome' alone predicts the label" in text
+    assert "columns 'a' and 'twice' put all sampled rows in the same order" in text
+    assert "columns 'color' and 'colour' say the same" in text
+    assert "column 'n' numbers the rows" not in text or "'n'" in text
+    assert "column 'huge' holds whole numbers beyond 2^53" in text
+    assert set(kinds(plan)) == {"a", "twice", "outcome", "n", "huge", "color", "colour"}
+
+
+def test_a_training_row_does_not_see_its_own_label_in_a_target_encoding(classic_spark):
+    rng = np.random.default_rng(0)
+    n = 600
+    frame = pd.DataFrame(
+        {
+            "row_no": rng.permutation(n).astype(float),
+            "c": rng.choice(["a", "b", "c"], n),
+            "y": rng.normal(size=n),
+        }
+    )
+    spec = FeatureSpec(exclude=["row_no"], overrides={"c": ColumnSpec(encoding="target", smoothing=5)})
+    df = classic_spark.createDataFrame(frame)
+    plan = fit_plan(df, name="t", label="y", features=spec, task="regression")
+    out = (
+        assemble(df, plan, keep=["row_no"]).toPandas().rename(columns={"c": "code"}).merge(frame, on="row_no")
+    )
+    train, held = out[out["__split"] == "train"], out[out["__split"] != "train"]
+    grouped = train.groupby("c")["y"]
+    expected = (grouped.sum() + 5 * train["y"].mean()) / (grouped.count() + 5)
+    assert held.groupby("c")["code"].nunique().max() == 1
+    np.testing.assert_allclose(held.groupby("c")["code"].first(), expected, rtol=1e-5)
+    assert train.groupby("c")["code"].nunique().min() == 5
+    np.testing.assert_allclose(
+        by_onnx(plan, df)[:, 0], assemble(df, plan, training=False).toPandas()["c"], rtol=1e-6
+    )
+
+
+def test_structs_arrays_decimals_and_awkward_names_are_assembled(classic_spark):
+    df = classic_spark.sql(
+        """
+        SELECT named_struct('city', if(id % 3 = 0, 'Oslo', 'Rome'), 'geo', named_struct('lat', id / 7)) AS address,
+               if(id % 5 = 0, null, array(id * 1.5D, null, -id * 1D)) AS `a b`,
+               cast(id % 17 AS decimal(38, 10)) / 3 AS `price.in€`,
+               (id * 7919) % 101 AS `tick``s`,
+               map('k', id) AS tags,
+               id % 2 = 0 AS y
+        FROM range(200)
+        """
+    )
+    plan = fit_plan(df, name="t", label="y")
+    assert plan.feature_names == [
+        "address.city",
+        "address.geo.lat",
+        "a b__0",
+        "a b__1",
+        "a b__2",
+        "price.in€",
+        "tick`s",
+    ]
+    assert [d.column for d in plan.dropped] == ["tags"]
+    assert "column 'price.in€' is decimal(38" in "\n".join(plan.warnings)
+    ours = assemble(df, plan, training=False).toPandas().to_numpy()
+    np.testing.assert_allclose(ours, by_onnx(plan, df), rtol=1e-6)
+
+
+def test_an_unknown_class_fails_a_training_table_and_not_a_scored_one(classic_spark):
+    plan = fit_plan(
+        classic_spark.createDataFrame(pd.DataFrame({"x": np.arange(40) % 7, "y": ["a", "b"] * 20})),
+        name="t",
+        label="y",
+    )
+    new = classic_spark.createDataFrame(pd.DataFrame({"x": [1, 2], "y": ["a", "z"]}))
+    assert assemble(new, plan, training=False).count() == 2
+    with pytest.raises(Exception, match="label 'y' has a class that the feature plan has not seen: z"):
+        assemble(new, plan).collect()
+
+
+def test_another_table_is_matched_by_name_and_type(classic_spark):
+    sql = classic_spark.sql
+    plan = fit_plan(
+        sql("SELECT cast(id % 9 AS int) AS a, id / 3 AS b, id % 2 AS y FROM range(50)"), name="t", label="y"
+    )
+    narrower = sql("SELECT cast(2 AS tinyint) AS a, cast(3 AS int) AS b")
+    assert assemble(narrower, plan, training=False).collect() == [(2.0, 3.0)]
+    with pytest.raises(DataError, match="'a' is double where the plan has int"):
+        assemble(sql("SELECT 2.5D AS a, 3D AS b"), plan, training=False)
+    with pytest.raises(DataError, match="lacks 1 column that the plan needs: 'b'"):
+        assemble(sql("SELECT 2 AS a"), plan, training=False)
+
+
+ROWS = 40
+GOOD = {"x": np.arange(ROWS) % 7 + 0.5, "word": ["a", "b"] * (ROWS // 2), "y": ["no", "yes"] * (ROWS // 2)}
+
+REFUSED = [
+    ({}, {"label": "z"}, DataError, "has no column 'z'"),
+    ({"y": ["yes"] * ROWS}, {}, DataError, "label 'y' is 'yes' in all 40 rows"),
+    ({"y": [None] * ROWS}, {}, DataError, "missing in all 40 rows"),
+    ({"y": ["no", "yes"] * 19 + ["no", "maybe"]}, {}, DataError, "1 class with one row: 'maybe'"),
+    ({"y": ["a", "b", "c", "d"] * 10}, {"task": "binary"}, DataError, "has 4 classes .* task 'binary' needs 2"),
+    ({}, {"task": "regression"}, DataError, "label 'y' holds words such as .* task 'regression' needs numbers"),
+    ({}, {"task": "ranking"}, ConfigError, "needs `group`"),
+    ({"y": [0.5, np.inf] * 20}, {"task": "regression"}, DataError, "infinite in 20 rows"),
+    ({}, {"features": FeatureSpec(numeric=["xx"])}, ConfigError, "features.numeric: the table has no column 'xx'. Did you mean 'x'"),
+    ({}, {"split": SplitSpec(by="time", column="word")}, ConfigError, "split by time needs a date"),
+    ({}, {"weight": "wordd"}, ConfigError, "weight: the table has no column 'wordd'. Did you mean 'word'"),
+    ({"w": [-1.0] * ROWS}, {"weight": "w"}, DataError, "weight 'w' is negative"),
+    ({"word": [f"2026-01-{d % 28 + 1:02d}" for d in range(ROWS)]}, {"features": FeatureSpec(numeric=["word"])}, DataError, "dates .* where numbers are declared, such as '2026-01-"),
+    ({}, {"features": FeatureSpec(numeric=["word"])}, DataError, "holds words where numbers are declared, such as"),
+    ({"word": pd.date_range("2026-01-01", periods=ROWS)}, {"features": FeatureSpec(numeric=["word"])}, DataError, "dates where numbers are declared"),
+    ({}, {"features": FeatureSpec(datetime=["word"])}, DataError, "declared as dates and holds '[ab]'"),
+    ({}, {"features": FeatureSpec(exclude=["x", "word"])}, DataError, "no usable feature is left"),
+    ({}, {"features": FeatureSpec(time_zone="Europe/Berln"), "when": True}, ConfigError, "no time zone 'Europe/Berln'. Did you mean 'Europe/Berlin'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "said", "error", "message"), REFUSED, ids=[r[3][:40] for r in REFUSED])
+def test_bad_input_is_refused_by_name(classic_spark, columns, said, error, message):
+    said = {"label": "y", **said}
+    if said.pop("when", False):
+        columns = {"when": pd.date_range("2026-01-01", periods=ROWS)}
+    frame = pd.DataFrame({**GOOD, **columns})
+    schema = "x double, word string, y string" if columns.get("y") == [None] * ROWS else None
+    df = classic_spark.createDataFrame(frame, schema)
+    with pytest.raises(error, match=message):
+        fit_plan(df, name="t", **said)
+
+
+def test_an_empty_table_is_refused(classic_spark):
+    with pytest.raises(DataError, match="the table is empty"):
+        fit_plan(classic_spark.createDataFrame([], "x double, y string"), name="t", label="y")
+
+
+def test_a_ranking_keeps_queries_whole(classic_spark):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"q": np.repeat(np.arange(30), 10), "x": rng.normal(size=300), "y": rng.integers(0, 4, 300)}
+    )
+    df = classic_spark.createDataFrame(frame)
+    plan = fit_plan(df, name="t", label="y", group="q")
+    out = assemble(df, plan).toPandas()
+    assert plan.task == "ranking"
+    assert plan.feature_names == ["x"]
+    assert out["__label"].dtype == np.float64
+    assert out.groupby("__group")["__split"].nunique().max() == 1
