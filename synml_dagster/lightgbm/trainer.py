@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingErr
 from synml_dagster.lightgbm.bins import DEFAULT_SAMPLE, bins_by_spark, sample_size
 from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
+from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.model import LightGBMModel
 from synml_dagster.lightgbm.params import check_params
-from synml_dagster.lightgbm.rank import RankJob
+from synml_dagster.lightgbm.rank import run_rank
 from synml_dagster.lightgbm.reporting import Listener, driver_hosts
 from synml_dagster.lightgbm.source import TrainingData, training_data
 from synml_dagster.spark.gang import GangLostError, Message, check_slots, executor_slots, run_gang
@@ -247,7 +249,7 @@ class LightGBM:
             messages = run_gang(
                 source.spark,
                 ranks,
-                job,
+                partial(run_rank, job),
                 frame=ready.frame,
                 timeout=None if deadline is None else max(0.0, deadline - time.monotonic()),
                 what=_what(ranks),
@@ -355,6 +357,8 @@ def _model_of(
 ) -> LightGBMModel:
     texts = [m.payload for m in messages if m.kind == "model"]
     facts = [json.loads(m.payload) for m in messages if m.kind == "facts"]
+    if not messages:  # Spark runs no task where there is no row
+        raise DataError("there are no training rows: the table, or what the validation column leaves of it, is empty.")
     if len(texts) != 1 or len(facts) != 1:
         raise TrainingError(
             f"the gang ended with {len(texts)} models where one was due. Run the training again."

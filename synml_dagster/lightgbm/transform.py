@@ -52,6 +52,8 @@ def transform(
     ConfigError, DataError
         An output or a column is not known.
     """
+    from pyspark.sql import functions as sf
+
     for name in outputs:
         if name not in OUTPUTS:
             raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
@@ -79,7 +81,9 @@ def transform(
             columns += plain.score(as_matrix(batch, places))
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
 
-    return df.select(*[quoted(name) for name in sent]).mapInArrow(score, schema)
+    # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
+    safe = df.select(*[sf.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(sent)])
+    return safe.mapInArrow(score, schema)
 
 
 class _Plain:

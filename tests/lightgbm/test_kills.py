@@ -19,6 +19,8 @@ from tests.cluster import standalone_cluster, stop
 from tests.lightgbm.tables import as_parquet, binary_table, feature_names
 
 ROUNDS, PAUSE = 12, 0.3
+PATIENCE = 400  # seconds to the end of any of these; a few on a quiet host, minutes where others compute too
+SLOW_HOST = 60
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -38,7 +40,7 @@ def undisturbed(table, tmp_path_factory):
     """Predictions of the same training that nothing happened to, on two ranks of a local session."""
     folder = tmp_path_factory.mktemp("undisturbed")
     run = Run(folder, table, "classic", "local[2]", pause=0)
-    assert run.result(180)["iterations"] == ROUNDS
+    assert run.result(PATIENCE)["iterations"] == ROUNDS
     return run.predictions()
 
 
@@ -65,7 +67,7 @@ class Run:
         lines = (self.folder / "rounds").read_text().splitlines()
         return [tuple(int(word) for word in line.split()) for line in lines if len(line.split()) == 2]
 
-    def wait_for_round(self, number, seconds=120):
+    def wait_for_round(self, number, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while not any(done >= number for _, done in self.rounds()):
             assert self.process.poll() is None, self.log()
@@ -97,7 +99,7 @@ class Run:
     def log(self):
         return (self.folder / "driver.log").read_text()[-3000:]
 
-    def left_behind(self, seconds=30):
+    def left_behind(self, seconds=60):
         """Ranks that still run `seconds` after the end."""
         end = time.monotonic() + seconds
         pids = {pid for pid, _ in self.rounds()}
@@ -123,7 +125,7 @@ def test_a_killed_rank_costs_the_rounds_since_the_checkpoint(table, undisturbed,
     run = Run(tmp_path, table, "classic", "local[2]", checkpoint=str(tmp_path / "checkpoint"))
     run.wait_for_round(number)
     os.kill(run.rank(which), signal.SIGKILL)
-    result = run.result(120)
+    result = run.result(PATIENCE)
     assert result.get("iterations") == ROUNDS, result
     np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
     assert len(result["auc"]) == ROUNDS
@@ -140,10 +142,10 @@ def test_a_frozen_rank_is_given_up_in_bounded_time(table, undisturbed, tmp_path)
     os.kill(frozen, signal.SIGSTOP)
     began = time.monotonic()
     try:
-        result = run.result(90)
+        result = run.result(PATIENCE)
     finally:
         _end(frozen)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 60 + SLOW_HOST
     assert result.get("iterations") == ROUNDS, result
     np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
 
@@ -157,7 +159,7 @@ def test_a_killed_driver_goes_on_from_the_checkpoint(table, undisturbed, tmp_pat
     assert not run.left_behind()
     before = {pid for pid, _ in run.rounds()}
     again = Run(tmp_path, table, "classic", "local[2]", checkpoint=checkpoint, pause=0)
-    result = again.result(120)
+    result = again.result(PATIENCE)
     assert result.get("iterations") == ROUNDS, result
     assert min(done for pid, done in again.rounds() if pid not in before) > 0
     np.testing.assert_allclose(again.predictions(), undisturbed, atol=1e-6)
@@ -172,7 +174,7 @@ def test_an_executor_that_dies_on_a_cluster_is_replaced(cluster, table, undistur
     run.wait_for_round(4)
     executor = _parent(_parent(run.rank(1)))  # rank <- pyspark.daemon <- the executor's JVM
     os.kill(executor, signal.SIGKILL)
-    result = run.result(150)
+    result = run.result(PATIENCE)
     assert result.get("iterations") == ROUNDS, result
     np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
     assert not run.left_behind()
@@ -190,7 +192,7 @@ def test_a_rank_that_dies_or_freezes_behind_a_connect_server(cluster, table, und
         rank = run.rank(1)
         os.kill(rank, sign)
         try:
-            result = run.result(150)
+            result = run.result(PATIENCE)
         finally:
             _end(rank)
         assert result.get("iterations") == ROUNDS, result

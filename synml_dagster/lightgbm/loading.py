@@ -1,0 +1,173 @@
+"""A rank's rows on their way into LightGBM's own datasets, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.lightgbm.bins import sample_here
+from synml_dagster.lightgbm.checkpoint import Checkpoint, read_checkpoint
+from synml_dagster.lightgbm.ingest import (
+    ShareRows,
+    SpooledRows,
+    matrix_blocks,
+    read_extras,
+    spool,
+    whole_groups,
+)
+from synml_dagster.lightgbm.job import RankJob
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+    from synml_dagster.spark.gang import Member
+
+
+def rows_of(
+    job: RankJob, member: Member, batches: Iterator[Any], folder: Path
+) -> tuple[ShareRows | SpooledRows, ShareRows | SpooledRows | None]:
+    """Return the rank's training rows and, on rank 0, the validation rows; what Spark brings is spooled to disk."""
+    if job.shares is not None:
+        for _ in batches:
+            pass
+        rows = ShareRows(job.shares[member.rank], job.columns)
+        valid = ShareRows(job.valid_share, job.columns) if job.valid_share and member.rank == 0 else None
+        return rows, valid
+    train, held_out = spool(batches, folder)
+    return train, held_out if job.validated and member.rank == 0 else None
+
+
+@dataclass(frozen=True)
+class First:
+    """What training begins from: trees that are there already, and how many of this training's rounds they hold."""
+
+    text: str | None
+    rounds: int
+    checkpoint: Checkpoint | None
+
+
+def datasets(
+    job: RankJob,
+    member: Member,
+    rows: ShareRows | SpooledRows,
+    valid_rows: ShareRows | SpooledRows | None,
+    params: Mapping[str, Any],
+) -> tuple[lgb.Dataset, lgb.Dataset | None, First]:
+    """Return the filled training and validation datasets, and what the training begins from."""
+    from synml_dagster.lightgbm import native
+
+    found = read_checkpoint(job.checkpoint, job.training) if job.checkpoint else None
+    first = First(found.text, found.rounds, found) if found else First(job.init_text, 0, None)
+    before = open_booster(first.text) if first.text else None
+    width = len(job.layout.features)
+    if before is not None and before.num_feature() != width:
+        raise ConfigError(f"init_model was trained on {before.num_feature()} features and {width} are given.")
+    extras, sizes = _extras(job, rows)
+    if job.bins is not None:
+        train = native.dataset_from_bins(job.bins, rows.rows, int(params.get("num_class", 1)), params)
+    else:
+        if rows.rows == 0:
+            raise DataError("there are no training rows.")
+        features = range(width)
+        sample = sample_here(
+            lambda: matrix_blocks(rows.batches(features), width), rows.rows, job.sample, width
+        )
+        train = native.dataset_from_sample(sample, rows.rows, rows.rows, params)
+        del sample
+    _fill(train, rows, extras, sizes, before, job)
+    valid = None
+    if valid_rows is not None:
+        if valid_rows.rows == 0:
+            raise DataError(
+                "there are no validation rows. Leave validation out, or check the column or table it names."
+            )
+        valid_extras, valid_sizes = _extras(job, valid_rows)
+        if job.bins is not None:
+            valid = native.dataset_from_bins(
+                job.bins, valid_rows.rows, int(params.get("num_class", 1)), params
+            )
+        else:
+            valid = native.dataset_like(train, valid_rows.rows, params)
+        _fill(valid, valid_rows, valid_extras, valid_sizes, before, job)
+    return train, valid, first
+
+
+def _extras(job: RankJob, rows: ShareRows | SpooledRows) -> tuple[dict[str, Any], Any]:
+    width = len(job.layout.features)
+    only = range(width, width + len(job.layout.extras))
+    extras = read_extras(rows.batches(only), job.layout)
+    _check_label(extras["label"], job)
+    if "group" not in extras:
+        return extras, None
+    order, sizes = whole_groups(extras.pop("group"))
+    if order is not None:
+        if not isinstance(rows, SpooledRows):
+            raise TypeError("grouped rows are read through Spark")
+        rows.order = order
+        extras = {name: values[order] for name, values in extras.items()}
+    return extras, sizes
+
+
+def _check_label(label: Any, job: RankJob) -> None:
+    kind = str(job.params.get("objective", "regression"))
+    if kind in ("binary", "cross_entropy") and len(label):
+        bad = (label < 0) | (label > 1) if kind == "cross_entropy" else (label != 0) & (label != 1)
+        if bad.any():
+            raise DataError(
+                f"objective {kind!r} wants labels {'between 0 and 1' if kind == 'cross_entropy' else '0 and 1'} and got {label[bad][0]:g}."
+            )
+    elif kind.startswith("multiclass") and len(label):
+        k = int(job.params.get("num_class", 1))
+        bad = (label < 0) | (label >= k) | (label != np.floor(label))
+        if bad.any():
+            raise DataError(
+                f"objective {kind!r} with num_class={k} wants labels 0 to {k - 1} and got {label[bad][0]:g}."
+            )
+
+
+def _fill(
+    dataset: lgb.Dataset,
+    rows: ShareRows | SpooledRows,
+    extras: dict[str, Any],
+    sizes: Any,
+    before: lgb.Booster | None,
+    job: RankJob,
+) -> None:
+    """Push the rows into `dataset` block by block and set what belongs to them."""
+    from synml_dagster.lightgbm.native import push_rows
+
+    width, start, scores = len(job.layout.features), 0, []
+    for block in matrix_blocks(rows.batches(range(width)), width):
+        if start + len(block) > rows.rows:
+            raise DataError(f"more rows came than the {rows.rows} that were counted; does the table change?")
+        push_rows(dataset, block, start)
+        if before is not None:
+            scores.append(before.predict(block, raw_score=True, num_threads=job.threads))
+        start += len(block)
+    if start != rows.rows:
+        raise DataError(f"{start} rows came where {rows.rows} were counted; does the table change?")
+    dataset.set_field("label", extras["label"].astype(np.float32))
+    if "weight" in extras:
+        dataset.set_field("weight", extras["weight"].astype(np.float32))
+    if sizes is not None:
+        dataset.set_field("group", sizes)
+    init = [extras[name] for name in job.layout.init_columns]
+    score = np.column_stack(init) if init else None
+    if before is not None:
+        earlier = np.concatenate(scores) if scores else np.empty(0)
+        earlier = earlier.reshape(rows.rows, -1)
+        score = earlier if score is None else earlier + score
+    if score is not None and len(score):
+        dataset.set_field("init_score", np.ascontiguousarray(score.ravel(order="F"), dtype=np.float64))
+
+
+def open_booster(text: str) -> lgb.Booster:
+    """Return LightGBM's model of a text."""
+    import lightgbm as lgb
+
+    return lgb.Booster(model_str=text)
