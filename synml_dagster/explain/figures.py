@@ -71,7 +71,7 @@ def beeswarm(found: Explanations, output: int | None = None, most: int = 15, for
     output = _output(found, output)
     rows = _thinned(found)
     phi = found.phi[rows, :, output]
-    order = np.argsort(-np.abs(phi).mean(0), kind="stable")[:most]
+    order = [found.features.index(name) for name in list(found.importance)[:most]]  # as in the bars beside it
     figure, axes = canvas(6.2, 1.0 + 0.36 * len(order))
     axes.axvline(0, color=GREY, linewidth=1)
     grey_too = False
