@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synml_dagster.features.projection import assemble
     from synml_dagster.features.feed import raw_frame, tensors
     from synml_dagster.features.fit import fit_plan
     from synml_dagster.features.graph import OnnxFragment
     from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
     from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
+    from synml_dagster.features.projection import assemble
     from synml_dagster.features.raw import RawInput
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.stats import ColumnStats

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features.candidates import candidates, check_names, leaves
 from synml_dagster.features.columns import fit_column, kind_of
@@ -151,6 +153,8 @@ def fit_plan(
     sample = profile.sample
     assert sample is not None
     labels = sample.column("label").to_numpy()
+    if label_plan.classes and not profile.sampled:
+        _check_sides(label_plan.classes, labels, by)
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
     warnings += near_duplicates(used)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
@@ -191,7 +195,7 @@ def _outline(
         *([weights.value().cast("double").alias("weight")] if weights else []),
         *[sf.size(a.value()).cast("double").alias(f"size_{i}") for i, a in enumerate(arrays)],
     ]
-    outline = summarise(df.select(*columns), Outline)
+    outline = summarise(df.select(*columns), partial(Outline, per_class=by == "stratified"))
     sizes = {
         a.name: (int(low), int(high))
         for i, a in enumerate(arrays)
@@ -211,6 +215,15 @@ def _check_weight(weights: RawInput | None, outline: Outline) -> None:
         raise DataError(
             f"weight {weights.name!r} is negative ({outline.weight_low:g}); weights are 0 or more"
         )
+
+
+def _check_sides(classes: list[str], labels: np.ndarray, by: str) -> None:
+    absent = [c for i, c in enumerate(classes) if not (labels == i).any()]
+    if absent:
+        advice = (
+            "use split.by 'stratified'" if by == "random" else "choose another split, or remove the class"
+        )
+        raise DataError(f"split: no row of class {absent[0]!r} is on the training side; {advice}")
 
 
 def _uncounted(raw: RawInput, seen: Seen, features: FeatureSpec) -> bool:

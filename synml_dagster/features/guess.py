@@ -17,6 +17,7 @@ _ID_CAMEL = re.compile(r"[a-z](?:Id|ID|Uuid|UUID|Guid|GUID)$")
 _ID_SNAKE = re.compile(r"(?:^|[_\s.\-])(?:id|uuid|guid)$|^(?:index|rowid|row_number)$", re.IGNORECASE)
 _WORDS_OF_TEXT = 4.0
 _ALMOST_ALL = 0.95
+_DENSE = 3.0  # the training side is a part of the rows, so a row number has gaps there
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def guess_number(
     if storage == "integer" and unique:
         if named_like_an_id(name):
             return Guess(None, "an id: its name says so and every row has another value")
-        if high - low + 1 <= 1.05 * rows:
+        if high - low + 1 <= _DENSE * rows:
             return Guess(
                 "numeric",
                 warning=f"column {name!r} numbers the rows ({low:.0f} to {high:.0f}, each once); exclude it if it is an id",

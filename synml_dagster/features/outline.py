@@ -24,9 +24,15 @@ class Outline:
     Reads batches with the columns `hash` (int64, of the row's content), `word` (the label as text), `number` (the
     label as float64), `position` (float64), `weight` (float64, may be absent), and `size_0`, `size_1` ... (float64,
     the lengths of array columns).
+
+    Parameters
+    ----------
+    per_class
+        Whether to list the positions of the rows of small classes, which a stratified split cuts one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, per_class: bool = False) -> None:
+        self.per_class = per_class
         self.rows = 0
         self.unlabelled = 0
         self.infinite = 0
@@ -77,8 +83,9 @@ class Outline:
             self.low, self.high = min(self.low, finite.min()), max(self.high, finite.max())
             self.total += float(finite.sum())
             self.fractions += int((finite != np.floor(finite)).sum())
-        for pair in pc.value_counts(words.filter(labelled)).to_pylist() if labelled.any() else []:
-            self._count(pair["values"], pair["counts"])
+        if not self.too_many_words and labelled.any():
+            for pair in pc.value_counts(words.filter(labelled)).to_pylist():
+                self._count(pair["values"], pair["counts"])
         if "weight" in column:
             weight = _floats(column["weight"])[labelled]
             self.weight_missing += int(np.isnan(weight).sum())
@@ -89,7 +96,7 @@ class Outline:
                 self._size(
                     name, float(np.nanmin(size, initial=np.inf)), float(np.nanmax(size, initial=-np.inf))
                 )
-        if not self.too_many_words:
+        if self.per_class and not self.too_many_words:
             self._place(words.filter(labelled).to_pylist(), positions[labelled])
         self.position_missing += int(np.isnan(positions[labelled]).sum())
         self._keep(hashes[labelled], positions[labelled])

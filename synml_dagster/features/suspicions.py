@@ -9,6 +9,7 @@ from synml_dagster.features.figures import Seen
 _ENOUGH = 50
 _SAME = 0.99999
 _MOST_COLUMNS = 2_000
+_MOST_WARNINGS = 20
 
 
 def leaks(seen: dict[str, Seen], label: np.ndarray, classes: int | None) -> list[str]:
@@ -23,17 +24,26 @@ def leaks(seen: dict[str, Seen], label: np.ndarray, classes: int | None) -> list
     classes
         How many classes there are; None for a label of numbers.
     """
-    return [
-        f"column {name!r} alone predicts the label in every sampled row; exclude it if it is not known at the time of predicting"
-        for name, column in seen.items()
-        if _tells(column, label, classes)
-    ]
+    return _some(
+        [
+            f"column {name!r} alone predicts the label in every sampled row; exclude it if it is not known at the time of predicting"
+            for name, column in seen.items()
+            if _tells(column, label, classes)
+        ]
+    )
+
+
+def _some(warnings: list[str]) -> list[str]:
+    """A wide table can have thousands; a person reads the first."""
+    more = len(warnings) - _MOST_WARNINGS
+    return warnings if more <= 0 else [*warnings[:_MOST_WARNINGS], f"and {more} more columns like these"]
 
 
 def near_duplicates(seen: dict[str, Seen]) -> list[str]:
     """Return a warning for each column that says the same as an earlier one, in other words or on another scale."""
     out: list[str] = []
     first: dict[bytes, str] = {}
+    named: set[str] = set()
     for name, column in seen.items():
         codes, distinct = _codes(column)
         if distinct < 2 or distinct > len(codes) / 2:
@@ -43,10 +53,10 @@ def near_duplicates(seen: dict[str, Seen]) -> list[str]:
             out.append(
                 f"columns {first[key]!r} and {name!r} say the same, value for value; one of them can be excluded"
             )
+            named.add(name)
         else:
             first[key] = name
-    named = {n for n in seen if any(repr(n) in w for w in out)}
-    return out + _correlated({n: c for n, c in seen.items() if n not in named})
+    return _some(out + _correlated({n: c for n, c in seen.items() if n not in named}))
 
 
 def _tells(column: Seen, label: np.ndarray, classes: int | None) -> bool:

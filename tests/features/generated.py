@@ -14,9 +14,11 @@ from synml_dagster.features.kinds import (
     CategoricalColumn,
     DatetimeColumn,
     NumericColumn,
+    TextColumn,
     VectorColumn,
 )
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
+from synml_dagster.features.kinds.text import choose_words
 from synml_dagster.features.kinds.written_time import PATTERNS
 from synml_dagster.features.plan import FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.raw import RawInput
@@ -289,6 +291,38 @@ def vectors(draw, name: str):
     return column, pa.array(draw(values), pa.list_(pa.float64()))
 
 
+@st.composite
+def texts(draw, name: str):
+    raw = RawInput(name=name, path=(name,), spark_type="string", storage="string", onnx_type="string")
+    word = st.sampled_from(
+        [
+            "good",
+            "GOOD",
+            "bad",
+            "bad,",
+            "Ärger",
+            "ärger",
+            "日本",
+            "x_1",
+            "it's",
+            "a",
+            "\t",
+            "\n",
+            "--",
+            "İ",
+            "🙂",
+            "good-bad",
+        ]
+    )
+    values = draw(maybe(st.one_of(st.lists(word, max_size=8).map(" ".join), words)))
+    known, weights = choose_words([v for v in values if v], 6)
+    known, weights = (known, weights) if known else (["good"], [1.5])
+    features = [f"{name} {w}" for w in known]
+    return TextColumn(input=raw, features=features, words=known, weights=weights), pa.array(
+        values, pa.string()
+    )
+
+
 NAMES = [
     "plain",
     "with space",
@@ -310,7 +344,7 @@ def plans_and_tables(draw, kinds=None):
     """A plan with a column of a random kind under each of several awkward names, and a raw table for it."""
     made = []
     for i, name in enumerate(NAMES):
-        choice = kinds or [numbers, categories, dates, booleans, vectors]
+        choice = kinds or [numbers, categories, dates, texts, booleans, vectors, dates, numbers]
         made.append(draw(choice[i % len(choice)](name)))
     columns = [column for column, _ in made]
     plan = FeaturePlan(

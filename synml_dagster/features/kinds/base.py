@@ -64,3 +64,7 @@ class FittedColumn(BaseModel):
     def to_onnx(self, graph: Graph, value: str) -> str:
         """Add nodes to `graph` and return the name of the float32 `[rows, len(features)]` tensor."""
         raise NotImplementedError
+
+
+Fitted = tuple[FittedColumn | None, str, list[str]]
+"""What fitting a column returns: the column, or None and the rule that drops it; and what there is to warn of."""
