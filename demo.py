@@ -122,7 +122,8 @@ def run(name: str) -> int:
     print(f"pipeline {name}", flush=True)
     with dg.DagsterInstance.get() as instance:
         job = defs().resolve_job_def(f"{name}_train").with_logger_defs({"console": plain})
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        quiet = {"loggers": {"console": {}}}
+        result = job.execute_in_process(instance=instance, run_config=quiet, raise_on_error=False)
         if not result.success:
             report_failure(result)
             return 1

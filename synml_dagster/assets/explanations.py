@@ -32,8 +32,8 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
     ) -> Explanations:
         from synml_dagster.explain import figures
 
-        test = side(features, "test").dataframe(spark.session)
-        found = explain(test, model, feature_plan, rows=spec.rows, seed=spec.seed)
+        test = side(features, "test")
+        found = explain(test, model, feature_plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
         context.add_output_metadata(
             {
                 "rows": found.rows,

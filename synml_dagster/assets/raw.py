@@ -5,10 +5,9 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.stage import stage
-from synml_dagster.automation.new_data import SOURCE_VERSION
 from synml_dagster.errors import DataError, SourceError
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark.source import Source, read_source, source_version
+from synml_dagster.spark.source import SOURCE_VERSION, Source, read_source, source_version
 
 
 def build_raw(pipeline: str, source: Source) -> dg.AssetsDefinition:

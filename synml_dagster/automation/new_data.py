@@ -6,10 +6,7 @@ from synml_dagster.automation.jobs import REASON_TAG, AssetJob
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.errors import SynmlError
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark.source import Source, source_version
-
-SOURCE_VERSION = "synml/source_version"
-"""Metadata key under which a table asset remembers the version of the source that it read."""
+from synml_dagster.spark.source import SOURCE_VERSION, Source, source_version
 
 
 def new_data_sensor(

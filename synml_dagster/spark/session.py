@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,7 +152,11 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
     # pyspark reads SPARK_REMOTE and SPARK_MASTER itself and refuses a builder that says otherwise.
     hidden = {k: os.environ.pop(k) for k in ("SPARK_REMOTE", "SPARK_MASTER", "MASTER") if k in os.environ}
     try:
-        session = builder.getOrCreate()
+        with warnings.catch_warnings():
+            # The server that pyspark starts for `local[n]` takes the static settings; its client then tries to set them
+            # again and warns of each that it may not.
+            warnings.filterwarnings("ignore", message=".*spark\\..*")
+            session = builder.getOrCreate()
         if kind == "connect":
             session.version  # noqa: B018 - the first answer of the server; nothing was sent before
     except Exception as problem:

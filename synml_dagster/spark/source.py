@@ -15,6 +15,9 @@ from synml_dagster.errors import SourceError, did_you_mean
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+SOURCE_VERSION = "synml/source_version"
+"""Metadata key under which a table asset remembers the version of the source that it read."""
+
 _FORMATS_BY_SUFFIX = {
     ".csv": "csv",
     ".tsv": "csv",

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.automation import REASON_TAG, SOURCE_VERSION
-from synml_dagster.spark.source import Source, source_version
+from synml_dagster.automation import REASON_TAG
+from synml_dagster.spark.source import SOURCE_VERSION, Source, source_version
 
 
 @pytest.fixture
@@ -22,10 +22,13 @@ def defs_of(table, **automation):
 
 
 def tick(defs, cursor=None, instance=None):
-    context = dg.build_sensor_context(
-        instance=instance or dg.DagsterInstance.ephemeral(), cursor=cursor, definitions=defs
-    )
-    return defs.get_sensor_def("p_new_data").evaluate_tick(context)
+    with dg.build_sensor_context(
+        instance=instance or dg.DagsterInstance.ephemeral(),
+        cursor=cursor,
+        definitions=defs,
+        resources={"spark": defs.resources["spark"]},
+    ) as context:
+        return defs.resolve_sensor_def("p_new_data").evaluate_tick(context)
 
 
 def test_nothing_runs_by_itself_until_it_is_named(table):
@@ -37,7 +40,7 @@ def test_nothing_runs_by_itself_until_it_is_named(table):
 def test_schedules_start_the_named_jobs_at_their_times_with_a_reason(table):
     defs = defs_of(table, score="0 6 * * *", retrain="0 3 * * 0", timezone="Europe/Berlin")
     for name, job in (("p_score_schedule", "p_score"), ("p_retrain_schedule", "p_train")):
-        schedule = defs.get_schedule_def(name)
+        schedule = defs.resolve_schedule_def(name)
         assert schedule.job_name == job
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 1, 4, 6, tzinfo=UTC))
@@ -79,7 +82,7 @@ def test_data_that_a_run_has_read_asks_for_nothing_and_its_change_does(table):
         table.write_text("a,b\n1,2\n3,4\n")
         (request,) = tick(defs, instance=instance).run_requests
         assert version in request.tags[REASON_TAG]
-    assert defs.get_sensor_def("p_new_data").job_name == "p_score"
+    assert defs.resolve_sensor_def("p_new_data").job_name == "p_score"
 
 
 def test_a_source_that_is_gone_is_said_in_the_tick(table):

@@ -51,7 +51,19 @@ def test_the_graph_runs_from_raw_to_report():
     assert keys == {
         f"adult/{stage}"
         for stage in (
-            ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model", "champion", "predictions", "explanations", "report"]
+            [
+                "raw",
+                "feature_plan",
+                "features",
+                "sweep",
+                "model",
+                "evaluation",
+                "onnx_model",
+                "champion",
+                "predictions",
+                "explanations",
+                "report",
+            ]
         )
     }
     for key in graph.get_all_asset_keys():

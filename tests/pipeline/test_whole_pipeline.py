@@ -17,7 +17,19 @@ import pytest
 from tests.pipeline.tables import TABLES
 from tests.pipeline.whole import QUICK, run_whole
 
-STAGES = ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model", "champion", "predictions", "explanations", "report"]
+STAGES = [
+    "raw",
+    "feature_plan",
+    "features",
+    "sweep",
+    "model",
+    "evaluation",
+    "onnx_model",
+    "champion",
+    "predictions",
+    "explanations",
+    "report",
+]
 
 
 def description(task, folder):
