@@ -154,6 +154,22 @@ def _split(batch: pa.RecordBatch, valid: pa.Array) -> Iterator[tuple[int, pa.Rec
         yield 0, batch
 
 
+def respool(rows: ShareRows, folder: Path) -> SpooledRows:
+    """Copy a share to local disk, where its rows can be read in any order."""
+    import pyarrow as pa
+
+    made, writer = SpooledRows(folder / f"share-{len(list(folder.iterdir()))}.arrow"), None
+    try:
+        for number, batch in enumerate(rows.batches()):
+            writer = writer or pa.ipc.new_file(str(made.path), batch.schema)
+            writer.write_batch(batch)
+            made.runs.append((0, number, 0, batch.num_rows))
+    finally:
+        if writer is not None:
+            writer.close()
+    return made
+
+
 def spool_folder() -> tempfile.TemporaryDirectory[str]:
     """Return a new folder on the executor's local disk, gone when it is closed."""
     local = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
@@ -204,11 +220,12 @@ def read_extras(batches: Iterator[pa.RecordBatch], layout: Layout) -> dict[str, 
         A label, weight or initial score is missing, or a weight is negative.
     """
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in layout.extras}
+    groups: dict[Any, int] = {}
     for batch in batches:
         for i, name in enumerate(layout.extras):
             column = batch.column(i)
             if name == "group":
-                parts[name].append(_group_codes(column))
+                parts[name].append(_group_codes(column, groups))
             elif name == "label" and layout.classes is not None:
                 parts[name].append(_class_numbers(column, layout.classes))
             else:
@@ -248,12 +265,15 @@ def _class_numbers(column: pa.Array, classes: tuple[str, ...]) -> NDArray[np.flo
     return as_numbers(numbers, np.float64)
 
 
-def _group_codes(column: pa.Array) -> NDArray[np.int64]:
+def _group_codes(column: pa.Array, known: dict[Any, int]) -> NDArray[np.int64]:
+    """Number the groups in the order in which they appear; `known` carries the numbers from batch to batch."""
     if column.null_count:
         raise DataError(
             f"the group is missing (null) in {column.null_count} rows. Every row needs its query."
         )
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+    encoded = column.dictionary_encode()
+    numbers = [known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()]
+    return np.asarray(numbers, np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def whole_groups(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDArray[np.int32]]:

@@ -17,6 +17,7 @@ from synml_dagster.lightgbm.ingest import (
     SpooledRows,
     matrix_blocks,
     read_extras,
+    respool,
     spool,
     whole_groups,
 )
@@ -35,9 +36,11 @@ def rows_of(
     if job.shares is not None:
         for _ in batches:
             pass
-        rows = ShareRows(job.shares[member.rank], job.columns)
+        share = ShareRows(job.shares[member.rank], job.columns)
         valid = ShareRows(job.valid_share, job.columns) if job.valid_share and member.rank == 0 else None
-        return rows, valid
+        if "group" in job.layout.extras:  # the rows of a group have to be brought together
+            return respool(share, folder), respool(valid, folder) if valid else None
+        return share, valid
     train, held_out = spool(batches, folder)
     return train, held_out if job.validated and member.rank == 0 else None
 
@@ -106,8 +109,7 @@ def _extras(job: RankJob, rows: ShareRows | SpooledRows) -> tuple[dict[str, Any]
         return extras, None
     order, sizes = whole_groups(extras.pop("group"))
     if order is not None:
-        if not isinstance(rows, SpooledRows):
-            raise TypeError("grouped rows are read through Spark")
+        assert isinstance(rows, SpooledRows)
         rows.order = order
         extras = {name: values[order] for name, values in extras.items()}
     return extras, sizes

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -220,7 +221,8 @@ class Line:
         def cut() -> None:
             end = time.monotonic() + _GRACE
             while not self._over.wait(0.5):
-                _shut_down(self._ports)
+                with contextlib.suppress(OSError):
+                    _shut_down(self._ports)
                 if time.monotonic() > end:
                     os._exit(70)  # still inside LightGBM: only the end of the process brings Spark to act
 
@@ -253,8 +255,11 @@ def _read_line(line: socket.socket) -> bytes:
 def _shut_down(ports: set[int]) -> None:
     """Shut down every connection of this process that begins or ends at one of LightGBM's ports."""
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
-        with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(int(name))) as twin:
-            if twin.family != socket.AF_INET or twin.type != socket.SOCK_STREAM:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
-            if {twin.getsockname()[1], twin.getpeername()[1]} & ports:
-                twin.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=os.dup(int(name))) as twin:
+                if twin.family != socket.AF_INET or twin.type != socket.SOCK_STREAM:
+                    continue
+                if {twin.getsockname()[1], twin.getpeername()[1]} & ports:
+                    twin.shutdown(socket.SHUT_RDWR)

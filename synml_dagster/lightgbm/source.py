@@ -84,7 +84,7 @@ class TrainingData:
     @contextlib.contextmanager
     def prepared(self, ranks: int) -> Iterator[Ready]:
         """Give the rows to `ranks` ranks; what was cached for that is let go at the end."""
-        if self._reads_files():
+        if self._reads_files(ranks):
             yield self._shares(ranks)
             return
         train = self._selected(self.data)
@@ -101,10 +101,10 @@ class TrainingData:
         finally:
             kept.unpersist()
 
-    def _reads_files(self) -> bool:
+    def _reads_files(self, ranks: int) -> bool:
         from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
-        if self.group or not isinstance(self.data, ParquetFiles):
+        if (self.group and ranks > 1) or not isinstance(self.data, ParquetFiles):
             return False
         if self.validation is not None and not isinstance(self.validation, ParquetFiles):
             return False
@@ -118,7 +118,8 @@ class TrainingData:
         shares = plan_shares(self.data, ranks)
         total = sum(s.rows for s in shares)
         valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
-        columns = (*self.features, self.label, *([self.weight] if self.weight else []), *self.init)
+        columns = (*self.features, self.label, *([self.weight] if self.weight else []))
+        columns = (*columns, *([self.group] if self.group else []), *self.init)
         sampled = self._selected(self.data) if ranks > 1 else None
         names = [f"f{i}" for i in range(len(self.features))]
         return Ready(None, shares, valid, columns, total, sampled, names)

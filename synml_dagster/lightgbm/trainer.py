@@ -358,7 +358,9 @@ def _model_of(
     texts = [m.payload for m in messages if m.kind == "model"]
     facts = [json.loads(m.payload) for m in messages if m.kind == "facts"]
     if not messages:  # Spark runs no task where there is no row
-        raise DataError("there are no training rows: the table, or what the validation column leaves of it, is empty.")
+        raise DataError(
+            "there are no training rows: the table, or what the validation column leaves of it, is empty."
+        )
     if len(texts) != 1 or len(facts) != 1:
         raise TrainingError(
             f"the gang ended with {len(texts)} models where one was due. Run the training again."
