@@ -202,7 +202,9 @@ def _lists(column: pa.Array, name: str, kind: str, width: int | None, reasons: R
         return inner.reshape(len(column), width)
     reasons.add(short, f"{name!r} does not hold {width} values")
     blank: Any = "" if kind == "string" else np.nan if np.issubdtype(NUMPY[kind], np.floating) else 0
-    out = np.full((len(column), width), blank, dtype=object if kind == "string" else NUMPY[kind])
+    out: NDArray[Any] = np.full(
+        (len(column), width), blank, dtype=object if kind == "string" else NUMPY[kind]
+    )
     good = np.flatnonzero(~short)
     if len(good):
         out[good] = _lists(column.take(pa.array(good)), name, kind, width, _Rows(reasons, good))
@@ -217,7 +219,7 @@ class _Inner(Reasons):
 
     def add(self, rows: NDArray[np.bool_], reason: str) -> None:
         if rows.any():
-            self.outer.add(rows.reshape(-1, self.inner_width).any(axis=1), reason)
+            self.outer.add(np.asarray(rows.reshape(-1, self.inner_width).any(axis=1)), reason)
 
 
 class _Rows(Reasons):

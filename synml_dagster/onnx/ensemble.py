@@ -45,7 +45,9 @@ class Classes:
         return list(self.values)
 
 
-def add_ensemble(graph: Graph, ensemble: TreeEnsemble, features: str) -> str:
+def add_ensemble(
+    graph: Graph, ensemble: TreeEnsemble, features: str, *, whole_categories: bool = False
+) -> str:
     """Add one tree node over the float32 `features` `[N, F]`; return the float32 raw score `[N, k]`.
 
     Features, thresholds and leaves are float64 inside, which costs next to nothing and sums without drift: a float32
@@ -55,7 +57,7 @@ def add_ensemble(graph: Graph, ensemble: TreeEnsemble, features: str) -> str:
 
     if ensemble.num_features == 0 or not ensemble.trees:
         return _constant_score(graph, ensemble, features)
-    nodes = node_arrays(ensemble)
+    nodes = node_arrays(ensemble, whole_categories=whole_categories)
     return graph.node(
         "TreeEnsembleRegressor",
         graph.cast(features, "double"),
@@ -66,7 +68,7 @@ def add_ensemble(graph: Graph, ensemble: TreeEnsemble, features: str) -> str:
         nodes_treeids=nodes.tree,
         nodes_nodeids=nodes.node,
         nodes_featureids=nodes.feature,
-        nodes_modes=["LEAF" if leaf else "BRANCH_LEQ" for leaf in nodes.is_leaf],
+        nodes_modes=nodes.mode,
         nodes_values_as_tensor=helper.make_tensor(
             "thresholds", TensorProto.DOUBLE, [len(nodes.threshold)], nodes.threshold
         ),
@@ -98,7 +100,14 @@ class ModelOutputs:
     prediction: str | None = None
 
 
-def add_model(graph: Graph, ensemble: TreeEnsemble, features: str, classes: Classes | None) -> ModelOutputs:
+def add_model(
+    graph: Graph,
+    ensemble: TreeEnsemble,
+    features: str,
+    classes: Classes | None,
+    *,
+    whole_categories: bool = False,
+) -> ModelOutputs:
     """Add the ensemble, its link and, for a classifier, the labels.
 
     Raises
@@ -106,7 +115,7 @@ def add_model(graph: Graph, ensemble: TreeEnsemble, features: str, classes: Clas
     ModelError
         The number of classes does not fit the model.
     """
-    raw = add_ensemble(graph, ensemble, features)
+    raw = add_ensemble(graph, ensemble, features, whole_categories=whole_categories)
     score = graph.cast(raw, "double")
     if ensemble.average_output:  # a random forest answers the mean of its trees; its raw score is their sum
         score = graph.node("Div", score, graph.constant(float(max(1, ensemble.iterations)), "float64"))

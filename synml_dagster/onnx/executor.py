@@ -50,14 +50,14 @@ class Shipment:
 class ScoreTask:
     """Scores the batches of one task; `options` are those of `Scorer`, as pairs.
 
-    A batch holds the kept columns, then (from `first_input` on) columns that are inputs only. `names` says which
-    column of the batch each of the model's columns is.
+    A batch holds the `kept` columns first, then columns that are inputs only. `names` says which column of the batch
+    each of the model's columns is; the batch's own names do not count, because pyspark cannot send names with dots.
     """
 
     shipment: Shipment
     options: tuple[tuple[str, Any], ...]
     provider: str
-    kept: int
+    kept: tuple[str, ...]
     names: tuple[tuple[str, int], ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -90,9 +90,10 @@ class ScoreTask:
             [batch.column(i) for i in places], names=[name for name, _ in self.names]
         )
         answers = scorer.score(given) if self.names else scorer.score(batch)
-        columns = [batch.column(i) for i in range(self.kept)]
-        names = [batch.schema.names[i] for i in range(self.kept)]
-        return pa.RecordBatch.from_arrays([*columns, *answers.columns], names=[*names, *answers.schema.names])
+        columns = [batch.column(i) for i in range(len(self.kept))]
+        return pa.RecordBatch.from_arrays(
+            [*columns, *answers.columns], names=[*self.kept, *answers.schema.names]
+        )
 
 
 @dataclass(frozen=True)

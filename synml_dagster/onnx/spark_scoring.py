@@ -99,13 +99,16 @@ def score(
         shipment=ship(session, model),
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
         provider=provider,
-        kept=len(kept),
+        kept=tuple(kept),
         names=tuple(names),
     )
     schema = _answer_schema(frame, kept, local)
     if files is not None and plain and files.paths:
         return _by_shares(session, files, task, tuple(name for name, _ in sent), schema, tasks)
-    return frame.select(*[column.alias(name) for name, column in sent]).mapInArrow(task, schema)
+    # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
+    return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
+        task, schema
+    )
 
 
 def split_bad_rows(scored: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -157,7 +160,7 @@ def _inputs(frame: DataFrame, model: OnnxModel, local: Scorer) -> list[tuple[str
             f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
         )
     planned = [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
-    answer = []
+    answer: list[tuple[str, Any, str | None]] = []
     for raw in matched(frame, planned):
         same = (
             len(raw.path) == 1

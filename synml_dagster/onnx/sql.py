@@ -69,7 +69,7 @@ def register_function(
         shipment=ship(spark, model),
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
         provider=provider,
-        kept=0,
+        kept=(),
         names=tuple((column, i) for i, column in enumerate(arguments)),
     )
     spark.udf.register(name, _function(task, from_arrow_type(kind)))

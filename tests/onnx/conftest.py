@@ -49,6 +49,15 @@ def make_table(rows: int, seed: int = 0) -> pa.Table:
 LABELS = {"accepted": "binary", "flag": "binary", "grade": "multiclass", "amount": "regression"}
 
 
+@pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
+def spark(request, monkeypatch):
+    """One session of each kind. A process that holds both has to say which kind of columns it makes."""
+    if request.param == "connect":
+        request.getfixturevalue("classic_spark")  # opened first: the variable would make it a Connect session
+        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+    return request.getfixturevalue(f"{request.param}_spark")
+
+
 @pytest.fixture(scope="session")
 def table() -> pa.Table:
     return make_table(3000)
@@ -57,13 +66,19 @@ def table() -> pa.Table:
 @pytest.fixture(scope="session")
 def pipelines(classic_spark, table):
     """label -> (plan, model): LightGBM on the features that Spark assembled, trained in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SPARK_CONNECT_MODE_ENABLED", raising=False)
+        return _fitted(classic_spark, table)
+
+
+def _fitted(spark, table):
     import lightgbm as lgb
 
     from synml_dagster.features import LABEL, FeatureSpec, assemble, fit_plan
     from synml_dagster.lightgbm import LightGBMModel
 
     made = {}
-    raw = classic_spark.createDataFrame(table)
+    raw = spark.createDataFrame(table)
     for label, task in LABELS.items():
         drop = [name for name in LABELS if name != label] + ["id"]
         plan = fit_plan(raw, name=f"by_{label}", label=label, task=task, features=FeatureSpec(exclude=drop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -35,8 +36,7 @@ def test_parity_fails_and_shows_the_worst_row_where_the_graph_is_of_another_mode
     classic_spark, table, pipelines, exported
 ):
     plan, model = pipelines["accepted"]
-    _, other = pipelines["flag"]
-    shorter = type(model)(**{**model.__dict__, "text": _first_trees(model, 5)})
+    shorter = replace(model, text=_first_trees(model, 5))
     report = check_parity(
         classic_spark, plan, shorter, exported["accepted"], classic_spark.createDataFrame(table), rows=500
     )
@@ -153,7 +153,7 @@ def test_missing_changed_and_clashing_columns_are_refused_by_name(classic_spark,
 def test_an_export_of_a_model_trained_on_other_features_is_refused(pipelines):
     plan, model = pipelines["accepted"]
     with pytest.raises(ModelError, match="other features"):
-        export_pipeline(plan, type(model)(**{**model.__dict__, "features": model.features[::-1]}))
+        export_pipeline(plan, replace(model, features=model.features[::-1]))
 
 
 def test_the_empty_table_gives_the_columns_and_no_rows(spark, exported):
