@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
     from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
-    from synml_dagster.features.projection import assemble
+    from synml_dagster.features.projection import assemble, labelled
     from synml_dagster.features.raw import RawInput
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.stats import ColumnStats
 
 _MODULES = {
-    "projection": "assemble",
+    "projection": "assemble labelled",
     "fit": "fit_plan",
     "feed": "raw_frame tensors",
     "graph": "OnnxFragment",
@@ -55,6 +55,7 @@ __all__ = [
     "Task",
     "assemble",
     "fit_plan",
+    "labelled",
     "onnx_fragment",
     "onnx_model",
     "raw_frame",

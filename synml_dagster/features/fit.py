@@ -128,6 +128,11 @@ def fit_plan(
     profile, seen = _profile(rows, use, content, number, features.declared())
     if profile.rows == 0:
         raise DataError("split: no row is on the training side; make split.test and split.validation smaller")
+    sample = profile.sample
+    assert sample is not None
+    labels = sample.column("label").to_numpy()
+    if label_plan.classes and not profile.sampled:
+        warnings += _absent_classes(label_plan.classes, labels, by)
     single = {raw.name: one for raw in use if isinstance(one := seen[raw.name], Seen)}
 
     large = [raw for raw in use if raw.name in single and _uncounted(raw, single[raw.name], features)]
@@ -150,11 +155,6 @@ def fit_plan(
         raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
     columns = _with_target_means(columns, features, found, rows, number, fold(hashed, split.seed))
     used = {c.name: single[c.name] for c in columns if c.name in single}
-    sample = profile.sample
-    assert sample is not None
-    labels = sample.column("label").to_numpy()
-    if label_plan.classes and not profile.sampled:
-        _check_sides(label_plan.classes, labels, by)
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
     warnings += near_duplicates(used)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
@@ -217,13 +217,16 @@ def _check_weight(weights: RawInput | None, outline: Outline) -> None:
         )
 
 
-def _check_sides(classes: list[str], labels: np.ndarray, by: str) -> None:
+def _absent_classes(classes: list[str], labels: np.ndarray, by: str) -> list[str]:
+    """A warning for each class without a training row; an error where no two classes are left."""
     absent = [c for i, c in enumerate(classes) if not (labels == i).any()]
-    if absent:
-        advice = (
-            "use split.by 'stratified'" if by == "random" else "choose another split, or remove the class"
-        )
+    advice = "use split.by 'stratified'" if by == "random" else "choose another split, or remove the class"
+    if len(classes) - len(absent) < 2:
         raise DataError(f"split: no row of class {absent[0]!r} is on the training side; {advice}")
+    return [
+        f"no row of class {c!r} is on the training side and it will never be predicted; {advice}"
+        for c in absent
+    ]
 
 
 def _uncounted(raw: RawInput, seen: Seen, features: FeatureSpec) -> bool:

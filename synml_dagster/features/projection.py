@@ -54,10 +54,7 @@ def assemble(
     out = [col(f"__keep_{i}").alias(c) for i, c in enumerate(keep)]
     folds: Column | None = None
     if training:
-        matched_paths(df, plan.split.hashed, "training")
-        word, label, index = _label(df, plan.label)
-        place = side(plan.split, index)
-        added = [label.alias(LABEL), place.alias(SPLIT), *_weight_and_group(df, plan)]
+        word, place, added = _labelled(df, plan)
         names = [LABEL, SPLIT, *([WEIGHT] if plan.weight else []), *([GROUP] if plan.group else [])]
         if any(isinstance(c, CategoricalColumn) and c.encoding == "target" for c in plan.columns):
             row_fold = fold(plan.split.hashed, plan.split.spec.seed)
@@ -72,6 +69,28 @@ def assemble(
         for name, made in zip(column.features, column.to_spark(sf.col(f"__{i}"), folds), strict=True)
     ]
     return df.select(*prepared, *extra).select(*features, *out)
+
+
+def labelled(df: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Return the raw rows that have a label, as they are, with the columns that `assemble` adds for training.
+
+    For what is measured on raw rows: another model on the rows that this plan holds out.
+
+    Raises
+    ------
+    DataError
+        A column that the label, the split, the weight or the group needs is missing or of another type.
+    """
+    word, _, added = _labelled(df, plan)
+    return df.where(word != "").select(*(col(c) for c in df.columns), *added)
+
+
+def _labelled(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column, list[Column]]:
+    """The label as a word, the side of the split, and both with weight and group as columns of a table."""
+    matched_paths(df, plan.split.hashed, "training")
+    word, label, index = _label(df, plan.label)
+    place = side(plan.split, index)
+    return word, place, [label.alias(LABEL), place.alias(SPLIT), *_weight_and_group(df, plan)]
 
 
 def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | None]:

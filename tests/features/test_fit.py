@@ -197,7 +197,7 @@ REFUSED = [
     ({"y": ["yes"] * ROWS}, {}, DataError, "label 'y' is 'yes' in all 40 rows"),
     ({"y": [None] * ROWS}, {}, DataError, "missing in all 40 rows"),
     ({"y": ["no", "yes"] * 19 + ["no", "maybe"]}, {}, DataError, "1 class with one row: 'maybe'"),
-    ({"y": ["no", "yes"] * 19 + ["odd"] * 2}, {"split": SplitSpec(test=0.9, validation=0.05)}, DataError, "no row of class '.*' is on the training side; use split.by 'stratified'"),
+    ({"y": ["no"] * 38 + ["yes"] * 2, "x": np.arange(40.0)}, {"split": SplitSpec(test=0.96, validation=0.02)}, DataError, "no row of class 'yes' is on the training side; use split.by 'stratified'"),
     ({"y": ["a", "b", "c", "d"] * 10}, {"task": "binary"}, DataError, "has 4 classes .* task 'binary' needs 2"),
     ({}, {"task": "regression"}, DataError, "label 'y' holds words such as .* task 'regression' needs numbers"),
     ({}, {"task": "ranking"}, ConfigError, "needs `group`"),
