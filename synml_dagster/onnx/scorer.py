@@ -156,10 +156,11 @@ class Scorer:
         """Look outputs up, making outputs of tensors inside the graph where they are asked for."""
         known = {out.name: out for out in self.model.outputs}
         inside = {name for node in self.model.proto.graph.node for name in node.output if name}
+        answers = ("prediction", "probability", "raw_score") if self.model.is_pipeline else tuple(known)
         for name in [*wanted, *derived]:
             if name not in known and name not in inside:
                 raise ModelError(
-                    f"outputs: the graph has no tensor {name!r}; it answers {', '.join(map(repr, known))}.{did_you_mean(name, [*known, *inside])}"
+                    f"outputs: the graph has no tensor {name!r}; it answers {', '.join(map(repr, answers))}.{did_you_mean(name, [*answers, *known, *inside])}"
                 )
         self._added = [name for name in dict.fromkeys([*wanted, *derived]) if name not in known]
         if self._added:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,10 @@ def _function(task: ScoreTask, kind: Any) -> Any:
         return _answer(task, arrays).to_pandas()
 
     if hasattr(sf, "arrow_udf"):
-        return sf.arrow_udf(over_arrow, kind, sf.ArrowUDFType.SCALAR)
+        with warnings.catch_warnings():
+            # Type hints, which it would rather have, cannot say "any number of columns".
+            warnings.simplefilter("ignore", UserWarning)
+            return sf.arrow_udf(over_arrow, kind, sf.ArrowUDFType.SCALAR)
     return sf.pandas_udf(over_pandas, kind, sf.PandasUDFType.SCALAR)
 
 

@@ -146,7 +146,7 @@ def test_missing_changed_and_clashing_columns_are_refused_by_name(classic_spark,
     assert wider.count() == table.num_rows
     with pytest.raises(ConfigError, match="prediction"):
         score(frame.withColumnRenamed("flag", "prediction"), exported["accepted"])
-    with pytest.raises(ConfigError, match="probability"):
+    with pytest.raises(ModelError, match="Did you mean 'probability'"):
         Scorer(exported["accepted"], outputs=["probabilty"])
 
 
