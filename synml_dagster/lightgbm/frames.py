@@ -67,40 +67,31 @@ def rank_columns(
     return columns
 
 
-def split_by_column(frame: DataFrame, column: str) -> tuple[DataFrame, DataFrame]:
-    """Return the rows where the boolean `column` is false or null, and those where it is true."""
-    from pyspark.sql import functions as sf
+def check_marks(schema: StructType, column: str) -> None:
+    """Raise where `column` cannot mark the validation rows."""
     from pyspark.sql.types import BooleanType
 
-    check_columns(frame.schema, [column], "validation")
-    if not isinstance(frame.schema[column].dataType, BooleanType):
+    check_columns(schema, [column], "validation")
+    if not isinstance(schema[column].dataType, BooleanType):
         raise ConfigError(
-            f"validation: column {column!r} is {frame.schema[column].dataType.simpleString()} and must be boolean: true marks a validation row."
+            f"validation: column {column!r} is {schema[column].dataType.simpleString()} and must be boolean: true marks a validation row."
         )
-    held_out = sf.coalesce(sf.col(quoted(column)), sf.lit(False))
-    return frame.where(~held_out), frame.where(held_out)
 
 
-def to_ranks(train: DataFrame, valid: DataFrame | None, ranks: int, grouped: bool) -> DataFrame:
-    """Return `ranks` partitions: training rows spread evenly (groups whole), all validation rows in the first."""
+def to_ranks(marked: DataFrame, ranks: int, grouped: bool) -> DataFrame:
+    """Return `ranks` partitions: training rows spread evenly (groups whole), all validation rows in the first.
+
+    `marked` has the columns of `rank_columns` and VALID; those that come out end with VALID and TASK.
+    """
     from pyspark.sql import functions as sf
 
-    if valid is not None and ranks == 1:
-        marked = train.withColumn(VALID, sf.lit(False)).unionByName(valid.withColumn(VALID, sf.lit(True)))
-    elif valid is not None:
-        marked = train.withColumn(VALID, sf.lit(False)).withColumn("to", _place(ranks, grouped))
-        marked = marked.unionByName(
-            valid.withColumn(VALID, sf.lit(True)).withColumn("to", sf.lit(_keys(ranks)[0]))
-        )
-    else:
-        marked = train.withColumn(VALID, sf.lit(False))
-        if ranks > 1:
-            marked = marked.withColumn("to", _place(ranks, grouped))
-    marked = marked.withColumn(TASK, sf.spark_partition_id())
     if ranks == 1:
-        return marked.repartition(1)
-    spread = marked.repartition(ranks, "to")
-    return spread.select(*[c for c in spread.columns if c not in (VALID, TASK, "to")], VALID, TASK)
+        return marked.withColumn(TASK, sf.spark_partition_id()).repartition(1)
+    place = sf.when(sf.col(VALID), sf.lit(_keys(ranks)[0])).otherwise(_place(ranks, grouped))
+    spread = marked.select("*", sf.spark_partition_id().alias(TASK), place.alias("to")).repartition(
+        ranks, "to"
+    )
+    return spread.drop("to")
 
 
 def _place(ranks: int, grouped: bool) -> Column:

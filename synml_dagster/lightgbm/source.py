@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.lightgbm.frames import (
+    VALID,
     check_columns,
+    check_marks,
     check_numeric,
     quoted,
     rank_columns,
-    split_by_column,
     to_ranks,
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from synml_dagster.spark.shares import ParquetFiles, Share
 
@@ -53,11 +55,12 @@ class TrainingData:
     categorical: tuple[str, ...]
     label_type: str
     classes: tuple[str, ...] | None
+    marks: str | None = None
 
     @property
     def validated(self) -> bool:
         """Whether there are validation rows."""
-        return self.validation is not None
+        return self.validation is not None or self.marks is not None
 
     @property
     def label_is_text(self) -> bool:
@@ -87,24 +90,23 @@ class TrainingData:
         if self._reads_files(ranks):
             yield self._shares(ranks)
             return
-        train = self._selected(self.data)
-        valid = self._selected(self.validation) if self.validation is not None else None
+        marked = self._marked()
         if ranks == 1:
-            yield Ready(frame=to_ranks(train, valid, 1, self.group is not None))
+            yield Ready(frame=to_ranks(marked, 1, self.group is not None))
             return
         names = [f"f{i}" for i in range(len(self.features))]
-        kept = train.persist()
+        kept = marked.persist()
         try:
-            total = kept.count()
-            frame = to_ranks(kept, valid, ranks, self.group is not None)
-            yield Ready(frame=frame, total_rows=total, sampled=kept, sampled_columns=names)
+            train = kept.where(f"not {VALID}")
+            frame = to_ranks(kept, ranks, self.group is not None)
+            yield Ready(frame=frame, total_rows=train.count(), sampled=train, sampled_columns=names)
         finally:
             kept.unpersist()
 
     def _reads_files(self, ranks: int) -> bool:
         from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
-        if (self.group and ranks > 1) or not isinstance(self.data, ParquetFiles):
+        if self.marks or (self.group and ranks > 1) or not isinstance(self.data, ParquetFiles):
             return False
         if self.validation is not None and not isinstance(self.validation, ParquetFiles):
             return False
@@ -124,13 +126,24 @@ class TrainingData:
         names = [f"f{i}" for i in range(len(self.features))]
         return Ready(None, shares, valid, columns, total, sampled, names)
 
-    def _selected(self, data: DataFrame | ParquetFiles) -> DataFrame:
+    def _marked(self) -> DataFrame:
+        """The columns that ranks take, and VALID, which is true on validation rows."""
+        from pyspark.sql import functions as sf
+
+        no = sf.lit(False)
+        if self.marks:
+            return self._selected(self.data, sf.coalesce(sf.col(quoted(self.marks)), no).alias(VALID))
+        train = self._selected(self.data, no.alias(VALID))
+        if self.validation is None:
+            return train
+        return train.unionByName(self._selected(self.validation, sf.lit(True).alias(VALID)))
+
+    def _selected(self, data: DataFrame | ParquetFiles, *more: Column) -> DataFrame:
         frame = self._frame(data)
-        return frame.select(
-            *rank_columns(
-                frame, self.features, self.label, self.weight, self.group, self.init, self.label_is_text
-            )
+        columns = rank_columns(
+            frame, self.features, self.label, self.weight, self.group, self.init, self.label_is_text
         )
+        return frame.select(*columns, *more)
 
     def _frame(self, data: DataFrame | ParquetFiles) -> DataFrame:
         from synml_dagster.spark.shares import ParquetFiles
@@ -177,18 +190,12 @@ def training_data(
             f"objective {objective!r} needs group: the column that says which query a row belongs to."
         )
     init = () if init_score is None else (init_score,) if isinstance(init_score, str) else tuple(init_score)
-    frame = data.dataframe(session) if isinstance(data, ParquetFiles) else data
-    schema = frame.schema
-    held_out: DataFrame | ParquetFiles | None = None
-    if isinstance(validation, str):
-        frame, held_out = split_by_column(frame, validation)
-        data = frame
-    else:
-        held_out = validation
-    sides = [("data", schema)]
-    if held_out is not None and not isinstance(validation, str):
-        other = held_out.dataframe(session) if isinstance(held_out, ParquetFiles) else held_out
-        sides.append(("validation", other.schema))
+    schema = _schema(data)
+    marks = validation if isinstance(validation, str) else None
+    held_out = None if isinstance(validation, str) else validation
+    if marks is not None:
+        check_marks(schema, marks)
+    sides = [("data", schema), *([("validation", _schema(held_out))] if held_out is not None else [])]
     for side, kind in sides:
         check_columns(kind, features, f"features of {side}")
         check_columns(kind, [c for c in (label, weight, group, *init) if c], side)
@@ -201,6 +208,7 @@ def training_data(
             raise DataError(
                 f"label: column {label!r} is a string and objective {objective!r} wants a number."
             )
+        frame = data.dataframe(session) if isinstance(data, ParquetFiles) else data
         rows = frame.select(quoted(label)).distinct().limit(100_001).collect()
         classes = tuple(sorted(r[0] for r in rows if r[0] is not None))
         _check_classes(classes, objective, label)
@@ -220,7 +228,19 @@ def training_data(
         tuple(categorical),
         label_type,
         classes,
+        marks,
     )
+
+
+def _schema(data: DataFrame | ParquetFiles) -> StructType:
+    """Files tell their schema by a footer, without a Spark job."""
+    from synml_dagster.spark.shares import ParquetFiles
+
+    if not isinstance(data, ParquetFiles):
+        return data.schema
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(data.schema())
 
 
 def _check_classes(classes: tuple[str, ...], objective: str, label: str) -> None:
