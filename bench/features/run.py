@@ -46,7 +46,9 @@ def adult_like(spark, rows: int):
 def timed(run: Callable[[], object]) -> tuple[float, object]:
     start = time.perf_counter()
     out = run()
-    return time.perf_counter() - start, out
+    took = time.perf_counter() - start
+    print(f"  {took:.2f} s", end="", flush=True)
+    return took, out
 
 
 def by_spark_ml(df):
@@ -92,6 +94,7 @@ def main() -> None:
             seconds.setdefault("pyspark.ml fit", []).append(took)
             took, _ = timed(lambda: write(model.transform(df).select("features"), "ml"))  # noqa: B023
             seconds.setdefault("pyspark.ml transform, write", []).append(took)
+    print()
     copy = statistics.median(seconds["bare Parquet copy"][1:])
     print(
         f"{said.rows} rows, {len(WORDS)} columns of words, {len(NUMBERS)} of numbers; median of {said.repeat}"
