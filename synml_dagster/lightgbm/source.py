@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from synml_dagster.spark.shares import ParquetFiles, Share
 
-_CLASSIFIES = ("binary", "multiclass", "multiclassova", "softmax", "ova", "ovr", "multiclass_ova")
+MULTICLASS = ("multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
+_CLASSIFIES = ("binary", *MULTICLASS)
+_RANKS = ("lambdarank", "rank_xendcg", "xendcg", "xe_ndcg", "xe_ndcg_mart", "xendcg_mart")
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def training_data(
             )
     if label in features:
         raise ConfigError(f"features: the label {label!r} is among them; the model would learn to copy it.")
-    if objective in ("lambdarank", "rank_xendcg") and group is None:
+    if objective in _RANKS and group is None:
         raise ConfigError(
             f"objective {objective!r} needs group: the column that says which query a row belongs to."
         )

@@ -21,7 +21,7 @@ from synml_dagster.lightgbm.model import LightGBMModel
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.lightgbm.rank import run_rank
 from synml_dagster.lightgbm.reporting import Listener, driver_hosts
-from synml_dagster.lightgbm.source import TrainingData, training_data
+from synml_dagster.lightgbm.source import MULTICLASS, TrainingData, training_data
 from synml_dagster.spark.gang import GangLostError, Message, check_slots, executor_slots, run_gang
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class LightGBM:
         if "force_row_wise" not in params and "force_col_wise" not in params:
             # Left alone LightGBM times both and takes the faster, which is not the same one every time.
             params["force_col_wise" if len(source.features) > _WIDE else "force_row_wise"] = True
-        if str(params.get("objective", "")).startswith("multiclass") and "num_class" not in params:
+        if params.get("objective") in MULTICLASS and "num_class" not in params:
             params["num_class"] = source.class_count()
         if source.categorical:
             params["categorical_feature"] = [source.features.index(name) for name in source.categorical]
