@@ -137,6 +137,7 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
     only = onnx.ModelProto.FromString(model.content)
     for out in [o for o in only.graph.output if o.name != "raw_score"]:
         only.graph.output.remove(out)
+    _take_flat_inputs(only)
     mlflow.onnx.save_model(only, str(place), signature=signature)
     udf = mlflow.pyfunc.spark_udf(spark, str(place), result_type="double", env_manager="local")
 
@@ -147,6 +148,25 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
         )
 
     return run
+
+
+def _take_flat_inputs(model) -> None:
+    """MLflow fills each of several inputs with a tensor `[N]`; the graph's own are `[N, 1]`."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array([-1, 1], np.int64), "column_shape"))
+    added = []
+    for value in graph.input:
+        name = value.name
+        for node in graph.node:
+            node.input[:] = [f"{name}/column" if used == name else used for used in node.input]
+        added.append(helper.make_node("Reshape", [name, "column_shape"], [f"{name}/column"]))
+        value.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=[onnx.TensorShapeProto.Dimension()]))
+    nodes = [*added, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def best(run: Callable[[], float], repeat: int) -> tuple[float, float]:
