@@ -109,7 +109,7 @@ class Plain(logging.Handler):
 @dg.logger
 def plain(_: dg.InitLoggerContext) -> logging.Logger:
     """Log in plain words."""
-    logger = logging.Logger("demo", level=logging.INFO)
+    logger = logging.Logger("demo", level=logging.DEBUG)
     logger.addHandler(Plain())
     return logger
 

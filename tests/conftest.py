@@ -39,6 +39,10 @@ def connect_spark(connect_server: str):
 
 
 @pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
-def spark(request):
+def spark(request, monkeypatch):
     """Each test that asks for `spark` runs once on classic Spark and once on Connect."""
-    return request.getfixturevalue(f"{request.param}_spark")
+    session = request.getfixturevalue(f"{request.param}_spark")
+    if request.param == "connect":
+        # `pyspark.sql.functions` asks the process, not the session, which kind of column to build; this one is both.
+        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
+    return session

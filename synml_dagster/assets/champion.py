@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.stage import figure, inputs, stage
 from synml_dagster.checks import PromoteSpec, decide
-from synml_dagster.errors import SynmlError
+from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
-from synml_dagster.features import SPLIT, FeaturePlan, assemble
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled
 from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.onnx import OnnxModel, score, write_bundle
 from synml_dagster.resources import MLflowResource, SparkResource
@@ -75,7 +75,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         if holder is not None:
             try:
                 held = _on_the_same_rows(spark.session, mlflow.download(holder), raw, feature_plan).metrics
-            except SynmlError as problem:
+            except (DataError, ModelError) as problem:
                 context.log.warning(
                     f"version {holder.version} cannot score these rows and loses its place: {problem}"
                 )
@@ -128,5 +128,6 @@ def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: Feat
     """
     from pyspark.sql import functions as F
 
-    rows = assemble(raw.dataframe(spark), plan, training=True, keep=raw.columns)
-    return evaluate_scored(score(rows.where(F.col(SPLIT) == "test"), OnnxModel.load(bundle)), plan)
+    rows = labelled(raw.dataframe(spark), plan).where(F.col(SPLIT) == "test")
+    extra = [c for c in rows.columns if c in (LABEL, WEIGHT, GROUP)]
+    return evaluate_scored(score(rows, OnnxModel.load(bundle), keep=extra), plan)

@@ -8,14 +8,12 @@ import numpy as np
 
 from synml_dagster.evaluation import curves
 from synml_dagster.evaluation.bins import ScoreBins, score_bins
-from synml_dagster.evaluation.evaluate import check_rows
 from synml_dagster.evaluation.result import Confusion, Evaluation, ThresholdRow
+from synml_dagster.evaluation.soundness import EPSILON, bad_weight, check_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Scores are float32, so this is as far from certain as an honest score gets; scikit-learn's choice for float32 too.
-EPSILON = float(np.finfo(np.float32).eps)
 _TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
@@ -84,13 +82,6 @@ def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Eva
 
     evaluation.metrics = {name: float(metrics[name]) for name in METRICS["binary"] if name in metrics}
     return evaluation
-
-
-def bad_weight(w: Column) -> Column:
-    """Whether a weight is missing, NaN, infinite or negative."""
-    from pyspark.sql import functions as sf
-
-    return ~sf.coalesce((w >= 0) & (w < float("inf")), sf.lit(False))
 
 
 def _count(condition: Column) -> Column:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.evaluation.catalogue import METRICS
 from synml_dagster.evaluation.result import Evaluation
 
@@ -108,24 +108,3 @@ def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -
     from synml_dagster.evaluation.ranking import evaluate_ranking
 
     return evaluate_ranking(narrow, weighted)
-
-
-def check_rows(rows: int, weight: float | None, faults: dict[str, int]) -> None:
-    """Refuse a table that no metric can be computed from.
-
-    Raises
-    ------
-    DataError
-        When there are no rows, no weight, or any of `faults` (what is wrong -> rows) was counted.
-    """
-    if not rows:
-        raise DataError(
-            "There are no rows to evaluate. Give the held-out side more rows, or look why it is empty."
-        )
-    found = [f"{count:,} rows with {fault}" for fault, count in faults.items() if count]
-    if found:
-        raise DataError(f"The scored table cannot be evaluated: {' and '.join(found)} (of {rows:,}).")
-    if not weight:
-        raise DataError(
-            f"The scored table cannot be evaluated: the weights of its {rows:,} rows add up to 0."
-        )

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.evaluation import curves
-from synml_dagster.evaluation.binary import EPSILON, bad_weight
 from synml_dagster.evaluation.bins import MAX_BINS, bin_key, bin_sums, bins_from_arrow
 from synml_dagster.evaluation.catalogue import METRICS
-from synml_dagster.evaluation.evaluate import check_rows
 from synml_dagster.evaluation.result import ClassMetrics, Confusion, Evaluation
+from synml_dagster.evaluation.soundness import EPSILON, bad_weight, check_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

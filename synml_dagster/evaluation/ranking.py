@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.evaluation.binary import bad_weight
 from synml_dagster.evaluation.catalogue import METRICS, RANKING_CUTOFFS
-from synml_dagster.evaluation.evaluate import check_rows
-from synml_dagster.evaluation.regression import _no_number
 from synml_dagster.evaluation.result import Evaluation, Histogram
+from synml_dagster.evaluation.soundness import bad_weight, check_rows, no_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -32,8 +30,8 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
     sums = frame.agg(
         sf.count(sf.lit(1)).alias("rows"),
         sf.sum(w).alias("weight"),
-        sf.count(sf.when(_no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
-        sf.count(sf.when(_no_number(s), 1)).alias("scores"),
+        sf.count(sf.when(no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
+        sf.count(sf.when(no_number(s), 1)).alias("scores"),
         sf.count(sf.when(bad_weight(w), 1)).alias("weights"),
         sf.count(sf.when(sf.col("g").isNull(), 1)).alias("queries"),
     ).collect()[0]

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.evaluation.binary import bad_weight
 from synml_dagster.evaluation.catalogue import METRICS
-from synml_dagster.evaluation.evaluate import check_rows
 from synml_dagster.evaluation.result import Evaluation, Histogram, Histogram2D
+from synml_dagster.evaluation.soundness import bad_weight, check_rows, no_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -38,8 +37,8 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
         sf.percentile_approx(y, tails, 1_000).alias("y_tails"),
         sf.percentile_approx(p, tails, 1_000).alias("p_tails"),
         sf.percentile_approx(error, tails, 1_000).alias("error_tails"),
-        sf.count(sf.when(_no_number(y), 1)).alias("labels"),
-        sf.count(sf.when(_no_number(p), 1)).alias("predictions"),
+        sf.count(sf.when(no_number(y), 1)).alias("labels"),
+        sf.count(sf.when(no_number(p), 1)).alias("predictions"),
         sf.count(sf.when(bad_weight(w), 1)).alias("weights"),
     ).collect()[0]
     faults = {
@@ -112,12 +111,6 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
         residuals=Histogram(edges=list(residual_axis), weight=residuals.tolist()),
         notes=notes,
     )
-
-
-def _no_number(value: Column) -> Column:
-    from pyspark.sql import functions as sf
-
-    return ~sf.coalesce((value > float("-inf")) & (value < float("inf")), sf.lit(False))
 
 
 def _edges(low: float, high: float, bins: int) -> list[float]:

@@ -11,7 +11,7 @@ from synml_dagster.evaluation.style import short_number
 from synml_dagster.explain.reading import number_text
 
 if TYPE_CHECKING:
-    from synml_dagster.explain.report import ReportInputs
+    from synml_dagster.explain.report_inputs import ReportInputs
     from synml_dagster.features import ColumnStats
 
 _SIDES = {"train": "Training", "validation": "Validation", "test": "Test"}

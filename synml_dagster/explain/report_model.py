@@ -12,7 +12,7 @@ from synml_dagster.evaluation import METRICS, format_metric, metric_info, primar
 from synml_dagster.evaluation.style import short_number
 
 if TYPE_CHECKING:
-    from synml_dagster.explain.report import ReportInputs
+    from synml_dagster.explain.report_inputs import ReportInputs
 
 _DEPENDENCE = 6
 

@@ -15,14 +15,6 @@ from synml_dagster.spark import Table, TableUnion, is_connect, open_table, publi
 DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02", "a/b c"])
 
 
-@pytest.fixture(autouse=True)
-def the_sessions_kind(request, monkeypatch):
-    """One test process holds both kinds, so each test says which it is about, as a process of its own would."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and callspec.params.get("spark") == "connect":
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-
-
 @pytest.fixture
 def resources(spark, connect_server, tmp_path) -> dict:
     resource = SparkResource(remote=connect_server) if is_connect(spark) else SparkResource(master="local[2]")

@@ -150,6 +150,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_three_steps_in_processes_of_their_own_share_one_mlflow_run(tmp_path):
     """The store does not exist before, so that its creation is raced for, too."""
     (tmp_path / "home").mkdir()

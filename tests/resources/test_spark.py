@@ -17,14 +17,6 @@ from synml_dagster.resources import SparkResource
 from synml_dagster.spark import is_connect
 
 
-@pytest.fixture(autouse=True)
-def the_sessions_kind(request, monkeypatch):
-    """One test process holds both kinds, so each test says which it is about, as a process of its own would."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and callspec.params.get("spark") == "connect":
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-
-
 @pytest.fixture
 def resource(spark, connect_server) -> SparkResource:
     return SparkResource(remote=connect_server) if is_connect(spark) else SparkResource(master="local[2]")
@@ -203,6 +195,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["in_process", "multiprocess"])
 @pytest.mark.parametrize("kind", ["classic", pytest.param("connect", marks=pytest.mark.connect)])
 def test_a_cancelled_run_stops_its_spark_job(kind, executor, connect_server, tmp_path):

@@ -23,14 +23,6 @@ from synml_dagster.spark import (
 )
 
 
-@pytest.fixture(autouse=True)
-def functions_of_the_session(request, monkeypatch):
-    """`pyspark.sql.functions` asks the process, not the session, which kind it is for; here one process holds both."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and callspec.params.get("spark") == "connect":
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-
-
 def write(folder: Path, groups_of_files: list[list[int]]) -> ParquetFiles:
     """Write one file for each list, with row groups of those sizes; `id` counts on through all of them."""
     counter = itertools.count()

@@ -27,14 +27,6 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def functions_of_the_session(request, monkeypatch):
-    """`pyspark.sql.functions` asks the process, not the session, which kind it is for; here one process holds both."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and callspec.params.get("spark") == "connect":
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-
-
 def rows_of(frame):
     return sorted(tuple(row) for row in frame.collect())
 
