@@ -6,8 +6,10 @@ for a server that pyspark starts beside this process.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import sys
 import tempfile
 import warnings
@@ -226,12 +228,14 @@ def stop_tagged(spark: SparkSession, tag: str) -> None:
 def ship_code(spark: SparkSession) -> None:
     """Send this package's source to the executors, which need the locked wheels but not this package."""
     package = Path(__file__).resolve().parent.parent
-    with tempfile.TemporaryDirectory(prefix="synml-ship-") as folder:
-        archive = Path(folder) / "synml_dagster.zip"
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
-            for file in sorted(package.rglob("*.py")):
-                out.write(file, Path(package.name) / file.relative_to(package))
-        spark.addArtifacts(str(archive), pyfile=True)
+    # Executors of a classic session fetch the archive when their first task comes, so it has to stay.
+    folder = tempfile.mkdtemp(prefix="synml-ship-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    archive = Path(folder) / "synml_dagster.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        for file in sorted(package.rglob("*.py")):
+            out.write(file, Path(package.name) / file.relative_to(package))
+    spark.addArtifacts(str(archive), pyfile=True)
 
 
 def _active_session() -> SparkSession | None:
