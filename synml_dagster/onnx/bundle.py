@@ -28,8 +28,9 @@ def write_bundle(
 ) -> None:
     """Write `model.onnx`, `booster.txt`, `plan.json`, `metrics.json` and `MLmodel` into `directory`.
 
-    `MLmodel` names MLflow's onnx and python_function flavors, so that `mlflow.onnx.load_model`, `mlflow.pyfunc` and
-    `mlflow models serve` open the bundle as it is. There is no pickle in it: opening one runs no code of its maker.
+    `MLmodel` names MLflow's onnx flavor, so that `mlflow.onnx.load_model` opens the bundle. It does not name
+    python_function: MLflow's wrapper feeds a graph of several inputs flat columns, and this one takes `[N, 1]`. There
+    is no pickle in a bundle: opening one runs no code of its maker.
     """
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,6 @@ def write_bundle(
 
 def _write_mlmodel(target: Path, onnx_model: OnnxModel) -> None:
     import onnx
-    from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
@@ -61,5 +61,4 @@ def _write_mlmodel(target: Path, onnx_model: OnnxModel) -> None:
         code=None,
         onnx_session_options=None,
     )
-    pyfunc.add_to_model(described, loader_module="mlflow.onnx", data="model.onnx")
     described.save(str(target / "MLmodel"))

@@ -90,7 +90,8 @@ def test_the_output_carries_what_dagsters_pages_show(resources, instance, tmp_pa
     assert metadata["dagster/storage_kind"].value == "parquet"
 
 
-def test_a_run_of_one_partition_replaces_that_one_only(resources, instance, tmp_path):
+def test_a_run_of_one_partition_replaces_that_one_only(spark, resources, instance, tmp_path):
+    session = spark  # the assets' own `spark` is the resource
     factor = {"value": 1}
 
     @dg.asset(partitions_def=DAYS)
@@ -119,7 +120,7 @@ def test_a_run_of_one_partition_replaces_that_one_only(resources, instance, tmp_
 
     assert run([raw, total], resources, instance, selection=[total]).success
     stored = open_table(tmp_path / "data" / "total")
-    days = [r["day"] for r in stored.dataframe(resources["spark"]._opened).collect()]
+    days = [r["day"] for r in stored.dataframe(session).collect()]
     assert sorted(days) == ["2026-01-01"] + ["a/b c"] * 3
     assert run([raw, each], resources, instance, selection=[each], partition_key="a/b c").success
     assert [p.name for p in (tmp_path / "data" / "each" / "partitions").iterdir()] == ["a%2Fb c"]

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -109,8 +110,6 @@ def test_plain_onnxruntime_gives_what_spark_wrote(finished):
 
 
 def test_the_champion_is_a_registered_version_without_pickle(finished):
-    from pathlib import Path
-
     _task, _, told = finished
     champion = told["metadata"]["champion"]
     assert champion["promoted"] is True
@@ -120,9 +119,15 @@ def test_the_champion_is_a_registered_version_without_pickle(finished):
     assert not {f for f in files if f.endswith((".pkl", ".pickle", ".joblib"))}
 
 
-def test_the_report_is_one_page_that_needs_nothing_from_outside(finished):
-    from pathlib import Path
+def test_mlflow_opens_the_bundle(finished):
+    import mlflow.onnx
 
+    _, _, told = finished
+    opened = mlflow.onnx.load_model(str(Path(told["metadata"]["champion"]["onnx"]).parent))
+    assert {entry.key for entry in opened.metadata_props} >= {"pipeline", "plan_fingerprint"}
+
+
+def test_the_report_is_one_page_that_needs_nothing_from_outside(finished):
     task, _, told = finished
     page = Path(told["metadata"]["report"]["path"]) / "report.html"
     html = page.read_text(encoding="utf-8")

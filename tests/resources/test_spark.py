@@ -92,8 +92,11 @@ def test_a_failed_step_leaves_no_job_behind(resource, instance, tmp_path):
         session = spark.session
         frame = session.range(0, 1, 1, 1).mapInArrow(beats(pulse), "id long")
 
+        tags = session.getTags()
+
         def work() -> None:
-            spark.session  # noqa: B018 - tags the jobs of this thread, too
+            for tag in tags:  # a thread of its own starts without them
+                session.addTag(tag)
             try:
                 frame.collect()
             except Exception:
