@@ -123,6 +123,17 @@ def test_queries_stay_whole_wherever_their_rows_lie(spark, objective, ranks):
     assert np.mean(gains) > 0.93
 
 
+def test_a_ranking_from_files_equals_plain_lightgbm_on_one_rank(classic_spark, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.standard_normal((2000, 3)).astype(np.float32), columns=["x0", "x1", "x2"])
+    table["query"] = np.repeat(np.arange(100), 20)
+    table["label"] = np.clip(np.round(table["x0"] + 1.5), 0, 3)
+    params = {"objective": "lambdarank", "bagging_fraction": 0.8, "bagging_freq": 1}
+    model = learn(classic_spark, table, tmp_path, params, group="query")
+    expected = plain(table, params, group=[20] * 100).predict(matrix(table))
+    np.testing.assert_allclose(model.predict(matrix(table)), expected, rtol=1e-6)
+
+
 def test_a_ranking_without_its_queries_is_refused(classic_spark, regression, tmp_path):
     with pytest.raises(ConfigError, match="needs group"):
         learn(classic_spark, regression, tmp_path, {"objective": "lambdarank"})
