@@ -102,7 +102,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                 **(
                     {f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}
                 ),
-                "version": version.version,
+                "challenger version": version.version,
                 "champion version": now.version if now else "none",
                 "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
             }

@@ -82,6 +82,11 @@ class Source(BaseModel):
     def _from_text(cls, value: Any) -> Any:
         return {"path": value} if isinstance(value, str | Path) else value
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Say that a plain string will do: editors and `dg check yaml` judge by this schema."""
+        return {"anyOf": [{"type": "string", "description": "A path."}, handler(core_schema)]}
+
     @field_validator("path", mode="before")
     @classmethod
     def _path_as_text(cls, value: Any) -> Any:

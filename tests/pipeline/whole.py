@@ -32,13 +32,17 @@ def run_whole(description: dict[str, Any], instance: dg.DagsterInstance | None =
             "failures": failures,
             "checks": {c.check_name: c.passed for c in result.get_asset_check_evaluations()},
             "metadata": {
-                m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items()}
+                m.asset_key.path[-1]: {k: _plain(v.value) for k, v in m.metadata.items()}
                 for e in result.get_asset_materialization_events()
                 for m in [e.step_materialization_data.materialization]
             },
         }
 
 
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | str | None) else str(value)
+
+
 if __name__ == "__main__":
     told = run_whole(json.loads(sys.argv[1]))
-    Path(sys.argv[2]).write_text(json.dumps(told, default=str))
+    Path(sys.argv[2]).write_text(json.dumps(told))
