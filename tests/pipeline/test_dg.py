@@ -62,7 +62,7 @@ def test_a_scaffolded_pipeline_is_loaded_by_dg(project, tmp_path):
     dg_command("check", "yaml", cwd=project, home=tmp_path)
     dg_command("check", "defs", cwd=project, home=tmp_path)
     listed = json.loads(dg_command("list", "defs", "--json", cwd=project, home=tmp_path).stdout)
-    keys = {a["key"] for a in listed["assets"]}
+    keys = {a["asset_key"] for a in listed["assets"]}
     assert {"adult/raw", "adult/model", "adult/report"} <= keys
 
 
@@ -110,4 +110,4 @@ def test_environment_variables_fill_in_and_paths_are_taken_from_the_project(proj
 def test_the_checkout_is_a_dg_project(tmp_path):
     dg_command("check", "defs", cwd=CHECKOUT, home=tmp_path)
     listed = json.loads(dg_command("list", "defs", "--json", cwd=CHECKOUT, home=tmp_path).stdout)
-    assert "demo/champion" in {a["key"] for a in listed["assets"]}
+    assert "demo/champion" in {a["asset_key"] for a in listed["assets"]}
