@@ -34,13 +34,3 @@ def people() -> pd.DataFrame:
             "came_back": np.where(score > 0.3, "yes", "no"),
         }
     )
-
-
-@pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
-def spark(request, monkeypatch):
-    """Each test that asks for `spark` runs once on classic Spark and once on Connect."""
-    session = request.getfixturevalue(f"{request.param}_spark")
-    if request.param == "connect":
-        # `pyspark.sql.functions` asks the process, not the session, which kind of column to build; this one is both.
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    return session

@@ -18,6 +18,9 @@ from synml_dagster.lightgbm import LightGBMModel
 from tests.cluster import standalone_cluster, stop
 from tests.lightgbm.tables import as_parquet, binary_table, feature_names
 
+# Processes that are killed and deadlines that are waited for take minutes, and a loaded host more.
+pytestmark = pytest.mark.slow
+
 ROUNDS, PAUSE = 12, 0.3
 PATIENCE = 400  # seconds to the end of any of these; a few on a quiet host, minutes where others compute too
 SLOW_HOST = 60
@@ -119,7 +122,7 @@ def _boosts(pid):
 
 @pytest.mark.parametrize(
     ("which", "number"),
-    [(1, 4), pytest.param(0, 4, marks=pytest.mark.slow), pytest.param(1, ROUNDS - 1, marks=pytest.mark.slow)],
+    [(1, 4), (0, 4), (1, ROUNDS - 1)],
 )
 def test_a_killed_rank_costs_the_rounds_since_the_checkpoint(table, undisturbed, tmp_path, which, number):
     run = Run(tmp_path, table, "classic", "local[2]", checkpoint=str(tmp_path / "checkpoint"))
@@ -166,7 +169,7 @@ def test_a_killed_driver_goes_on_from_the_checkpoint(table, undisturbed, tmp_pat
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("ranks", [2, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ranks", [2, 0])
 def test_an_executor_that_dies_on_a_cluster_is_replaced(cluster, table, undisturbed, tmp_path, ranks):
     run = Run(
         tmp_path, table, "classic", cluster.master, ranks=ranks, checkpoint=str(tmp_path / "checkpoint")
@@ -180,7 +183,6 @@ def test_an_executor_that_dies_on_a_cluster_is_replaced(cluster, table, undistur
     assert not run.left_behind()
 
 
-@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.connect
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])

@@ -9,13 +9,6 @@ from synml_dagster.errors import SetupError, TrainingError
 from synml_dagster.spark.gang import executor_slots, run_gang
 
 
-@pytest.fixture(autouse=True)
-def functions_of_the_sessions_kind(request, monkeypatch):
-    """A process that holds both kinds of session has to tell pyspark's functions which one a test means."""
-    if getattr(request.node, "callspec", None) and request.node.callspec.params.get("spark") == "connect":
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-
-
 def meets(member, batches):
     rows = sum(batch.num_rows for batch in batches)
     heard = member.gather(f"hello from {member.rank}")
