@@ -6,8 +6,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PORT   ?= 3000
 
-export DAGSTER_HOME := $(CURDIR)/.dagster
-export SYNML_DATA_DIR ?= $(CURDIR)/data
+# The demo and the UI look at one Dagster instance and one data directory; tests make their own.
+demo ui: export DAGSTER_HOME := $(CURDIR)/.dagster
+demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test test-slow lint format lock java clean
