@@ -87,15 +87,13 @@ def _sample(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) 
         return files
     from pyspark.sql import functions as F
 
+    from synml_dagster.spark.tables import quoted
+
     frame = files.dataframe(spark.session)
-    ticket = F.pmod(F.xxhash64(*(F.col(_quoted(c)) for c in frame.columns)), F.lit(1_000_000))
+    ticket = F.pmod(F.xxhash64(*(F.col(quoted(c)) for c in frame.columns)), F.lit(1_000_000))
     return publish_table(
         frame.where(ticket < F.lit(int(1_000_000 * most / rows))), f"{scratch}/sample"
     ).files()
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _history(result: SweepResult) -> bytes:

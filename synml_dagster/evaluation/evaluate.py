@@ -61,6 +61,8 @@ def evaluate(
     """
     from pyspark.sql import functions as sf
 
+    from synml_dagster.spark.tables import quoted
+
     if task not in METRICS:
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
     if task == "ranking" and group is None:
@@ -76,7 +78,7 @@ def evaluate(
             )
 
     def pick(name: str, cast: str | None) -> Column:
-        column = sf.col(f"`{name.replace('`', '``')}`")
+        column = sf.col(quoted(name))
         return column.cast(cast) if cast else column
 
     narrow = scored.select(
