@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synml_dagster.cache import cache_directory
 from synml_dagster.errors import SetupError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def create_store(file: Path) -> None:
     from mlflow.store.db.utils import _safe_initialize_tables
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    kept = _cache() / f"mlflow-{mlflow.__version__}.db"
+    kept = cache_directory() / f"mlflow-{mlflow.__version__}.db"
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=file.parent) as folder:
         fresh = Path(folder) / "fresh.db"
         if kept.exists():
@@ -87,11 +88,6 @@ def _keep(fresh: Path, kept: Path) -> None:
     os.close(handle)
     shutil.copyfile(fresh, temporary)
     os.replace(temporary, kept)
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(root) / "synml_dagster"
 
 
 def _first_line(problem: BaseException) -> str:

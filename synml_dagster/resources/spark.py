@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from synml_dagster.spark import SparkSettings, is_connect, open_session
+from synml_dagster.spark.session import leave_call
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -89,6 +91,7 @@ class SparkResource(dg.ConfigurableResource):
         """Return the session with the tag of a step; IO managers, which run beside the step's function, name it."""
         session = self._open()
         if self._run_id is not None:
+            self._stop_jobs_when_cancelled()
             # A thread that the step has started is not in Dagster's scope and belongs to the step all the same.
             tag = self._tags[-1] if step_key is None and self._tags else _tag(self._run_id, step_key)
             if self._tags and self._tags[-1] != tag:
@@ -148,6 +151,21 @@ class SparkResource(dg.ConfigurableResource):
                 f"spark: no answer to the request to stop the jobs tagged {', '.join(tags)} within {_INTERRUPT_SECONDS} s"
             )
 
+    def _stop_jobs_when_cancelled(self) -> None:
+        """Put a handler before Dagster's, which raises out of whatever this thread waits for: the jobs stop first.
+
+        Dagster takes its handler away, and with it this one, whenever the step's code ends or yields.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        dagsters = signal.getsignal(signal.SIGINT)
+        if not callable(dagsters) or isinstance(dagsters, _Cancel):
+            return
+        cancel = _Cancel(self, dagsters)
+        for number in (signal.SIGINT, signal.SIGTERM):  # Dagster treats both alike
+            if signal.getsignal(number) is dagsters:
+                signal.signal(number, cancel)
+
     def _open(self) -> SparkSession:
         settings = SparkSettings(
             master=self.master or None,
@@ -164,6 +182,19 @@ class SparkResource(dg.ConfigurableResource):
             if main and before is not None and signal.getsignal(signal.SIGINT) is not before:
                 signal.signal(signal.SIGINT, before)
         return self._opened
+
+
+class _Cancel:
+    """A signal handler that stops the Spark jobs of a resource and then does what Dagster does."""
+
+    def __init__(self, resource: SparkResource, then: Callable[[int, FrameType | None], Any]):
+        self.resource, self.then = resource, then
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        session = self.resource._opened
+        self.resource.interrupt()
+        leave_call(session)
+        self.then(number, frame)
 
 
 def _step_in_scope() -> str | None:

@@ -1,5 +1,6 @@
 """Spark sessions, tables, shares of a table's files, and the gang: n barrier ranks that meet and work."""
 
+from synml_dagster.spark.class_archive import make_class_archive
 from synml_dagster.spark.session import (
     SparkSettings,
     is_connect,
@@ -29,6 +30,7 @@ __all__ = [
     "TableUnion",
     "is_connect",
     "is_local",
+    "make_class_archive",
     "open_session",
     "open_table",
     "plan_shares",

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from synml_dagster.errors import SetupError
@@ -33,8 +34,17 @@ def java_version(output: str) -> int | None:
     return int(found.group(2) or 0) if major == 1 else major
 
 
-def check_java() -> int:
-    """Return the major version of the Java that Spark would start.
+@dataclass(frozen=True)
+class Java:
+    """The Java that Spark would start: its program, its major version, and all that it says of itself."""
+
+    program: str
+    version: int
+    says: str
+
+
+def check_java() -> Java:
+    """Return the Java that Spark would start.
 
     Raises
     ------
@@ -56,14 +66,15 @@ def check_java() -> int:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise SetupError(f"{java!r} could not be run: {problem}. {_ADVICE}") from problem
-    version = java_version(done.stderr + done.stdout)
+    says = done.stderr + done.stdout
+    version = java_version(says)
     if version is None:
         raise SetupError(f"{java!r} did not say its version. {_ADVICE}")
     if version < MINIMUM_JAVA:
         raise SetupError(
             f"Spark needs Java {MINIMUM_JAVA} or newer and {java!r} is Java {version}. {_ADVICE}"
         )
-    return version
+    return Java(java, version, says)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from synml_dagster.errors import ConfigError, SetupError
+from synml_dagster.spark.class_archive import archive_options
 from synml_dagster.spark.java import check_java
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
         # Spark looks the host's name up otherwise, and warns when it is the loopback address.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    if kind == "classic" or local:
-        check_java()
+    java = check_java() if kind == "classic" or local else None
 
     from pyspark.sql import SparkSession
 
@@ -135,10 +135,9 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
 
     conf = dict(_RUNTIME_DEFAULTS)
     if local:
-        conf |= _LOCAL_DEFAULTS | {
-            "spark.driver.memory": _driver_memory(),
-            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
-        }
+        conf |= _LOCAL_DEFAULTS | {"spark.driver.memory": _driver_memory()}
+        quiet = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
+        conf["spark.driver.extraJavaOptions"] = f"{quiet} {archive_options(java) if java else ''}".strip()
         # One directory a process: two local sessions in one working directory must not share a warehouse.
         conf["spark.sql.warehouse.dir"] = tempfile.mkdtemp(prefix="synml-warehouse-")
     if kind == "classic" or local:
@@ -223,6 +222,16 @@ def stop_tagged(spark: SparkSession, tag: str) -> None:
         spark.interruptTag(tag)
     else:
         spark.sparkContext.cancelJobsWithTag(tag)
+
+
+def leave_call(spark: SparkSession) -> None:
+    """Give this thread a fresh line to Spark, from a signal handler that is about to raise out of a call.
+
+    A classic session's thread talks to the JVM over one line, question and answer in turn. After an exception in the
+    middle, the next question, which can be pyspark's own on the way out, would wait for or take the old answer.
+    """
+    if not is_connect(spark):
+        spark.sparkContext._gateway._gateway_client.thread_connection.connection = None
 
 
 def ship_code(spark: SparkSession) -> None:

@@ -160,18 +160,18 @@ from synml_dagster.resources import SparkResource
 
 PULSE = {pulse!r}
 
-def beat(batches):
-    import time
-    for batch in batches:
-        end = time.time() + 120
-        while time.time() < end:
-            with open(PULSE, "a") as out:
-                out.write(".")
-            time.sleep(0.1)
-        yield batch
-
 @dg.asset
 def long(spark: SparkResource) -> None:
+    def beat(batches):  # within the asset, so that it travels by value: a server cannot import this script
+        import time
+        for batch in batches:
+            end = time.time() + 120
+            while time.time() < end:
+                with open(PULSE, "a") as out:
+                    out.write(".")
+                time.sleep(0.1)
+            yield batch
+
     spark.session.range(0, 1, 1, 1).mapInArrow(beat, "id long").collect()
 
 defs = dg.Definitions(
@@ -205,6 +205,7 @@ def test_a_cancelled_run_stops_its_spark_job(kind, executor, connect_server, tmp
     """On Connect the server and its task live on after the client; only the interrupt ends them."""
     pulse = tmp_path / "pulse"
     (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     script = tmp_path / "cancelled.py"
     master, remote = ("local[1]", None) if kind == "classic" else (None, connect_server)
     script.write_text(
@@ -219,7 +220,11 @@ def test_a_cancelled_run_stops_its_spark_job(kind, executor, connect_server, tmp
         try:
             wait_until(lambda: size(pulse) > 3 or process.poll() is not None, 240)
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
-            process.send_signal(signal.SIGINT)  # what Dagster sends when somebody cancels a run
+            # What Dagster does when somebody cancels a run: it notes the wish, then sends the signal.
+            with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+                (run,) = instance.get_runs()
+                instance.report_run_canceling(run)
+            process.send_signal(signal.SIGINT)
             process.wait(90)
         finally:
             if process.poll() is None:

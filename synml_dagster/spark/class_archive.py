@@ -1,0 +1,131 @@
+"""An archive of the classes that a local Spark loads, with which its JVM starts in about half the time.
+
+A step of Dagster's multiprocess executor starts a JVM of its own, which reads and checks some 20,000 classes from
+Spark's jars. Java can keep them ready to map into memory (JEP 310, JEP 350: application class-data sharing). The archive
+is made once for each Java and each installation of pyspark, by `make_class_archive`; where it is not there, or does not
+fit, Java reads the jars as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from synml_dagster.cache import cache_directory
+from synml_dagster.errors import SetupError
+from synml_dagster.spark.java import Java, check_java
+
+_REHEARSAL_SECONDS = 180
+# Without these Java prints a line into every log when the archive does not fit the jars.
+_QUIET = "-Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off"
+
+
+def archive_options(java: Java) -> str:
+    """Return the options with which `java` uses its archive; none where no archive was made.
+
+    Examples
+    --------
+    >>> archive_options(Java("/nowhere/java", 17, "a Java that nobody has"))
+    ''
+    """
+    archive = archive_path(java)
+    return f"-XX:SharedArchiveFile={archive} {_QUIET}" if archive.exists() else ""
+
+
+def archive_path(java: Java) -> Path:
+    """Return where the archive for `java` and the installed pyspark lies, whether or not it was made."""
+    # Found, not imported: this is asked before pyspark is needed.
+    pyspark = importlib.util.find_spec("pyspark")
+    where = os.environ.get("SPARK_HOME") or (pyspark.origin if pyspark else "")
+    facts = [os.path.realpath(java.program), java.says, str(where)]
+    if where and os.path.exists(where):
+        facts.append(str(os.stat(where).st_mtime_ns))  # another pyspark installed in the same place
+    return cache_directory() / f"spark-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.jsa"
+
+
+def make_class_archive() -> Path:
+    """Make the archive unless it is there: run small queries of each kind in a session whose JVM records its classes.
+
+    Raises
+    ------
+    SetupError
+        Java is missing or too old, the session failed, or this Java keeps no archives.
+    """
+    archive = archive_path(check_java())
+    if archive.exists():
+        return archive
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".classes-", dir=archive.parent) as folder:
+        part = Path(folder) / "classes.jsa"
+        program = f"from {__name__} import _rehearse; _rehearse({str(part)!r})"
+        try:
+            # Java writes the archive when it exits, which is after its client; both hold the pipe that is read here.
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=_REHEARSAL_SECONDS,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise SetupError(
+                f"Java took more than {_REHEARSAL_SECONDS} s to archive Spark's classes. Spark works without: it only starts more slowly."
+            ) from late
+        if done.returncode or not part.exists():
+            raise SetupError(
+                f"Java kept no archive of Spark's classes: {_last_line(done.stdout)}. Spark works without: it only starts more slowly."
+            )
+        part.replace(archive)
+    return archive
+
+
+def _rehearse(part: str) -> None:
+    """Use Spark as a pipeline does, so that the classes that a pipeline needs are loaded."""
+    from synml_dagster.spark.session import SparkSettings, open_session
+
+    options = {"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={part} {_QUIET}"}
+    spark = open_session(SparkSettings(master="local[2]", conf=options))
+    from pyspark.sql import functions as sf
+
+    with tempfile.TemporaryDirectory(prefix="synml-rehearsal-") as folder:
+        text = Path(folder) / "table.csv"
+        rows = "".join(f"{i},{i / 7},word {i % 5},2024-01-{i % 28 + 1:02}\n" for i in range(200))
+        text.write_text("id,x,word,day\n" + rows, encoding="utf-8")
+        table = spark.read.csv(str(text), header=True, inferSchema=True)
+        table.repartition(2).write.partitionBy("word").parquet(f"{folder}/table")
+        table = spark.read.parquet(f"{folder}/table")
+        figures = [
+            sf.count("*"),
+            sf.avg("x"),
+            sf.stddev("x"),
+            sf.percentile_approx("x", [0.1, 0.9]),
+            sf.approx_count_distinct("id"),
+            sf.collect_set("word"),
+        ]
+        table.groupBy("day").agg(*figures).orderBy("day").limit(5).collect()
+        hashed = table.select(
+            sf.pmod(sf.xxhash64("id", "word"), sf.lit(100)).alias("ticket"),
+            sf.create_map(sf.lit("word 1"), sf.lit(1.0))[sf.col("word")].alias("index"),
+            sf.year("day").alias("year"),
+        )
+        hashed.mapInArrow(lambda batches: batches, hashed.schema).count()
+        hashed.repartition(1).mapInArrow(lambda batches: batches, hashed.schema, barrier=True).toArrow()
+    spark.stop()
+
+
+def _last_line(told: str) -> str:
+    return next((line for line in reversed(told.splitlines()) if line.strip()), "it said nothing").rstrip(".")
+
+
+def main() -> None:
+    """Make the archive, or say in one sentence why there is none; a missing archive is no failure."""
+    try:
+        make_class_archive()
+    except SetupError as problem:
+        print(problem, file=sys.stderr)
