@@ -109,8 +109,9 @@ class MLPipeline(BaseModel):
         if self.group and self.task not in ("ranking", "auto"):
             raise ValueError(f"group goes with task ranking, not with {self.task}")
         self._check_promotion()
-        if self.automation.on_new_data == "score" and self.score.source is None and self.source.kind == "sql":
-            self._check_version_query()
+        if self.automation.on_new_data:
+            scores = self.automation.on_new_data == "score" and self.score.source is not None
+            self._check_version_query("score.source" if scores else "source")
         return self
 
     def _check_promotion(self) -> None:
@@ -127,10 +128,12 @@ class MLPipeline(BaseModel):
                 f"{did_you_mean(wanted, known)}"
             )
 
-    def _check_version_query(self) -> None:
-        if not self.source.version_query:
+    def _check_version_query(self, key: str) -> None:
+        watched = self.score.source if key == "score.source" else self.source
+        if watched is not None and watched.kind in ("sql", "jdbc") and not watched.version_query:
             raise ValueError(
-                "automation.on_new_data needs source.version_query: nothing else tells when a query's result changes"
+                f"automation.on_new_data needs {key}.version_query: nothing else tells when the rows of a {watched.kind} source "
+                "change. Give Spark SQL whose first value does, such as SELECT max(updated_at) FROM the_table, or use automation.retrain."
             )
 
     @classmethod

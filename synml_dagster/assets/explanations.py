@@ -8,7 +8,7 @@ from synml_dagster.assets.training import side
 from synml_dagster.explain import Explanations, explain
 from synml_dagster.features import FeaturePlan
 from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.resources import SparkResource
+from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.spark import Table
 
 
@@ -26,6 +26,7 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
     def explanations(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
+        mlflow: MLflowResource,
         features: Table,
         feature_plan: FeaturePlan,
         model: LightGBMModel,
@@ -41,6 +42,8 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
                 "beeswarm": picture(figures.beeswarm(found), "SHAP value of each row by feature"),
             }
         )
+        with mlflow.run(context) as run:
+            run.log_metrics({f"mean_abs_shap/{name}": size for name, size in found.importance.items()})
         return found
 
     return explanations

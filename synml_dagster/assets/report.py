@@ -1,5 +1,6 @@
 """`report`: the whole pipeline on one page for people."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from synml_dagster.explain import Explanations
 from synml_dagster.features import SPLIT, FeaturePlan
 from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.onnx import OnnxModel
+from synml_dagster.resources import MLflowResource
 from synml_dagster.spark import Table
 from synml_dagster.tuning import SweepResult
 
@@ -58,6 +60,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
     )
     def report(
         context: dg.AssetExecutionContext,
+        mlflow: MLflowResource,
         raw: Table,
         feature_plan: FeaturePlan,
         features: Table,
@@ -91,6 +94,9 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
             )
         )
         context.add_output_metadata({"bytes": len(page.html)})
+        with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-report-") as folder:
+            page.save(folder)
+            run.log_artifacts(folder)
         return page
 
     return report

@@ -40,6 +40,8 @@ _CSV_OPTIONS = {
     "ignoreTrailingWhiteSpace": "true",
     "escape": '"',
 }
+# What of a JDBC source's options says which rows, and how they are cut into partitions.
+_JDBC_ROWS = {"dbtable", "query", "partitionColumn", "lowerBound", "upperBound", "numPartitions"}
 
 
 class Source(BaseModel):
@@ -74,7 +76,7 @@ class Source(BaseModel):
     sql: str | None = Field(default=None, description="A query in Spark SQL.")
     version_query: str | None = Field(
         default=None,
-        description="Spark SQL whose first value changes when the data does; the sensor asks it where files cannot tell.",
+        description="SQL whose first value changes when the data does, for the sensor, where files cannot tell: the database's own SQL with jdbc, else Spark's.",
     )
 
     @model_validator(mode="before")
@@ -153,7 +155,7 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
         elif source.sql:
             frame = spark.sql(source.sql)
         elif source.jdbc:
-            frame = spark.read.format("jdbc").option("url", source.jdbc).options(**source.options).load()
+            frame = _jdbc(spark, source.jdbc, source.options)
         else:
             name = source.resolved_format()
             if name is None:
@@ -188,7 +190,17 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
             raise SourceError(
                 f"source: {source.describe()} asks Spark for its version and no session was given"
             )
-        row = spark.sql(source.version_query).first()
+        try:
+            if source.jdbc:
+                options = {k: v for k, v in source.options.items() if k not in _JDBC_ROWS}
+                asked = _jdbc(spark, source.jdbc, options | {"query": source.version_query})
+            else:
+                asked = spark.sql(source.version_query)
+            row = asked.first()
+        except Exception as problem:
+            raise SourceError(
+                f"source.version_query {source.version_query!r} failed: {_reason(problem)}"
+            ) from problem
         return str(row[0]) if row is not None else "empty"
     if source.path:
         _check_path(source)
@@ -201,6 +213,10 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
         f"source: nothing tells when {source.describe()} changes. Give source.version_query, "
         "for example SELECT max(updated_at) FROM the_table"
     )
+
+
+def _jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> DataFrame:
+    return spark.read.format("jdbc").option("url", address).options(**options).load()
 
 
 def _guess_format(path: str | None) -> str | None:

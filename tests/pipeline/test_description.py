@@ -35,6 +35,17 @@ def test_three_keys_are_enough():
         ({"automation": {"score": "every day"}}, "not a cron expression"),
         ({"automation": {"timezone": "Mars/Olympus"}}, "not a time zone"),
         ({"automation": {"on_new_data": "panic"}}, "on_new_data"),
+        (
+            {"source": {"sql": "SELECT 1"}, "automation": {"on_new_data": "retrain"}},
+            "needs source.version_query: nothing else tells when the rows of a sql source change",
+        ),
+        (
+            {
+                "score": {"source": {"jdbc": "jdbc:x:y", "options": {"dbtable": "t"}}},
+                "automation": {"on_new_data": "score"},
+            },
+            "needs score.source.version_query",
+        ),
         ({"explain": {"rows": 1}}, r"explain\.rows"),
         ({"name": "my pipeline"}, "cannot name a pipeline"),
     ],

@@ -122,6 +122,68 @@ def test_the_version_of_a_delta_table_is_the_last_entry_of_its_log(tmp_path):
     assert source_version(Source(path=str(tmp_path / "t"))) == "delta-12"
 
 
+@pytest.fixture
+def orders(classic_spark, tmp_path):
+    """A table of a real database: Derby, which Spark carries for Hive's catalog."""
+    address = f"jdbc:derby:{tmp_path / 'shop'};create=true"
+    rows = classic_spark.range(5).selectExpr("id", "id * 1.5 AS total")
+    rows.write.jdbc(address, "orders", properties={"driver": _DERBY})
+    return address
+
+
+_DERBY = "org.apache.derby.iapi.jdbc.AutoloadedDriver"
+
+
+def test_a_table_of_a_database_is_read_by_jdbc(classic_spark, orders):
+    whole = Source.model_validate({"jdbc": orders, "options": {"dbtable": "orders", "driver": _DERBY}})
+    assert read_source(classic_spark, whole).count() == 5
+    query = 'SELECT "total" FROM orders WHERE "id" > 2'
+    some = Source.model_validate({"jdbc": orders, "options": {"query": query, "driver": _DERBY}})
+    assert sorted(r[0] for r in read_source(classic_spark, some).collect()) == [4.5, 6.0]
+
+
+def test_a_database_that_is_not_there_is_one_sentence(classic_spark, tmp_path):
+    address = f"jdbc:derby:{tmp_path / 'none'}"
+    source = Source.model_validate({"jdbc": address, "options": {"dbtable": "orders", "driver": _DERBY}})
+    with pytest.raises(
+        SourceError, match=r"source: jdbc orders of jdbc:derby:.* cannot be read: .*connect to the database"
+    ):
+        read_source(classic_spark, source)
+
+
+def test_the_version_of_a_database_is_asked_in_its_own_sql(classic_spark, orders):
+    source = Source.model_validate(
+        {
+            "jdbc": orders,
+            "options": {"dbtable": "orders", "driver": _DERBY},
+            "version_query": 'SELECT max("id") AS newest FROM orders',
+        }
+    )
+    assert source_version(source, classic_spark) == "4"
+    more = classic_spark.range(7, 8).selectExpr("id", "1.5 AS total")
+    more.write.mode("append").jdbc(orders, "orders", properties={"driver": _DERBY})
+    assert source_version(source, classic_spark) == "7"
+
+
+def test_a_catalog_table_is_read_and_its_version_changes_with_it(classic_spark, tmp_path):
+    classic_spark.range(3).write.option("path", str(tmp_path / "t")).saveAsTable("visits")
+    try:
+        source = Source(table="visits")
+        assert read_source(classic_spark, source).count() == 3
+        before = source_version(source, classic_spark)
+        assert source_version(source, classic_spark) == before
+        classic_spark.range(2).write.insertInto("visits")
+        assert source_version(source, classic_spark) != before
+    finally:
+        classic_spark.sql("DROP TABLE visits")
+
+
+def test_a_version_query_that_fails_is_one_sentence(classic_spark):
+    source = Source(sql="SELECT 1 AS x", version_query="SELECT max(id) FROM nowhere")
+    with pytest.raises(SourceError, match=r"source\.version_query .* failed: .*nowhere"):
+        source_version(source, classic_spark)
+
+
 def test_a_version_query_is_asked_of_spark(classic_spark):
     source = Source(sql="SELECT 1 AS x", version_query="SELECT max(id) FROM range(7)")
     assert source_version(source, classic_spark) == "6"
