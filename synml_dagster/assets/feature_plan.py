@@ -36,6 +36,8 @@ def build_feature_plan(
         )
         for warning in plan.warnings:
             context.log.warning(warning)
+        for note in plan.notes:
+            context.log.info(note)
         classes = plan.label.classes or []
         context.add_output_metadata(
             {
@@ -51,6 +53,7 @@ def build_feature_plan(
                 ),
                 "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
                 "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),
+                "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in plan.notes) or "none"),
             }
         )
         return plan

@@ -85,7 +85,7 @@ def data(inputs: ReportInputs) -> dict[str, Any]:
         "columns": columns,
         "weighted": bool(importance),
         "dropped": [(d.column, d.reason) for d in plan.dropped],
-        "warnings": list(plan.warnings),
+        "warnings": [*plan.warnings, *plan.notes],
     }
 
 

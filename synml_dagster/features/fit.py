@@ -144,8 +144,8 @@ def fit_plan(
     unique = UniqueNames(RESERVED)
     columns: list[FittedColumn] = []
     for raw in use:
-        fitted, reason, notes = fit_column(raw, seen[raw.name], features, unique)
-        warnings += notes
+        fitted, reason, worries = fit_column(raw, seen[raw.name], features, unique)
+        warnings += worries
         if fitted is None:
             dropped.append(Dropped(column=raw.name, reason=reason))
         else:
@@ -156,7 +156,6 @@ def fit_plan(
     columns = _with_target_means(columns, features, found, rows, number, fold(hashed, split.seed))
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
-    warnings += near_duplicates(used)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
     return FeaturePlan(
         name=name,
@@ -170,6 +169,7 @@ def fit_plan(
         columns=columns,
         dropped=dropped,
         warnings=warnings,
+        notes=near_duplicates(used),  # trees lose nothing by them
         statistics=stats,
     )
 

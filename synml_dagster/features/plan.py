@@ -93,6 +93,9 @@ class FeaturePlan(BaseModel):
     columns: list[Annotated[AnyColumn, Field()]]
     dropped: list[Dropped]
     warnings: list[str]
+    """What a person should look at before trusting the model."""
+    notes: list[str] = Field(default_factory=list)
+    """What is good to know and asks for nothing."""
     statistics: list[ColumnStats]
 
     @property

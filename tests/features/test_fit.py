@@ -100,7 +100,7 @@ def test_what_worries_is_named(classic_spark):
     )
     frame["colour"] = frame["color"].map({"r": "red", "g": "green"})
     plan = fit_plan(classic_spark.createDataFrame(frame), name="t", label="y")
-    text = "\n".join(plan.warnings)
+    text = "\n".join([*plan.warnings, *plan.notes])
     assert "column 'outcome' alone predicts the label" in text
     assert "columns 'a' and 'twice' put all sampled rows in the same order" in text
     assert "columns 'color' and 'colour' say the same" in text
