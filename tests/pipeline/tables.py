@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 
@@ -42,10 +43,22 @@ def diabetes(folder: Path) -> Path:
     return _written(frame, folder / "diabetes.csv")
 
 
+def queries(folder: Path) -> Path:
+    """60 queries with 5 to 25 documents each, graded 0 to 3 by two of four numbers."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(5, 26, 60)
+    frame = pd.DataFrame(rng.normal(size=(sizes.sum(), 4)), columns=["match", "age", "clicks", "length"])
+    frame["query"] = np.repeat([f"q{i:02}" for i in range(60)], sizes)
+    worth = frame["match"] + 0.5 * frame["clicks"] + rng.normal(scale=0.3, size=len(frame))
+    frame["grade"] = np.digitize(worth, [-0.5, 0.5, 1.5])
+    return _written(frame.sample(frac=1, random_state=0), folder / "queries.csv")
+
+
 TABLES = {
-    "binary": (breast_cancer, "diagnosis"),
-    "multiclass": (wine, "cultivar"),
-    "regression": (diabetes, "progression"),
+    "binary": (breast_cancer, {"label": "diagnosis"}),
+    "multiclass": (wine, {"label": "cultivar"}),
+    "regression": (diabetes, {"label": "progression"}),
+    "ranking": (queries, {"label": "grade", "task": "ranking", "group": "query"}),
 }
 
 

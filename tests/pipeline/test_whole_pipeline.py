@@ -15,27 +15,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from synml_dagster.assets.stage import STAGES
 from tests.pipeline.tables import TABLES
 from tests.pipeline.whole import QUICK, run_whole
 
-STAGES = [
-    "raw",
-    "feature_plan",
-    "features",
-    "sweep",
-    "model",
-    "evaluation",
-    "onnx_model",
-    "champion",
-    "predictions",
-    "explanations",
-    "report",
-]
-
 
 def description(task, folder):
-    write, label = TABLES[task]
-    return {"name": f"{task}_table", "source": str(write(folder)), "label": label, **QUICK}
+    write, more = TABLES[task]
+    return {"name": f"{task}_table", "source": str(write(folder)), **more, **QUICK}
 
 
 @pytest.fixture(scope="module", params=list(TABLES))
@@ -62,7 +49,7 @@ def test_every_stage_is_materialized_and_parity_holds(finished):
     assert told["checks"]["parity"] is True
 
 
-def test_the_task_is_guessed(finished):
+def test_the_plan_knows_the_task(finished):
     task, _, told = finished
     assert told["metadata"]["feature_plan"]["task"] == task
 
@@ -74,6 +61,8 @@ def test_the_model_has_learned(finished):
         assert measured["test/auc"] > 0.95
     elif task == "multiclass":
         assert measured["test/accuracy"] > 0.65  # 36 rows, 2 trials; the most frequent class is 0.4
+    elif task == "ranking":
+        assert measured["test/ndcg@10"] > 0.85
     else:
         assert measured["test/rmse"] < table["progression"].std()
 
@@ -101,7 +90,7 @@ def test_plain_onnxruntime_gives_what_spark_wrote(finished):
             kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[i.type]
             feed[i.name] = column.to_numpy(dtype=kind)[:, None]
     outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
-    if task == "regression":
+    if task in ("regression", "ranking"):
         np.testing.assert_allclose(outputs["prediction"].ravel(), scored["prediction"], rtol=1e-6)
     else:
         assert list(np.ravel(outputs["label"])) == list(scored["prediction"])
