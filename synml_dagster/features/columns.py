@@ -141,15 +141,15 @@ def _categorical(
 def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:
     if raw.storage != "string" or seen.strings is None:
         raise ConfigError(f"features.text: column {raw.name!r} is of type {raw.spark_type}, not text")
-    width = own.width or _TEXT_WIDTH
+    width, ngrams = own.width or _TEXT_WIDTH, own.ngrams or 1
     if own.encoding == "hashed":
         names = [unique(f"{raw.name}__{i}") for i in range(width)]
-        return TextColumn(input=raw, features=names, encoding="hashed"), "", notes
-    words, weights = choose_words((t for t in seen.strings if t), width)
+        return TextColumn(input=raw, features=names, encoding="hashed", ngrams=ngrams), "", notes
+    words, weights = choose_words((t for t in seen.strings if t), width, ngrams)
     if not words:
         return None, "text without a word that is in two rows and not in all", notes
     names = [unique(f"{raw.name}__{w}") for w in words]
-    return TextColumn(input=raw, features=names, words=words, weights=weights), "", notes
+    return TextColumn(input=raw, features=names, ngrams=ngrams, words=words, weights=weights), "", notes
 
 
 def _vector(raw: RawInput, seen: list[Seen], own: ColumnSpec, unique: UniqueNames) -> Fitted:

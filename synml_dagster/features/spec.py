@@ -36,7 +36,7 @@ _FIELDS_BY_KIND: dict[str, tuple[str, ...]] = {
     "numeric": ("impute", "indicator", "scale"),
     "vector": ("impute", "scale", "width"),
     "categorical": ("encoding", "max_categories", "rare_below", "smoothing"),
-    "text": ("encoding", "width"),
+    "text": ("encoding", "width", "ngrams"),
     "datetime": ("parts", "time_zone", "reference"),
     "boolean": ("impute", "indicator"),
 }
@@ -79,6 +79,9 @@ class ColumnSpec(BaseModel):
     )
     width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None, description="Text: features made. Vector: values in each row."
+    )
+    ngrams: Annotated[int, Field(ge=1, le=3)] | None = Field(
+        default=None, description="Text: runs of up to so many words are features too; 1 where absent."
     )
     parts: list[DatePart] | None = Field(
         default=None, description="Calendar parts to make of a date or time."

@@ -315,12 +315,12 @@ def texts(draw, name: str):
         ]
     )
     values = draw(maybe(st.one_of(st.lists(word, max_size=8).map(" ".join), words)))
-    known, weights = choose_words([v for v in values if v], 6)
+    ngrams = draw(st.integers(1, 3))
+    known, weights = choose_words([v for v in values if v], 6, ngrams)
     known, weights = (known, weights) if known else (["good"], [1.5])
     features = [f"{name} {w}" for w in known]
-    return TextColumn(input=raw, features=features, words=known, weights=weights), pa.array(
-        values, pa.string()
-    )
+    column = TextColumn(input=raw, features=features, ngrams=ngrams, words=known, weights=weights)
+    return column, pa.array(values, pa.string())
 
 
 NAMES = [

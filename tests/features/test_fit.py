@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,6 +109,35 @@ def test_what_worries_is_named(classic_spark):
     assert "column 'n' numbers the rows" in text
     assert "column 'huge' holds whole numbers beyond 2^53" in text
     assert set(kinds(plan)) == {"a", "twice", "outcome", "n", "huge", "color", "colour"}
+
+
+@pytest.mark.parametrize("encoding", ["tfidf", "hashed"])
+def test_runs_of_words_are_counted(classic_spark, encoding):
+    rows = [
+        ("not good, not good at all", 0),
+        ("good not bad", 1),
+        ("NOT GOOD", 0),
+        (None, 1),
+        ("odd", 1),
+    ] * 10
+    rows = [(text, y, i) for i, (text, y) in enumerate(rows)]
+    frame = classic_spark.createDataFrame(rows, "review string, y int, id int")
+    spec = FeatureSpec(
+        exclude=["id"], overrides={"review": ColumnSpec(kind="text", encoding=encoding, width=4000, ngrams=2)}
+    )
+    plan = fit_plan(frame, name="t", label="y", features=spec)
+    (column,) = plan.columns
+    made = np.array(assemble(frame, plan).toPandas()[plan.feature_names].head(4))
+    runs = ["not", "good", "at", "all", "not good", "good not", "good at", "at all"]
+    expected = np.array(
+        [[2, 2, 1, 1, 2, 1, 1, 1], [1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 1, 0, 0, 0], [0] * 8], float
+    )
+    if encoding == "tfidf":
+        at = [column.words.index(run) for run in runs]
+        made = made / np.array(column.weights)
+    else:
+        at = [zlib.crc32(run.encode()) % 4000 for run in runs]
+    np.testing.assert_allclose(made[:, at], expected, rtol=1e-6)
 
 
 def test_a_training_row_does_not_see_its_own_label_in_a_target_encoding(classic_spark):

@@ -176,6 +176,12 @@ def test_words_of_one_text_or_of_all_are_left_out():
     assert choose_words(texts, 5)[0] == ["bed", "good"]
 
 
+def test_runs_of_words_are_chosen_like_words_unless_they_overlap_themselves():
+    texts = ["a very very good bed", "very very good view", "good bed", "odd"]
+    assert choose_words(texts, 9, 2)[0] == ["good", "bed", "good bed", "very", "very good"]
+    assert "very very good" in choose_words(texts, 9, 3)[0]
+
+
 def test_a_plan_that_cannot_be_read_says_why(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         FeaturePlan.load(tmp_path)
