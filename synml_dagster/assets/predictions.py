@@ -1,10 +1,12 @@
 """`predictions`: rows scored on Spark by the champion's ONNX graph."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.provenance import Provenance
 from synml_dagster.assets.specs import ScoreSpec
 from synml_dagster.assets.stage import inputs, stage
 from synml_dagster.errors import ModelError
@@ -38,12 +40,10 @@ def build_predictions(pipeline: str, spec: ScoreSpec) -> dg.AssetsDefinition:
         model = OnnxModel.load(mlflow.download(version))
         session = spark.session
         rows = read_source(session, spec.source) if spec.source else _readable(session, raw)
-        scored = score(rows, model, keep=spec.keep, spark=session)
+        provenance = Provenance(str(version.version), model.metadata["plan_fingerprint"], datetime.now(UTC))
+        scored = provenance.stamp(score(rows, model, keep=spec.keep, spark=session))
         context.add_output_metadata(
-            {
-                "champion version": str(version.version),
-                "scored": spec.source.describe() if spec.source else f"{pipeline}/raw",
-            }
+            provenance.metadata() | {"scored": spec.source.describe() if spec.source else f"{pipeline}/raw"}
         )
         if spec.table:
             scored.write.mode("overwrite").saveAsTable(spec.table)

@@ -73,6 +73,20 @@ def test_every_row_is_scored(finished):
     assert told["metadata"]["predictions"]["dagster/row_count"] == len(table)
 
 
+def test_each_score_says_which_model_made_it_and_when(finished):
+    _, table, told = finished
+    scored = scores(told)
+    about = told["metadata"]["predictions"]
+    plan = told["metadata"]["feature_plan"]["fingerprint"]
+    assert list(scored.columns[: len(table.columns)]) == list(table.columns)
+    assert list(scored.columns[-3:]) == ["model_version", "plan_fingerprint", "scored_at"]
+    assert set(scored["model_version"]) == {about["model_version"]} == {"1"}
+    assert set(scored["plan_fingerprint"]) == {about["plan_fingerprint"]} == {plan}
+    (moment,) = set(scored["scored_at"])
+    assert pd.Timestamp(moment).tz_localize("UTC").floor("s") == pd.Timestamp(about["scored_at"])
+    assert abs(pd.Timestamp.now("UTC") - pd.Timestamp(about["scored_at"])) < pd.Timedelta(minutes=30)
+
+
 def test_plain_onnxruntime_gives_what_spark_wrote(finished):
     import onnxruntime
 

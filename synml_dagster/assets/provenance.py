@@ -1,0 +1,68 @@
+"""Where a score comes from: columns that every scored row carries, and the same facts for the asset's page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+COLUMNS = ("model_version", "plan_fingerprint", "scored_at")
+"""What is added to each scored row: string, string, timestamp."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which model scored and when.
+
+    Attributes
+    ----------
+    model_version
+        The version in MLflow's registry.
+    plan_fingerprint
+        The fingerprint of the feature plan that is in the model's graph.
+    scored_at
+        When the scoring began, with its time zone: one moment for all rows of a run.
+    """
+
+    model_version: str
+    plan_fingerprint: str
+    scored_at: datetime
+
+    def stamp(self, scored: DataFrame) -> DataFrame:
+        """Return `scored` with the three columns behind its own.
+
+        They are literals of the plan, so that Spark writes them without a row going through Python once more.
+
+        Raises
+        ------
+        ConfigError
+            The table has a column of such a name.
+        """
+        from pyspark.sql import functions as sf
+
+        taken = {name.casefold(): name for name in scored.columns}
+        for name in COLUMNS:
+            if name in taken:
+                raise ConfigError(
+                    f"The table already has a column {taken[name]!r}, and predictions add {name!r} to say where a score comes from. Name the columns to carry along without it in score.keep, or rename it in the source."
+                )
+        moment = int(self.scored_at.timestamp() * 1_000_000)
+        return scored.select(
+            "*",
+            sf.lit(self.model_version).alias("model_version"),
+            sf.lit(self.plan_fingerprint).alias("plan_fingerprint"),
+            sf.timestamp_micros(sf.lit(moment)).alias("scored_at"),
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the facts for the asset's page."""
+        return {
+            "model_version": self.model_version,
+            "plan_fingerprint": self.plan_fingerprint,
+            "scored_at": self.scored_at.isoformat(timespec="seconds"),
+        }
