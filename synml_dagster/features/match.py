@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import DataError, did_you_mean
+from synml_dagster.features.convert import converted
 from synml_dagster.features.raw import RawInput, raw_inputs
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 _RANK = {"boolean": 0, "tinyint": 1, "smallint": 2, "int": 3, "float": 3, "bigint": 4, "double": 5}
 
@@ -24,21 +25,51 @@ def matched(df: DataFrame, planned: list[RawInput]) -> list[RawInput]:
     DataError
         Columns are missing, or of another type; all of them are named.
     """
+    out, others = _matched_or_not(df, planned)
+    _refuse(others)
+    return out
+
+
+def matched_or_converted(
+    df: DataFrame, planned: list[RawInput]
+) -> tuple[list[RawInput], dict[str, tuple[Column, Column]]]:
+    """Return what `matched` does, and by name the columns of other types: their values, and why a row has none.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, or of a type whose values are never the plan's; all of them are named.
+    """
+    out, others = _matched_or_not(df, planned)
+    found = {plan.name: converted(here, plan) for here, plan in others}
+    _refuse([(here, plan) for here, plan in others if found[plan.name] is None])
+    return out, {name: made for name, made in found.items() if made is not None}
+
+
+def _matched_or_not(
+    df: DataFrame, planned: list[RawInput]
+) -> tuple[list[RawInput], list[tuple[RawInput, RawInput]]]:
+    """Return all columns that `planned` stands for, and of those of another type the pair."""
     found = {i.path: i for i in raw_inputs(df.schema)[0]}
     _check_paths(found, df, [p.path for p in planned], "the plan")
-    out, wrong = [], []
-    for plan in planned:
-        here = found[plan.path]
-        if not _fits(here, plan):
-            wrong.append(f"{plan.name!r} is {here.spark_type} where the plan has {plan.spark_type}")
-        out.append(here.model_copy(update={"width": plan.width, "name": plan.name, "planned": plan.storage}))
-    if wrong:
+    out = [
+        found[plan.path].model_copy(update={"width": plan.width, "name": plan.name, "planned": plan.storage})
+        for plan in planned
+    ]
+    return out, [(here, plan) for here, plan in zip(out, planned, strict=True) if not _fits(here, plan)]
+
+
+def _refuse(others: list[tuple[RawInput, RawInput]]) -> None:
+    if others:
+        wrong = [
+            f"{plan.name!r} is {here.spark_type} where the plan has {plan.spark_type}"
+            for here, plan in others
+        ]
         raise DataError(
             "columns have changed their type: "
             + "; ".join(wrong)
             + ". Cast them in the source, or fit the plan again."
         )
-    return out
 
 
 def matched_paths(df: DataFrame, paths: list[tuple[str, ...]], what: str) -> None:

@@ -47,9 +47,12 @@ class RawInput(BaseModel):
 
     def value(self) -> Column:
         """Return the column as the value that the graph gets: NaN or "" where it is missing."""
+        return self.value_of(col(*self.path))
+
+    def value_of(self, raw: Column) -> Column:
+        """Return `raw`, which is of this input's type, as the value that the graph gets."""
         from pyspark.sql import functions as sf
 
-        raw = col(*self.path)
         if self.storage == "string" or self.planned == "string":
             return sf.coalesce(raw.cast("string"), sf.lit(""))
         if self.storage == "array":

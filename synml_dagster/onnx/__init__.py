@@ -5,7 +5,7 @@ from synml_dagster.onnx.export import booster_to_onnx, export_pipeline
 from synml_dagster.onnx.model import OnnxModel, TensorInfo
 from synml_dagster.onnx.parity import ParityReport, check_parity
 from synml_dagster.onnx.scorer import Scorer
-from synml_dagster.onnx.spark_scoring import score, split_bad_rows
+from synml_dagster.onnx.spark_scoring import can_have_bad_rows, score, split_bad_rows
 from synml_dagster.onnx.sql import register_function
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Scorer",
     "TensorInfo",
     "booster_to_onnx",
+    "can_have_bad_rows",
     "check_parity",
     "export_pipeline",
     "register_function",

@@ -52,6 +52,8 @@ class ScoreTask:
 
     A batch holds the `kept` columns first, then columns that are inputs only. `names` says which column of the batch
     each of the model's columns is; the batch's own names do not count, because pyspark cannot send names with dots.
+    `reason` is the column that says why a row is bad where Spark has found that out already; answers then end with the
+    scorer's own reasons.
     """
 
     shipment: Shipment
@@ -59,6 +61,7 @@ class ScoreTask:
     provider: str
     kept: tuple[str, ...]
     names: tuple[tuple[str, int], ...]
+    reason: int | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield kept columns and answers, batch by batch."""
@@ -91,9 +94,10 @@ class ScoreTask:
         )
         answers = scorer.score(given) if self.names else scorer.score(batch)
         columns = [batch.column(i) for i in range(len(self.kept))]
-        return pa.RecordBatch.from_arrays(
-            [*columns, *answers.columns], names=[*self.kept, *answers.schema.names]
-        )
+        answered = answers.columns
+        if self.reason is not None:
+            answered = _blanked(answered, batch.column(self.reason))
+        return pa.RecordBatch.from_arrays([*columns, *answered], names=[*self.kept, *answers.schema.names])
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,19 @@ def task_resources() -> tuple[int, int | None]:
     gpus = context.resources().get("gpu")
     first = gpus.addresses[0] if gpus and gpus.addresses else None
     return context.cpus() or 1, int(first) if first is not None and str(first).isdigit() else None
+
+
+def _blanked(answers: list[pa.Array], reason: pa.Array) -> list[pa.Array]:
+    """Blank the answers of rows that have a `reason`; the last column of `answers` is the scorer's own reasons."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    good = reason.is_null()
+    *columns, own = answers
+    return [
+        *(pc.if_else(good, column, pa.scalar(None, column.type)) for column in columns),
+        pc.coalesce(reason.cast(own.type), own),
+    ]
 
 
 def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 REASON = "bad_row"
 """The column that says why a row could not be scored, null where it was."""
 
+ANSWERS = ("prediction", "probability", "raw_score")
+"""What a pipeline of this package can be asked for."""
+
 
 class Scorer:
     """Scores rows with one ONNX Runtime session, without Spark.
@@ -144,9 +147,8 @@ class Scorer:
         self._added: list[str] = []
         derived = [*(softmax or {}).values(), *(argmax or {}).values()]
         if self.model.is_pipeline:
-            own = ("prediction", "probability", "raw_score")
-            inner = [name for name in outputs or () if name not in own]
-            named = None if outputs is None else [name for name in outputs if name in own]
+            inner = [name for name in outputs or () if name not in ANSWERS]
+            named = None if outputs is None else [name for name in outputs if name in ANSWERS]
             found = [] if named == [] else pipeline_results(self.model, named)
             return [*found, *graph_results(self._tensors(inner, derived), softmax, argmax)]
         wanted = [out.name for out in self.model.outputs] if outputs is None else list(outputs)
@@ -156,7 +158,7 @@ class Scorer:
         """Look outputs up, making outputs of tensors inside the graph where they are asked for."""
         known = {out.name: out for out in self.model.outputs}
         inside = {name for node in self.model.proto.graph.node for name in node.output if name}
-        answers = ("prediction", "probability", "raw_score") if self.model.is_pipeline else tuple(known)
+        answers = ANSWERS if self.model.is_pipeline else tuple(known)
         for name in [*wanted, *derived]:
             if name not in known and name not in inside:
                 raise ModelError(

@@ -48,7 +48,8 @@ def score(
     keep
         Columns of the table to keep, in this order; all when None.
     outputs, inputs, softmax, argmax, bad_rows
-        As for `Scorer`. By default a pipeline answers `prediction` (the class as in the training table, or a double)
+        As for `Scorer`; with `mark`, a column of another type than the plan's is read row by row, and rows that hold
+        what cannot be read have a reason. By default a pipeline answers `prediction` (the class as in the training table, or a double)
         and for classes `probability` (float: of the second class; array of float for more than two).
     provider
         `auto` uses the GPU that Spark gives a task; `cpu`, `cuda`, ... insist.
@@ -84,7 +85,7 @@ def score(
         frame = files.dataframe(spark or _active())
     session = frame.sparkSession
     kept = _kept(frame, keep, local.schema.names)
-    found = _inputs(frame, model, local)
+    found, reason = _inputs(frame, model, local, lenient=bad_rows == "mark")
     sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
     names: list[tuple[str, int]] = []
     plain = True
@@ -95,12 +96,16 @@ def score(
         plain = plain and top is not None
         names.append((name, len(sent)))
         sent.append((top or f"__input_{len(sent)}", column))
+    if reason is not None:
+        plain = False
+        sent.append(("__reason", reason))
     task = ScoreTask(
         shipment=ship(session, model),
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
         provider=provider,
         kept=tuple(kept),
         names=tuple(names),
+        reason=None if reason is None else len(sent) - 1,
     )
     schema = _answer_schema(frame, kept, local)
     if files is not None and plain and files.paths:
@@ -109,6 +114,28 @@ def score(
     return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
         task, schema
     )
+
+
+def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: SparkSession) -> bool:
+    """Return whether any row of a table of these types could be one that a pipeline's model cannot score.
+
+    Single numbers, words and times of the plan's own types always can be scored, missing ones too; then marking has
+    nothing to find.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, or of a type whose values are never the plan's.
+    """
+    from pyspark.sql import DataFrame
+
+    planned = _planned(model)
+    if planned is None or any(raw.storage in ("array", "vector") for raw in planned):
+        return True
+    from synml_dagster.features.match import matched_or_converted
+
+    frame = data if isinstance(data, DataFrame) else data.dataframe(spark)
+    return bool(matched_or_converted(frame, planned)[1])
 
 
 def split_bad_rows(scored: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -141,9 +168,27 @@ def _by_shares(
     return share_frame(spark, shares).mapInArrow(work, schema)
 
 
-def _inputs(frame: DataFrame, model: OnnxModel, local: Scorer) -> list[tuple[str, Any, str | None]]:
-    """Return, per column that the model takes, its name, an expression, and the table's column where that is the same."""
+def _planned(model: OnnxModel) -> list[RawInput] | None:
+    """The raw columns of a pipeline's plan; None for any other model."""
     if not (model.is_pipeline and "raw_inputs" in model.metadata):
+        return None
+    outside = json.loads(model.metadata.get("outside", "{}"))
+    if outside:
+        raise ModelError(
+            f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
+        )
+    return [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
+
+
+def _inputs(
+    frame: DataFrame, model: OnnxModel, local: Scorer, lenient: bool
+) -> tuple[list[tuple[str, Any, str | None]], Column | None]:
+    """Return, per column that the model takes, its name, an expression, and the table's column where that is the same.
+
+    Where columns of other types are read row by row, the reasons of the rows that hold what cannot be read come along.
+    """
+    planned = _planned(model)
+    if planned is None:
         for binding in local.bindings:
             for path in binding.columns:
                 if path[0] not in frame.columns:
@@ -151,28 +196,27 @@ def _inputs(frame: DataFrame, model: OnnxModel, local: Scorer) -> list[tuple[str
                         f"The table has no column {path[0]!r}, which the model takes as input {binding.info.name!r}."
                         f"{did_you_mean(path[0], frame.columns)}"
                     )
-        return [(name, _col(name), name) for name in local.columns]
-    from synml_dagster.features.match import matched
+        return [(name, _col(name), name) for name in local.columns], None
+    from pyspark.sql import functions as sf
 
-    outside = json.loads(model.metadata.get("outside", "{}"))
-    if outside:
-        raise ModelError(
-            f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
-        )
-    planned = [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
+    from synml_dagster.features.match import matched, matched_or_converted
+
+    here, others = matched_or_converted(frame, planned) if lenient else (matched(frame, planned), {})
     answer: list[tuple[str, Any, str | None]] = []
-    for raw in matched(frame, planned):
+    for raw in here:
         same = (
             len(raw.path) == 1
             and raw.storage in _AS_IT_IS
             and not raw.spark_type.startswith("decimal")
             and not (raw.storage == "date" and raw.planned == "timestamp")
         )
-        if same:
+        if raw.name in others:
+            answer.append((raw.name, others[raw.name][0], None))
+        elif same:
             answer.append((raw.name, _col(raw.path[0]), raw.path[0]))
         else:
             answer.append((raw.name, raw.value(), None))
-    return answer
+    return answer, sf.coalesce(*(reason for _, reason in others.values())) if others else None
 
 
 def _kept(frame: DataFrame, keep: Sequence[str] | None, answers: Sequence[str]) -> list[str]:

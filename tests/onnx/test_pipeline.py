@@ -10,10 +10,19 @@ import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as sf
 
 from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.features import tensors
-from synml_dagster.onnx import OnnxModel, Scorer, check_parity, export_pipeline, register_function, score
+from synml_dagster.onnx import (
+    OnnxModel,
+    Scorer,
+    can_have_bad_rows,
+    check_parity,
+    export_pipeline,
+    register_function,
+    score,
+)
 from synml_dagster.spark import ParquetFiles
 from tests.onnx.conftest import LABELS, make_table
 
@@ -67,6 +76,46 @@ def test_spark_scores_rows_and_files_alike_and_as_the_scorer_does(spark, table, 
     for name in alone.schema.names:
         assert by_rows.column(name).to_pylist() == alone.column(name).to_pylist()
     assert by_rows.column("city").to_pylist() == table.column("city").to_pylist()
+
+
+def test_columns_of_other_types_are_read_row_by_row_where_bad_rows_are_marked(spark, table, exported):
+    model = exported["accepted"]
+    words = [f.name for f in table.schema if f.name not in ("id", "city")]
+    read = spark.createDataFrame(table)
+    # A time is written in the session's zone, and read in it again.
+    other = read.selectExpr("id", "city", *(f"string(`{w}`) AS `{w}`" for w in words))
+    with pytest.raises(DataError, match="'age' is string where the plan has int"):
+        score(other, model, keep=["id"])
+    assert not can_have_bad_rows(read, model, spark)
+    assert can_have_bad_rows(other, model, spark)
+    bad = {
+        0: ("age", "'many'", "'age' is not a number"),
+        1: ("age", "'1.5'", "'age' is not a whole number"),
+        2: ("age", "'3e9'", "'age' is out of the range of int"),
+        3: ("height", "'1e300'", "'height' is out of the range of float"),
+        4: ("member", "'perhaps'", "'member' is not true or false"),
+        5: ("joined", "'2024-02-31'", "'joined' is not a date"),
+        6: ("seen", "'noon'", "'seen' is not a timestamp"),
+        7: ("in.come", "'12,5'", "'in.come' is not a number"),
+        8: ("in.come", "' '", None),
+        9: ("age", "' 40.0 '", None),
+    }
+    for row, (column, text, _) in bad.items():
+        other = other.withColumn(column, sf.expr(f"IF(id = {row}, {text}, `{column}`)"))
+    marked = {r.id: r for r in score(other, model, keep=["id"], bad_rows="mark").collect()}
+    assert {i: marked[i].bad_row for i in bad} == {i: reason for i, (_, _, reason) in bad.items()}
+    assert all(marked[i].prediction is None and marked[i].probability is None for i in range(8))
+    alone = Scorer(model).score(table)
+    for column in ("prediction", "probability"):
+        same = alone.column(column).to_pylist()
+        assert [marked[i][column] for i in range(10, table.num_rows)] == same[10:]
+    assert all(marked[i].bad_row is None for i in range(8, table.num_rows))
+
+
+def test_a_column_that_can_hold_none_of_the_plans_values_is_refused_even_then(classic_spark, table, exported):
+    other = classic_spark.createDataFrame(table).withColumn("joined", sf.lit(1.5))
+    with pytest.raises(DataError, match="'joined' is double where the plan has date"):
+        score(other, exported["accepted"], bad_rows="mark")
 
 
 def test_classes_come_back_with_the_type_they_have_in_the_table(exported, table):
