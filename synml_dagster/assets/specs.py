@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -71,6 +71,11 @@ class ScoreSpec(BaseModel):
     )
     keep: list[str] | None = Field(
         default=None, description="Columns to carry along; all of them where absent."
+    )
+    bad_rows: Literal["set_aside", "raise"] = Field(
+        default="set_aside",
+        description="Rows that cannot be scored: set_aside writes them to a table of their own with the reason, raise "
+        "ends the run.",
     )
 
     @model_validator(mode="after")

@@ -12,9 +12,12 @@ from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.spark.versions import normal_path
 
 
-def output_roots(context: dg.OutputContext, data_dir: str | None) -> dict[str | None, str]:
-    """Return the root of each partition that the output is for, or of the whole asset under the key None."""
-    base = _base(context, data_dir, metadata_of(context.definition_metadata))
+def output_roots(context: dg.OutputContext, data_dir: str | None, suffix: str = "") -> dict[str | None, str]:
+    """Return the root of each partition that the output is for, or of the whole asset under the key None.
+
+    With a `suffix`, those of a table beside the asset's own.
+    """
+    base = _base(context, data_dir, metadata_of(context.definition_metadata)) + suffix
     keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
     return _by_partition(base, keys)
 

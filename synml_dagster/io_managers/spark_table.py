@@ -1,15 +1,27 @@
 """Spark tables between assets."""
 
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
+from synml_dagster.io_managers.aside import SUFFIX, clear_aside, described_aside
+from synml_dagster.io_managers.description import described, observations
 from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
 from synml_dagster.resources.spark import SparkResource
-from synml_dagster.spark import Table, TableUnion, open_table, publish_table
+from synml_dagster.spark import (
+    CatalogTable,
+    Marked,
+    Table,
+    TableUnion,
+    open_catalog_table,
+    open_table,
+    publish_catalog_table,
+    publish_table,
+    written_table,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -18,16 +30,19 @@ if TYPE_CHECKING:
 class SparkTableIOManager(dg.ConfigurableIOManager):
     """Stores what an asset returns as a Parquet table, replaced whole or not at all, and hands it on.
 
-    An asset returns a Spark DataFrame, or a `Table` that it has published itself. A downstream asset that annotates
-    its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which also knows its files, its rows
-    and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame without an annotation.
+    An asset returns a Spark DataFrame, or a `Table` that it has published itself, or `Marked` rows, of which those with
+    a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata. A
+    downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
+    also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
+    without an annotation.
 
     Each partition of a partitioned asset is a table of its own, so that running one again replaces that one alone;
-    a downstream asset that reads several gets their union.
+    a downstream asset that reads several gets their union. An asset that runs for several partitions at once returns
+    a mapping of partition key to any of the above, or one DataFrame and says `partition_expr`.
 
     Definition metadata of the asset: `partition_by` (list of columns to lay the files out by), `root` (where to put
     the table instead of the data directory), `partition_expr` (the column that holds the partition key, for runs over
-    several partitions at once).
+    several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to).
     """
 
     spark: SparkResource
@@ -44,25 +59,73 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             raise ConfigError(
                 f"{_what(context)} returned None, and its IO manager stores tables. Return a Spark DataFrame, or annotate the asset with `-> None`."
             )
-        roots = output_roots(context, self.data_dir)
         told = metadata_of(context.definition_metadata)
-        if isinstance(obj, Table) and list(roots.values()) == [obj.root]:
-            tables = [obj]  # the asset has published it where it belongs
-        else:
-            frame, layout = self._frame(context, obj)
-            layout = told.get("partition_by") or layout
-            if len(roots) > 1:
-                tables = _publish_each(frame, roots, told, layout, self.keep)
+        roots = output_roots(context, self.data_dir)
+        if told.get("table") and context.has_asset_partitions:
+            raise ConfigError(
+                f"{_what(context)} has partitions and goes to the catalog table {told['table']!r}, which is replaced whole. Leave one of them out."
+            )
+        each = self._each(context, obj, roots, told)
+        asides = output_roots(context, self.data_dir, SUFFIX)
+        tables: dict[str | None, Table | CatalogTable] = {}
+        beside: dict[str | None, Table | None] = {}
+        for key, part in each.items():
+            if isinstance(part, Marked):
+                tables[key], beside[key] = self._store_marked(context, part, roots[key], asides[key], told)
             else:
-                tables = [
-                    publish_table(frame, root, partition_by=layout, keep=self.keep) for root in roots.values()
-                ]
-        context.add_output_metadata(_metadata(context, tables))
+                tables[key] = self._store(context, part, roots[key], told)
+        context.add_output_metadata(described(context, tables))
+        if beside:
+            context.add_output_metadata(described_aside(self._session(context), beside))
+        for observation in observations(context, tables):
+            context.log_event(observation)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open what the upstream asset published: a Table, or a DataFrame where the input says so."""
+        upstream = context.upstream_output
+        if name := metadata_of(upstream.definition_metadata if upstream is not None else None).get("table"):
+            return open_catalog_table(self._session(context), name)
         table = _open(context, input_roots(context, self.data_dir))
         return table.dataframe(self._session(context)) if _wants_frame(context) else table
+
+    def _each(
+        self, context: dg.OutputContext, obj: Any, roots: dict[str | None, str], told: dict[str, Any]
+    ) -> dict[str | None, Any]:
+        """Return what is for each of the run's partitions, or for the whole asset under the key None."""
+        if isinstance(obj, Mapping):
+            if set(obj) != set(roots):
+                raise ConfigError(
+                    f"{_what(context)} returned tables for {sorted(map(str, obj))}, and the run is for {sorted(map(str, roots))}"
+                )
+            return {key: obj[key] for key in roots}
+        if len(roots) == 1:
+            return dict.fromkeys(roots, obj)
+        frame, _ = self._frame(context, obj)
+        return _by_column(frame, list(roots), told)
+
+    def _store(
+        self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]
+    ) -> Table | CatalogTable:
+        if isinstance(part, Table) and part.root == root:
+            return part  # the asset has published it where it belongs
+        frame, layout = self._frame(context, part)
+        if told.get("table"):
+            return publish_catalog_table(frame, str(told["table"]))
+        return publish_table(frame, root, partition_by=told.get("partition_by") or layout, keep=self.keep)
+
+    def _store_marked(
+        self, context: dg.OutputContext, part: Marked, root: str, aside: str, told: dict[str, Any]
+    ) -> tuple[Table | CatalogTable, Table | None]:
+        session = self._session(context)
+        if part.reason is None:
+            table = self._store(context, part.good(part.frame), root, told)
+            return table, clear_aside(session, aside, self.keep)
+        # Each of the two tables would run the scoring once more: so it is written once, where nobody reads it, and both
+        # are read from those files. The rows set aside come first: a failure in between must not lose them.
+        with written_table(part.frame, aside) as written:
+            rows = written.dataframe(session)
+            rejected = publish_table(part.bad(rows), aside, keep=self.keep)
+            return self._store(context, part.good(rows), root, told), rejected
 
     def _frame(self, context: dg.OutputContext, obj: Any) -> "tuple[DataFrame, list[str]]":
         if isinstance(obj, Table):
@@ -79,13 +142,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         return self.spark.session_for(step)
 
 
-def _publish_each(
-    frame: "DataFrame",
-    roots: dict[str | None, str],
-    told: dict[str, Any],
-    layout: list[str],
-    keep: int,
-) -> list[Table]:
+def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "dict[str | None, DataFrame]":
     from pyspark.sql import functions as sf
 
     from synml_dagster.spark.tables import quoted
@@ -93,19 +150,16 @@ def _publish_each(
     column = told.get("partition_expr")
     if not column:
         raise ConfigError(
-            f"the output is for {len(roots)} partitions at once and nothing says which row belongs to which. "
+            f"the output is for {len(keys)} partitions at once and nothing says which row belongs to which. "
             'Give the asset metadata={"partition_expr": "<column that holds the partition key>"}, or run its partitions one by one.'
         )
     key = sf.col(quoted(column)).cast("string")
-    others = sf.count_if(~sf.coalesce(key.isin([k for k in roots if k is not None]), sf.lit(False)))
+    others = sf.count_if(~sf.coalesce(key.isin(keys), sf.lit(False)))
     if lost := frame.agg(others).first()[0]:
         raise DataError(
-            f"{lost} rows belong to none of the run's {len(roots)} partitions by their column {column!r}; they would be lost. Return the rows of these partitions alone."
+            f"{lost} rows belong to none of the run's {len(keys)} partitions by their column {column!r}; they would be lost. Return the rows of these partitions alone."
         )
-    return [
-        publish_table(frame.where(key == sf.lit(part)), root, partition_by=layout, keep=keep)
-        for part, root in roots.items()
-    ]
+    return {part: frame.where(key == sf.lit(part)) for part in keys}
 
 
 def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
@@ -122,45 +176,6 @@ def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
             f"{context.asset_key.to_user_string()}: none of its {len(roots)} partitions has been materialized"
         )
     return found[0] if len(found) == 1 else TableUnion.of(found)
-
-
-def _metadata(context: dg.OutputContext, tables: list[Table]) -> dict[str, Any]:
-    first = tables[0]
-    rows = sum(t.rows for t in tables)
-    told: dict[str, Any] = {
-        "dagster/row_count": rows,
-        "dagster/column_schema": dg.TableSchema(
-            [
-                dg.TableColumn(f["name"], _type_name(f["type"]), description=f["metadata"].get("comment"))
-                for f in json.loads(first.schema_json)["fields"]
-            ]
-        ),
-        "dagster/uri": first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0],
-        "dagster/storage_kind": "parquet",
-        "version": ", ".join(t.version for t in tables),
-        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else first.root.rsplit("/", 1)[0]),
-    }
-    if context.has_asset_key:
-        told["dagster/table_name"] = ".".join(context.asset_key.path)
-    if context.has_asset_partitions:
-        told["dagster/partition_row_count"] = rows
-        del told["dagster/row_count"]  # the asset has other partitions, too
-    for name in first.counts:
-        told[name] = sum(t.counts.get(name, 0) for t in tables)
-    return told
-
-
-def _type_name(kind: Any) -> str:
-    """Name a type of Spark's JSON schema as SQL does."""
-    if isinstance(kind, str):
-        return {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}.get(kind, kind)
-    if kind["type"] == "array":
-        return f"array<{_type_name(kind['elementType'])}>"
-    if kind["type"] == "map":
-        return f"map<{_type_name(kind['keyType'])},{_type_name(kind['valueType'])}>"
-    if kind["type"] == "struct":
-        return f"struct<{','.join(f['name'] + ':' + _type_name(f['type']) for f in kind['fields'])}>"
-    return str(kind.get("class", kind["type"]))
 
 
 def _wants_frame(context: dg.InputContext) -> bool:

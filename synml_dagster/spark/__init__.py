@@ -1,5 +1,6 @@
 """Spark sessions, tables, shares of a table's files, and the gang: n barrier ranks that meet and work."""
 
+from synml_dagster.spark.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.spark.class_archive import make_class_archive
 from synml_dagster.spark.session import (
     SparkSettings,
@@ -9,6 +10,7 @@ from synml_dagster.spark.session import (
     ship_code,
     task_slots,
 )
+from synml_dagster.spark.set_aside import Marked
 from synml_dagster.spark.shares import (
     ParquetFiles,
     Piece,
@@ -19,9 +21,11 @@ from synml_dagster.spark.shares import (
     shares_reachable,
 )
 from synml_dagster.spark.table_union import TableUnion
-from synml_dagster.spark.tables import Table, open_table, publish_table
+from synml_dagster.spark.tables import Table, open_table, publish_table, written_table
 
 __all__ = [
+    "CatalogTable",
+    "Marked",
     "ParquetFiles",
     "Piece",
     "Share",
@@ -31,13 +35,16 @@ __all__ = [
     "is_connect",
     "is_local",
     "make_class_archive",
+    "open_catalog_table",
     "open_session",
     "open_table",
     "plan_shares",
+    "publish_catalog_table",
     "publish_table",
     "read_share",
     "share_frame",
     "shares_reachable",
     "ship_code",
     "task_slots",
+    "written_table",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -136,31 +137,37 @@ def publish_table(
     SetupError
         Spark wrote the table where this process cannot see it.
     """
-    _check_columns(df, partition_by)
     directory = VersionedDirectory(root)
     version = directory.new_version()
-    path = directory.path(version)
-    if not directory.remote:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        counts = _write(df, path, partition_by, observe or {})
-        rows = counts.pop(_ROWS)
-        if not _exists(path):
-            raise SetupError(
-                f"Spark wrote {path!r}, and this process sees nothing there: they do not share this file system. "
-                "Set the data directory to an object store or to a folder that both see."
-            )
-        manifest = {
-            "format": "parquet",
-            "rows": rows,
-            "schema": json.loads(df.schema.json()),
-            "partition_by": list(partition_by),
-            "counts": counts,
-        }
+        manifest = _write_version(df, directory, version, partition_by, observe or {})
         return _table(directory.root, directory.publish(version, manifest, keep))
     except BaseException:  # an interrupt too
         directory.discard(version)
         raise
+
+
+@contextmanager
+def written_table(
+    df: DataFrame, root: str | os.PathLike[str], *, observe: Mapping[str, Column] | None = None
+) -> Iterator[Table]:
+    """Lend the rows of `df` as they are written, once, under `root`, where no reader sees them; then remove them.
+
+    For results that are too dear to compute once per reader. What a killed process leaves is collected by a later
+    publication under the same root.
+
+    Raises
+    ------
+    DataError, SetupError
+        As for `publish_table`.
+    """
+    directory = VersionedDirectory(root)
+    version = directory.new_version()
+    try:
+        manifest = _write_version(df, directory, version, (), observe or {})
+        yield _table(directory.root, manifest | {"version": version, "created": ""})
+    finally:
+        directory.discard(version)
 
 
 def open_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
@@ -195,6 +202,34 @@ def _table(root: str, manifest: dict[str, Any]) -> Table:
     )
 
 
+def _write_version(
+    df: DataFrame,
+    directory: VersionedDirectory,
+    version: str,
+    partition_by: Sequence[str],
+    observe: Mapping[str, Column],
+) -> dict[str, Any]:
+    """Write the files of a version that no reader sees yet, and return what its manifest says."""
+    check_columns(df, partition_by)
+    path = directory.path(version)
+    if not directory.remote:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    counts = _write(df, path, partition_by, observe)
+    rows = counts.pop(_ROWS)
+    if not _exists(path):
+        raise SetupError(
+            f"Spark wrote {path!r}, and this process sees nothing there: they do not share this file system. "
+            "Set the data directory to an object store or to a folder that both see."
+        )
+    return {
+        "format": "parquet",
+        "rows": rows,
+        "schema": json.loads(df.schema.json()),
+        "partition_by": list(partition_by),
+        "counts": counts,
+    }
+
+
 def _write(
     df: DataFrame, path: str, partition_by: Sequence[str], observe: Mapping[str, Column]
 ) -> dict[str, int]:
@@ -221,7 +256,16 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _check_columns(df: DataFrame, partition_by: Sequence[str]) -> None:
+def check_columns(df: DataFrame, partition_by: Sequence[str] = ()) -> None:
+    """Refuse a frame that cannot be a table.
+
+    Raises
+    ------
+    DataError
+        A column has a type that Parquet cannot hold, or two columns have one name.
+    ConfigError
+        `partition_by` names what is no column.
+    """
     from pyspark.sql.types import CalendarIntervalType, NullType
 
     schema = df.schema

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from synml_dagster.errors import DataError
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Table, TableUnion, is_connect, open_table, publish_table
+from synml_dagster.spark import Marked, Table, TableUnion, is_connect, open_table, publish_table
 
 DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02", "a/b c"])
 
@@ -244,3 +244,43 @@ def test_nothing_is_refused_when_nothing_is_returned(resources, instance):
         return None
 
     assert "quiet returned None" in message(run([quiet], resources, instance))
+
+
+def test_rows_with_a_reason_go_to_a_table_beside_and_are_computed_once(resources, instance, tmp_path):
+    @dg.asset
+    def scores(spark: SparkResource) -> Marked:
+        # Drawn anew each time it is computed: the two tables fit together only where that was once.
+        frame = spark.session.sql("SELECT id, IF(rand() < 0.5, 'unlucky', NULL) AS why FROM range(1000)")
+        return Marked(frame, "why", columns=("id",), aside=("id",))
+
+    result = run([scores], resources, instance)
+    assert result.success
+    told = result.asset_materializations_for_node("scores")[0].metadata
+    good, bad = open_table(tmp_path / "data" / "scores"), open_table(tmp_path / "data" / "scores_rejected")
+    assert (good.columns, bad.columns) == (["id"], ["id", "why"])
+    session = resources["spark"].session
+    ids = [sorted(r.id for r in table.dataframe(session).collect()) for table in (good, bad)]
+    assert sorted(ids[0] + ids[1]) == list(range(1000))
+    assert told["rows set aside"].value == bad.rows == len(ids[1]) > 0
+    assert told["dagster/row_count"].value == good.rows
+    assert told["rows set aside/reasons"].value == f"- {bad.rows}: unlucky"
+    assert told["rows set aside/path"].value == bad.path
+
+
+def test_a_catalog_table_is_the_only_place_and_goes_on_as_a_frame(resources, instance, tmp_path):
+    @dg.asset(metadata={"table": "handed_on"})
+    def scores(spark: SparkResource) -> DataFrame:
+        return spark.session.range(4)
+
+    @dg.asset
+    def after(scores: DataFrame) -> DataFrame:
+        return scores.where("id > 0")
+
+    result = run([scores, after], resources, instance)
+    assert result.success
+    told = result.asset_materializations_for_node("scores")[0].metadata
+    assert told["dagster/table_name"].value == "handed_on"
+    assert told["dagster/row_count"].value == 4
+    assert open_table(tmp_path / "data" / "after").rows == 3
+    assert not (tmp_path / "data" / "scores").exists()
+    resources["spark"].session.sql("DROP TABLE handed_on")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from synml_dagster.assets.provenance import Provenance
+from synml_dagster import MLPipeline
+from synml_dagster.assets.provenance import COLUMNS, Provenance
 from synml_dagster.errors import ConfigError
+from tests.pipeline.whole import run_whole
 
 FROM = Provenance("7", "abc", datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
 
@@ -23,3 +30,151 @@ def test_every_row_is_stamped_with_one_moment_whatever_the_sessions_time_zone(cl
 def test_a_table_with_a_column_of_that_name_is_refused_by_name(classic_spark):
     with pytest.raises(ConfigError, match=r"column 'Scored_At'.*score\.keep"):
         FROM.stamp(classic_spark.sql("SELECT 1 AS id, 2 AS Scored_At"))
+
+
+ROWS = 240
+QUICKEST = {"sweep": {"trials": 0}, "train": {"rounds": 15, "early_stopping": 0}, "explain": {"rows": 20}}
+
+
+def customers() -> pd.DataFrame:
+    """People who leave where they are old and live in Oslo; every column holds values of one type."""
+    place = np.arange(ROWS)
+    age = 18 + (place * 37) % 70
+    return pd.DataFrame(
+        {
+            "id": place,
+            "age": age,
+            "income": 1000.0 + (place * 7919) % 5000 + 0.5,
+            "city": np.array(["Oslo", "Bern", "Rome"])[place % 3],
+            "joined": pd.Timestamp("2024-01-01") + pd.to_timedelta(place % 300, "D"),
+            "leaves": np.where((age > 50) ^ (place % 3 == 0), "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, classic_spark):
+    """A folder in which the pipeline `shop` has a champion, trained on `customers`."""
+    folder = tmp_path_factory.mktemp("shop")
+    customers().to_csv(folder / "customers.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("SYNML_DATA_DIR", str(folder / "data"))
+        patch.setenv("SPARK_MASTER", "local[2]")
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        told = run_whole(described(folder), instance)
+        assert told["success"], told["failures"]
+        yield folder
+
+
+def described(folder, **score):
+    return {
+        "name": "shop",
+        "source": str(folder / "customers.csv"),
+        "label": "leaves",
+        "features": {"exclude": ["id"]},
+        "score": score,
+    } | QUICKEST
+
+
+def scoring(folder, **score):
+    """Run the score job of the pipeline with another `score` part, and return its metadata or its failure."""
+    defs = MLPipeline.model_validate(described(folder, **score)).definitions()
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def("shop_score")
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+        if not done.success:
+            (failure,) = [e.step_failure_data.error for e in done.all_events if e.is_step_failure]
+            while failure.cause:
+                failure = failure.cause
+            return failure.message
+        (made,) = done.asset_materializations_for_node("shop__predictions")
+        return {key: value.value for key, value in made.metadata.items()}
+
+
+def written(path) -> pd.DataFrame:
+    return pq.read_table(path).to_pandas()
+
+
+def broken(folder):
+    """Today's customers: three rows hold what is no age and no date, two lack what may be missing."""
+    today = customers().drop(columns="leaves").astype({"age": object, "joined": str})
+    today.loc[3, "age"] = "unknown"
+    today.loc[5, "age"] = "31.5"
+    today.loc[9, "joined"] = "yesterday"
+    today.loc[11, "age"] = None
+    today.loc[12, "city"] = None
+    today.to_csv(folder / "today.csv", index=False)
+    return str(folder / "today.csv")
+
+
+def test_rows_that_cannot_be_scored_are_set_aside_with_their_reason_and_counted(trained):
+    told = scoring(trained, source=broken(trained), keep=["id"])
+    assert told["dagster/row_count"] == ROWS - 3
+    assert told["rows set aside"] == 3
+    assert "- 1: 'joined' is not a date" in told["rows set aside/reasons"]
+    aside = written(told["rows set aside/path"]).set_index("id")
+    assert dict(aside["bad_row"]) == {
+        3: "'age' is not a number",
+        5: "'age' is not a whole number",
+        9: "'joined' is not a date",
+    }
+    assert list(aside["age"]) == ["unknown", "31.5", customers()["age"].astype(str)[9]]
+    assert set(aside["model_version"]) == {told["model_version"]}
+    scores = written(told["path"]).set_index("id")
+    assert list(scores.columns) == ["prediction", "probability", *COLUMNS]
+    assert set(scores.index) == set(range(ROWS)) - {3, 5, 9}
+
+    # A stray word makes text of a column; the rows beside it are scored as ever.
+    whole = written(scoring(trained)["path"]).set_index("id")
+    same = [i for i in scores.index if i not in (11, 12)]
+    assert list(scores.loc[same, "probability"]) == list(whole.loc[same, "probability"])
+    assert scores.loc[[11, 12], "probability"].notna().all()
+
+
+def test_what_was_set_aside_before_does_not_stand_beside_todays_scores(trained):
+    before = scoring(trained, source=broken(trained))
+    assert before["rows set aside"] == 3
+    after = scoring(trained)
+    assert after["rows set aside"] == 0
+    assert len(written(after["rows set aside/path"])) == 0
+    assert after["dagster/row_count"] == ROWS
+    assert "bad_row" not in written(after["path"]).columns
+
+
+def test_nothing_but_the_two_tables_is_left_behind(trained):
+    told = scoring(trained, source=broken(trained))
+    for path in (told["path"], told["rows set aside/path"]):
+        root = Path(path).parent
+        assert all((version / "_version.json").is_file() for version in root.iterdir())
+
+
+def test_rows_that_cannot_be_scored_end_the_run_where_that_is_asked_for(trained):
+    failure = scoring(trained, source=broken(trained), bad_rows="raise")
+    assert "'age' is string where the plan has" in failure
+
+
+def test_a_table_whose_column_can_never_hold_the_plans_values_is_refused(trained):
+    customers().assign(joined=1.5).to_csv(trained / "odd.csv", index=False)
+    assert "'joined' is double where the plan has date" in scoring(trained, source=str(trained / "odd.csv"))
+
+
+def test_a_catalog_table_is_written_once_and_described(trained, classic_spark):
+    classic_spark.sql("CREATE DATABASE IF NOT EXISTS shop")
+    predictions = trained / "data" / "shop" / "predictions"
+    before = sorted(predictions.rglob("*.parquet"))
+    for _ in range(2):  # the second time it replaces the first
+        told = scoring(trained, table="shop.scores", keep=["id"])
+    assert sorted(predictions.rglob("*.parquet")) == before
+    assert told["dagster/table_name"] == "shop.scores"
+    assert told["dagster/storage_kind"] == "parquet"
+    assert told["dagster/row_count"] == classic_spark.table("shop.scores").count() == ROWS
+    shown = [column.name for column in told["dagster/column_schema"].columns]
+    assert shown == classic_spark.table("shop.scores").columns
+    assert [row.tableName for row in classic_spark.sql("SHOW TABLES IN shop").collect()] == ["scores"]
+
+
+def test_a_catalog_table_holds_no_row_that_was_set_aside(trained, classic_spark):
+    classic_spark.sql("CREATE DATABASE IF NOT EXISTS shop")
+    told = scoring(trained, source=broken(trained), table="shop.todays")
+    assert classic_spark.table("shop.todays").count() == told["dagster/row_count"] == ROWS - 3
+    assert len(written(told["rows set aside/path"])) == told["rows set aside"] == 3
