@@ -20,6 +20,7 @@ attributes:
   source: {source}
   # The column to predict
   label: {label}
+  # To read and score a day at a time, by a column of dates: partitions: {{column: day, daily: 2026-01-01}}
 """
 
 

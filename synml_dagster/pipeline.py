@@ -14,6 +14,7 @@ from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.promotion import PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features import FeatureSpec, SplitSpec
+from synml_dagster.partitions.spec import PartitionsSpec
 from synml_dagster.spark.source import Source
 from synml_dagster.tuning.spec import SweepSpec
 
@@ -56,6 +57,10 @@ class MLPipeline(BaseModel):
     )
     group: str | None = Field(
         default=None, description="Column that says which rows belong to one query, for ranking."
+    )
+    partitions: PartitionsSpec | None = Field(
+        default=None,
+        description="Parts of the table that are read and scored one by one; the model is trained on all that were read.",
     )
     split: SplitSpec = Field(
         default_factory=SplitSpec, description="How rows become training, validation and test."
@@ -108,6 +113,10 @@ class MLPipeline(BaseModel):
             )
         if self.group and self.task not in ("ranking", "auto"):
             raise ValueError(f"group goes with task ranking, not with {self.task}")
+        if self.partitions and self.score.table:
+            raise ValueError(
+                "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
+            )
         self._check_promotion()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None
@@ -172,7 +181,7 @@ class MLPipeline(BaseModel):
 
         name = self.name
         return [
-            build_raw(name, self.source),
+            build_raw(name, self.source, self.partitions),
             build_feature_plan(
                 name,
                 label=self.label,
@@ -188,7 +197,7 @@ class MLPipeline(BaseModel):
             build_evaluation(name),
             build_onnx_model(name),
             build_champion(name, self.promote),
-            build_predictions(name, self.score),
+            build_predictions(name, self.score, self.partitions),
             build_explanations(name, self.explain),
             build_report(name, self.source.describe()),
         ]
@@ -223,7 +232,14 @@ class MLPipeline(BaseModel):
             watched = self.score.source if scoring and self.score.source else self.source
             reader = scored[0] if scoring else stage_key(self.name, "raw")
             sensors.append(
-                new_data_sensor(self.name, self.automation, watched, reader, score if scoring else train)
+                new_data_sensor(
+                    self.name,
+                    self.automation,
+                    watched,
+                    reader,
+                    score if scoring else train,
+                    self.partitions,
+                )
             )
         given = dict(resources or {})
         if self.resources == "embedded":
@@ -231,7 +247,7 @@ class MLPipeline(BaseModel):
         return dg.Definitions(
             assets=assets,
             jobs=[train, score],
-            schedules=schedules(self.name, self.automation, train, score),
+            schedules=schedules(self.name, self.automation, train, score, self.partitions),
             sensors=sensors,
             resources=given,
         )

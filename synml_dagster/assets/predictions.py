@@ -6,23 +6,36 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import COLUMNS, Provenance
 from synml_dagster.assets.specs import ScoreSpec
-from synml_dagster.assets.stage import inputs, stage
-from synml_dagster.errors import ModelError
+from synml_dagster.assets.stage import inputs, stage, stage_key
+from synml_dagster.errors import ModelError, SourceError
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score
 from synml_dagster.onnx.scorer import ANSWERS, REASON
+from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Marked, shares_reachable
-from synml_dagster.spark.source import read_source
+from synml_dagster.spark import Marked, Table, TableUnion, shares_reachable
+from synml_dagster.spark.source import SOURCE_VERSION, Source, read_source, source_version
 
 
-def build_predictions(pipeline: str, spec: ScoreSpec) -> dg.AssetsDefinition:
+def build_predictions(
+    pipeline: str, spec: ScoreSpec, partitions: PartitionsSpec | None = None
+) -> dg.AssetsDefinition:
     """Return the asset that scores the pipeline's own table, or the source that `spec` names."""
-    wanted = ["champion"] if spec.source else ["champion", "raw"]
+    ins = inputs(pipeline, "champion")
+    if spec.source is None:
+        ins |= {
+            "raw": dg.AssetIn(key=stage_key(pipeline, "raw"))
+        }  # without a partition of its own there is no score
     place = {key: value for key, value in (("root", spec.path), ("table", spec.table)) if value}
     told = stage(
-        pipeline, "predictions", io_manager_key="spark_tables", ins=inputs(pipeline, *wanted), metadata=place
+        pipeline,
+        "predictions",
+        io_manager_key="spark_tables",
+        ins=ins,
+        metadata=place,
+        **partitioned(partitions),
     )
 
     def run(
@@ -41,11 +54,22 @@ def build_predictions(pipeline: str, spec: ScoreSpec) -> dg.AssetsDefinition:
         model = OnnxModel.load(mlflow.download(version))
         provenance = Provenance(str(version.version), model.metadata["plan_fingerprint"], datetime.now(UTC))
         session = spark.session
-        rows = read_source(session, spec.source) if spec.source else _readable(session, raw)
-        context.add_output_metadata(
-            provenance.metadata() | {"scored": spec.source.describe() if spec.source else f"{pipeline}/raw"}
+        context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"})
+        whole = None
+        if spec.source is not None:
+            context.add_output_metadata(
+                {"scored": spec.source.describe()} | _version_of(spec.source, session)
+            )
+            whole = read_source(session, spec.source)
+        if partitions is None:
+            rows = _readable(session, raw) if whole is None else whole
+            return scored(rows, model, provenance, spec, session)
+        each = (
+            {key: _readable(session, part) for key, part in _tables_of(context, raw).items()}
+            if whole is None
+            else parts_of(context, whole, partitions)
         )
-        return scored(rows, model, provenance, spec, session)
+        return {key: scored(rows, model, provenance, spec, session) for key, rows in each.items()}
 
     if spec.source:  # then `raw` is no input
 
@@ -86,6 +110,20 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]
     return Marked(frame, REASON, columns=(*keep, *added), aside=(*carried, *COLUMNS))
+
+
+def _version_of(source: Source, spark: Any) -> dict[str, str]:
+    """What the sensor compares with; nothing where nothing tells when the source changes."""
+    try:
+        return {SOURCE_VERSION: source_version(source, spark)}
+    except SourceError:
+        return {}
+
+
+def _tables_of(context: dg.AssetExecutionContext, raw: Table) -> dict[str, Table]:
+    """The table of each of the run's partitions."""
+    parts = raw.parts if isinstance(raw, TableUnion) else (raw,)
+    return dict(zip(context.asset_partition_keys_for_input("raw"), parts, strict=True))
 
 
 def _readable(spark: Any, table: Any) -> Any:

@@ -4,16 +4,18 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError, SourceError
+from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark.source import SOURCE_VERSION, Source, read_source, source_version
 
 
-def build_raw(pipeline: str, source: Source) -> dg.AssetsDefinition:
-    """Return the asset that reads `source`."""
+def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None = None) -> dg.AssetsDefinition:
+    """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for."""
 
-    @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables"))
+    @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
     def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
         told: dict[str, Any] = {"source": source.describe()}
         try:
@@ -22,6 +24,9 @@ def build_raw(pipeline: str, source: Source) -> dg.AssetsDefinition:
         except SourceError as unknown:
             context.log.debug(f"{unknown}")
         frame = read_source(spark.session, source)
+        if partitions is not None:
+            context.add_output_metadata(told)
+            return parts_of(context, frame, partitions)
         if frame.isEmpty():
             raise DataError(f"source: {source.describe()} is an empty table; there is nothing to learn from")
         context.add_output_metadata(told)

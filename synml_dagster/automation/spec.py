@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from synml_dagster.partitions.spec import time_zone
+
 
 class AutomationSpec(BaseModel):
     """When a pipeline scores and retrains by itself.
@@ -55,10 +57,4 @@ class AutomationSpec(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _is_timezone(cls, value: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(value)
-        except Exception as problem:
-            raise ValueError(f"{value!r} is not a time zone; use a name such as 'Europe/Berlin'") from problem
-        return value
+        return time_zone(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import DataError
-from synml_dagster.spark.shares import ParquetFiles
+from synml_dagster.spark.shares import ParquetFiles, spark_path
 from synml_dagster.spark.tables import Table, quoted
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ class TableUnion(Table):
 
     def dataframe(self, spark: SparkSession) -> DataFrame:
         """Open the rows of all parts as one DataFrame."""
+        if not self.partition_by:
+            # One plan of many paths, and not a union of as many plans as there are days; columns that a file lacks
+            # are null.
+            from pyspark.sql.types import StructType
+
+            schema = StructType.fromJson(json.loads(self.schema_json))
+            return spark.read.schema(schema).parquet(*(spark_path(part.path) for part in self.parts))
         frames = [part.dataframe(spark) for part in self.parts]
         whole = frames[0]
         for frame in frames[1:]:

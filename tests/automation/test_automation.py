@@ -7,6 +7,8 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.automation import REASON_TAG
+from synml_dagster.partitions import PartitionsSpec, newest
+from synml_dagster.partitions.definition import RANGE_END, RANGE_START
 from synml_dagster.spark.source import SOURCE_VERSION, Source, source_version
 
 
@@ -17,8 +19,10 @@ def table(tmp_path):
     return file
 
 
-def defs_of(table, **automation):
-    return MLPipeline(name="p", source=str(table), label="b", automation=automation).definitions()
+def defs_of(table, partitions=None, **automation):
+    return MLPipeline(
+        name="p", source=str(table), label="b", automation=automation, partitions=partitions
+    ).definitions()
 
 
 def tick(defs, cursor=None, instance=None):
@@ -89,3 +93,68 @@ def test_a_source_that_is_gone_is_said_in_the_tick(table):
     defs = defs_of(table, on_new_data="retrain")
     table.unlink()
     assert "there is no" in tick(defs).skip_message
+
+
+DAILY = {"column": "a", "daily": "2026-01-01", "timezone": "Europe/Berlin"}
+STATIC = {"column": "a", "static": ["x", "y"]}
+
+
+@pytest.mark.parametrize("partitions", [DAILY, STATIC, {"column": "a", "dynamic": "as"}])
+def test_a_pipeline_with_partitions_loads_with_its_jobs_schedules_and_sensor(table, partitions):
+    defs = defs_of(table, partitions, score="0 6 * * *", retrain="0 3 * * 0", on_new_data="score")
+    dg.Definitions.validate_loadable(defs)
+    for job in ("p_score", "p_train"):
+        assert defs.resolve_job_def(job).partitions_def is not None
+    graph = defs.resolve_asset_graph()
+    with_partitions = {k.path[-1] for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned}
+    assert with_partitions == {"raw", "predictions"}
+
+
+def test_a_schedule_asks_for_the_last_whole_day_or_for_all_keys_in_one_run(table):
+    def requests(partitions):
+        defs = defs_of(table, partitions, score="0 6 * * *", timezone="Europe/Berlin")
+        context = dg.build_schedule_context(
+            scheduled_execution_time=datetime(2026, 3, 4, 6, tzinfo=UTC),
+            repository_def=defs.get_repository_def(),
+        )
+        return defs.resolve_schedule_def("p_score_schedule").evaluate_tick(context).run_requests
+
+    (request,) = requests(DAILY)
+    assert request.partition_key == "2026-03-03"
+    assert request.tags[REASON_TAG].startswith("schedule 0 6")
+    (request,) = requests(STATIC)
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("x", "y")
+
+
+def test_a_schedule_waits_for_the_first_partition(table):
+    defs = defs_of(table, {"column": "a", "dynamic": "as"}, score="0 6 * * *")
+    schedule = defs.resolve_schedule_def("p_score_schedule")
+    now = datetime(2026, 3, 4, 6, tzinfo=UTC)
+    with (
+        dg.DagsterInstance.local_temp() as instance,
+        dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=now, repository_def=defs.get_repository_def()
+        ) as context,
+    ):
+        assert "no partition yet" in schedule.evaluate_tick(context).skip_message
+        instance.add_dynamic_partitions("as", ["new"])
+        (request,) = schedule.evaluate_tick(context).run_requests
+        assert request.partition_key == "new"
+
+
+def test_the_partition_that_a_run_would_be_for_counts_and_no_older_one(table):
+    defs = defs_of(table, DAILY, on_new_data="score")
+    version = source_version(Source(path=str(table)))
+    latest = newest(PartitionsSpec(**DAILY), None)[0]
+
+    def read(instance, day):
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(["p", "raw"], partition=day, metadata={SOURCE_VERSION: version})
+        )
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        read(instance, "2026-01-01")  # a backfill of an old day has not read the new rows of the last one
+        (request,) = tick(defs, instance=instance).run_requests
+        assert request.partition_key == latest
+        read(instance, latest)
+        assert "unchanged" in tick(defs, instance=instance).skip_message

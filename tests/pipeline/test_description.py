@@ -32,6 +32,7 @@ def test_three_keys_are_enough():
         ({"task": "binary", "promote": {"metric": "rmse"}}, "not a metric of task binary"),
         ({"promote": {"metric": "acuracy"}}, "Did you mean 'accuracy'"),
         ({"score": {"path": "a", "table": "b"}}, "keep one"),
+        ({"score": {"table": "b"}, "partitions": {"column": "c", "static": ["d"]}}, "is replaced whole"),
         ({"automation": {"score": "every day"}}, "not a cron expression"),
         ({"automation": {"timezone": "Mars/Olympus"}}, "not a time zone"),
         ({"automation": {"on_new_data": "panic"}}, "on_new_data"),

@@ -1,0 +1,20 @@
+"""The rows of each partition that a run is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.partitions import PartitionsSpec, newest, rows_of, rows_outside
+
+
+def parts_of(context: dg.AssetExecutionContext, frame: Any, spec: PartitionsSpec) -> dict[str, Any]:
+    """Return the rows of each of the run's partitions, and say how many rows no partition will ever read."""
+    outside = rows_outside(frame, spec, [] if spec.daily else newest(spec, context))
+    if outside:
+        context.log.warning(
+            f"{outside} rows of the source belong to no partition by their column {spec.column!r} and are not read"
+        )
+    context.add_output_metadata({"rows of no partition": outside})
+    return {key: rows_of(frame, spec, key) for key in context.partition_keys}

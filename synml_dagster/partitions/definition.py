@@ -1,0 +1,63 @@
+"""Dagster's definition of a pipeline's partitions, and the runs that are asked for over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import dagster as dg
+
+from synml_dagster.partitions.spec import PartitionsSpec
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+class _HasInstance(Protocol):
+    """What a schedule, a sensor and a step have in common; it is asked only where the instance holds the keys."""
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's instance."""
+        ...
+
+
+def partitions_definition(spec: PartitionsSpec) -> dg.PartitionsDefinition:
+    """Return Dagster's definition of the partitions; those of one description are equal, so that runs can share them."""
+    if spec.daily:
+        after = spec.end + timedelta(days=1) if spec.end else None
+        return dg.DailyPartitionsDefinition(
+            start_date=spec.daily.isoformat(),
+            end_date=after.isoformat() if after else None,
+            timezone=spec.timezone,
+        )
+    if spec.static:
+        return dg.StaticPartitionsDefinition(spec.static)
+    return dg.DynamicPartitionsDefinition(name=spec.dynamic)
+
+
+def partitioned(spec: PartitionsSpec | None) -> dict[str, Any]:
+    """Return the arguments that `dagster.asset` takes for a stage with partitions; none where there are none.
+
+    One run for a whole backfill is the default: a run opens Spark once, and a backfill of the train job trains once.
+    """
+    if spec is None:
+        return {}
+    policy = dg.BackfillPolicy.multi_run(spec.per_run) if spec.per_run else dg.BackfillPolicy.single_run()
+    return {"partitions_def": partitions_definition(spec), "backfill_policy": policy}
+
+
+def newest(spec: PartitionsSpec, context: _HasInstance, now: datetime | None = None) -> list[str]:
+    """Return the partitions that a schedule or sensor asks for: the last whole day, or all keys that there are."""
+    keys = partitions_definition(spec).get_partition_keys(
+        current_time=now, dynamic_partitions_store=context.instance if spec.dynamic else None
+    )
+    return list(keys[-1:] if spec.daily else keys)
+
+
+def run_for(keys: Sequence[str], tags: dict[str, str], run_key: str | None = None) -> dg.RunRequest:
+    """Return a request for one run over `keys`, which follow each other in the definition."""
+    if len(keys) == 1:
+        return dg.RunRequest(run_key=run_key, partition_key=keys[0], tags=tags)
+    return dg.RunRequest(run_key=run_key, tags=tags | {RANGE_START: keys[0], RANGE_END: keys[-1]})
