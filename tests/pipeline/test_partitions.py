@@ -83,6 +83,7 @@ def told(done, stage):
     ]
 
 
+@pytest.mark.slow
 def test_days_are_read_trained_on_together_and_scored_one_by_one(folder, classic_spark):
     defs = MLPipeline.model_validate(description(folder)).definitions()
     with dg.DagsterInstance.ephemeral() as instance:
