@@ -135,9 +135,8 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
         mlflow.types.Schema([mlflow.types.ColSpec("double", "p")]),
     )
     only = onnx.ModelProto.FromString(model.content)
-    for out in [o for o in only.graph.output if o.name != "raw_score"]:
-        only.graph.output.remove(out)
     _take_flat_inputs(only)
+    _give_flat_answer(only)
     mlflow.onnx.save_model(only, str(place), signature=signature)
     udf = mlflow.pyfunc.spark_udf(spark, str(place), result_type="double", env_manager="local")
 
@@ -167,6 +166,17 @@ def _take_flat_inputs(model) -> None:
     nodes = [*added, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _give_flat_answer(model) -> None:
+    """MLflow's UDF takes outputs of one number a row, and the probabilities are `[N, 2]`: give the second alone."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array(1, np.int64), "second"))
+    graph.node.append(helper.make_node("Gather", ["probabilities", "second"], ["p"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [None]))
 
 
 def best(run: Callable[[], float], repeat: int) -> tuple[float, float]:
