@@ -93,6 +93,8 @@ class Line:
         self._lines: dict[int, socket.socket] = {}
         self._seen: dict[int, float] = {}
         self._done: set[int] = set()
+        self._ready: set[int] = set()
+        self._go = threading.Event()
         self._words: queue.Queue[dict[str, Any]] = queue.Queue()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -118,6 +120,19 @@ class Line:
             self.check()
             with contextlib.suppress(queue.Empty):
                 return bool(self._words.get(timeout=0.2)["stop"])
+
+    def wait_for_all(self) -> None:
+        """Return when every rank has come here; raise what has become of one that does not.
+
+        Inside LightGBM a rank that waits for another to connect hears of nothing.
+        """
+        if self.rank != 0:
+            self._send_all({"ready": True})
+        while not (self._go.is_set() if self.rank else len(self._ready) == self.size - 1):
+            self.check()
+            self._go.wait(0.05)
+        if self.rank == 0:
+            self._send_all({"go": True})
 
     def check(self) -> None:
         """Raise what has become of the other ranks, if anything has."""
@@ -196,6 +211,10 @@ class Line:
                     self._cut()
                 elif "bye" in word:
                     self._done.add(other)
+                elif "ready" in word:
+                    self._ready.add(other)
+                elif "go" in word:
+                    self._go.set()
                 elif "stop" in word:
                     self._words.put(word)
         except OSError:

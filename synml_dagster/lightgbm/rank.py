@@ -63,6 +63,7 @@ def _work(
         if meeting is not None:
             from synml_dagster.lightgbm.native import join_network, leave_network
 
+            meeting.line.wait_for_all()
             stack.callback(leave_network)
             meeting.holder.close()
             join_network(meeting.machines, meeting.port, job.network_minutes)

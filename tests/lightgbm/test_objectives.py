@@ -217,3 +217,5 @@ def test_labels_that_do_not_fit_the_objective_are_named(classic_spark, regressio
     missing = regression.assign(label=regression["label"].where(regression.index > 2))
     with pytest.raises(DataError, match=r"the label is missing .* in 3 of 442 rows"):
         learn(classic_spark, missing, tmp_path / "missing", {"objective": "regression"})
+    with pytest.raises(DataError, match=r"the label is missing .* in 3 of 221 rows"):
+        learn(classic_spark, missing, tmp_path / "two", {"objective": "regression"}, ranks=2)
