@@ -55,6 +55,8 @@ def boost(
             booster.reset_parameter({"learning_rate": rate})
         _call_back(job, booster, params, done, [], before_round=True)
         booster.update(fobj=job.objective)
+        if job.start is not None and before is None and done == 1:
+            _into_leaves(booster, job.start)
         stop = False
         if lead:
             results = [*(booster.eval_train(_feval(job)) if training_metric else [])]
@@ -81,6 +83,13 @@ def boost(
     if reporter is not None:
         reporter.close()
     return booster, watch
+
+
+def _into_leaves(booster: lgb.Booster, start: float) -> None:
+    """Put what boosting started from into the first tree, where LightGBM itself puts it."""
+    leaves = booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]
+    for leaf in range(leaves):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + start)
 
 
 def _rate(rates: Callable[[int], float] | tuple[float, ...] | None, i: int) -> float | None:

@@ -78,12 +78,18 @@ def check_marks(schema: StructType, column: str) -> None:
         )
 
 
-def to_ranks(marked: DataFrame, ranks: int, grouped: bool) -> DataFrame:
+def to_ranks(
+    marked: DataFrame, ranks: int, grouped: bool, first_rows: Sequence[tuple[int, int]] | None = None
+) -> DataFrame:
     """Return `ranks` partitions: training rows spread evenly (groups whole), all validation rows in the first.
 
-    `marked` has the columns of `rank_columns` and VALID; those that come out end with VALID and TASK.
+    `marked` has the columns of `rank_columns` and VALID; those that come out end with VALID and TASK. With `first_rows`,
+    each later rank's first row as (partition, training row in it), ranks hold the table's rows in order.
     """
     from pyspark.sql import functions as sf
+
+    if first_rows is not None:
+        return _in_order(marked, ranks, first_rows)
 
     if ranks == 1:
         return marked.withColumn(TASK, sf.spark_partition_id()).repartition(1)
@@ -92,6 +98,29 @@ def to_ranks(marked: DataFrame, ranks: int, grouped: bool) -> DataFrame:
         ranks, "to"
     )
     return spread.drop("to")
+
+
+def row_number() -> Column:
+    """The rows of a frame numbered in order: the partition's number times 2^33, and the row's in it."""
+    from pyspark.sql import functions as sf
+
+    return sf.monotonically_increasing_id()
+
+
+def _in_order(marked: DataFrame, ranks: int, first_rows: Sequence[tuple[int, int]]) -> DataFrame:
+    from pyspark.sql import functions as sf
+
+    keys = sf.array(*[sf.lit(k) for k in _keys(ranks)])
+    train = marked.where(~sf.col(VALID)).select("*", row_number().alias("number"))
+    rank = sf.lit(0)
+    for partition, row in first_rows:
+        rank = rank + (sf.col("number") >= sf.lit((partition << 33) + row)).cast("int")
+    task = sf.shiftright("number", 33).cast("int").alias(TASK)
+    train = train.select("*", task, sf.element_at(keys, rank + 1).alias("to")).drop("number")
+    held_out = marked.where(sf.col(VALID)).select(
+        "*", sf.spark_partition_id().alias(TASK), sf.lit(_keys(ranks)[0]).alias("to")
+    )
+    return train.unionByName(held_out).repartition(ranks, "to").drop("to")
 
 
 def _place(ranks: int, grouped: bool) -> Column:

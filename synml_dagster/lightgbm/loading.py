@@ -12,6 +12,7 @@ import numpy as np
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.lightgbm.bins import sample_here
 from synml_dagster.lightgbm.checkpoint import Checkpoint, read_checkpoint
+from synml_dagster.lightgbm.drawing import draws_by_class
 from synml_dagster.lightgbm.ingest import (
     ShareRows,
     SpooledRows,
@@ -70,7 +71,7 @@ def datasets(
     width = len(job.layout.features)
     if before is not None and before.num_feature() != width:
         raise ConfigError(f"init_model was trained on {before.num_feature()} features and {width} are given.")
-    extras, sizes = _extras(job, rows)
+    extras, sizes = _extras(job, member, rows)
     if job.bins is not None:
         train = native.dataset_from_bins(job.bins, rows.rows, int(params.get("num_class", 1)), params)
     else:
@@ -89,7 +90,7 @@ def datasets(
             raise DataError(
                 "there are no validation rows. Leave validation out, or check the column or table it names."
             )
-        valid_extras, valid_sizes = _extras(job, valid_rows)
+        valid_extras, valid_sizes = _extras(job, member, valid_rows, trains=False)
         if job.bins is not None:
             valid = native.dataset_from_bins(
                 job.bins, valid_rows.rows, int(params.get("num_class", 1)), params
@@ -100,11 +101,17 @@ def datasets(
     return train, valid, first
 
 
-def _extras(job: RankJob, rows: ShareRows | SpooledRows) -> tuple[dict[str, Any], Any]:
+def _extras(
+    job: RankJob, member: Member, rows: ShareRows | SpooledRows, trains: bool = True
+) -> tuple[dict[str, Any], Any]:
     width = len(job.layout.features)
     only = range(width, width + len(job.layout.extras))
     extras = read_extras(rows.batches(only), job.layout)
     _check_label(extras["label"], job)
+    if trains and member.size > 1 and draws_by_class(job.params) and not (extras["label"] > 0).any():
+        raise DataError(
+            f"rank {member.rank} of {member.size} holds no row of the positive class, and LightGBM then leaves pos_bagging_fraction and neg_bagging_fraction out of account there. Shuffle the table, or train with ranks=1."
+        )
     if "group" not in extras:
         return extras, None
     order, sizes = whole_groups(extras.pop("group"))
@@ -164,6 +171,8 @@ def _fill(
         earlier = np.concatenate(scores) if scores else np.empty(0)
         earlier = earlier.reshape(rows.rows, -1)
         score = earlier if score is None else earlier + score
+    if score is None and job.start is not None:
+        score = np.full((rows.rows, 1), job.start)
     if score is not None and len(score):
         dataset.set_field("init_score", np.ascontiguousarray(score.ravel(order="F"), dtype=np.float64))
 

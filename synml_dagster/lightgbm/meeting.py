@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Meeting:
-    """What a rank knows after the meeting: its line, its held port, all addresses in the order of ranks, its threads."""
+    """What a rank knows after the meeting: its line, its held port, all addresses and numbers of rows in the order of ranks,
+    its threads."""
 
     line: Line
     holder: socket.socket
     port: int
     machines: list[tuple[str, int]]
+    rows: list[int]
     threads: int
 
 
@@ -65,7 +67,8 @@ def meet(job: RankJob, member: Member, rows: int, params: Mapping[str, Any]) -> 
         {r["port"] for r in ranks},
         job.silence,
     )
-    return Meeting(line, holder, told["port"], [(r["address"], r["port"]) for r in ranks], threads)
+    machines = [(r["address"], r["port"]) for r in ranks]
+    return Meeting(line, holder, told["port"], machines, [r["rows"] for r in ranks], threads)
 
 
 def _versions() -> dict[str, str]:

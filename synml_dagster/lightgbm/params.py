@@ -130,7 +130,20 @@ def check_params(params: Mapping[str, Any] | None, *, ranks: int | None = None) 
                 raise ConfigError(
                     f"LightGBM's {origin[main]!r} cannot be honoured on {ranks} ranks: {reason}. Leave it out, or train with ranks=1."
                 )
+        _check_values_on_several(checked, ranks)
     return checked
+
+
+def _check_values_on_several(params: Mapping[str, Any], ranks: int) -> None:
+    method = str(params.get("monotone_constraints_method", "basic"))
+    if method != "basic" and params.get("monotone_constraints"):
+        raise ConfigError(
+            f"monotone_constraints_method={method!r} cannot be honoured on {ranks} ranks: LightGBM would take 'basic' in its place. Leave it out, or train with ranks=1."
+        )
+    if int(params.get("min_data_in_leaf", 20)) < 1:
+        raise ConfigError(
+            f"min_data_in_leaf={params['min_data_in_leaf']!r} is for one rank and {ranks} would train: several ranks estimate the rows of a leaf, and LightGBM dies where it makes a leaf that is estimated to have none. Give at least 1."
+        )
 
 
 def _check_learner(params: Mapping[str, Any], ranks: int | None) -> None:

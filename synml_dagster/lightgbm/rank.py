@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import SynmlError
 from synml_dagster.lightgbm.boosting import boost
+from synml_dagster.lightgbm.drawing import rank_seeds
 from synml_dagster.lightgbm.ingest import spool_folder
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.loading import datasets, rows_of
@@ -58,6 +59,7 @@ def _work(
             line = stack.enter_context(contextlib.closing(meeting.line))
             params |= {"num_machines": member.size, "pre_partition": True, "num_threads": meeting.threads}
             params.setdefault("tree_learner", "data")
+            params |= rank_seeds(params, meeting.rows, member.rank)
         train, valid, first = datasets(job, member, rows, valid_rows, params)
         clock["binned"] = time.monotonic()
         if meeting is not None:

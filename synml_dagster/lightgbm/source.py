@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.lightgbm.drawing import block_of, wants_mixed_rows
 from synml_dagster.lightgbm.frames import (
     VALID,
     check_columns,
@@ -17,6 +18,9 @@ from synml_dagster.lightgbm.frames import (
     rank_columns,
     to_ranks,
 )
+from synml_dagster.lightgbm.objectives import starts_from_mean
+from synml_dagster.lightgbm.totals import find_rows, summed_up
+from synml_dagster.spark.shares import even_cuts
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -40,6 +44,7 @@ class Ready:
     total_rows: int | None = None
     sampled: Any = None
     sampled_columns: Any = ()
+    start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,13 @@ class TrainingData:
         return int(greatest[0]) + 1
 
     @contextlib.contextmanager
-    def prepared(self, ranks: int) -> Iterator[Ready]:
-        """Give the rows to `ranks` ranks; what was cached for that is let go at the end."""
-        if self._reads_files(ranks):
-            yield self._shares(ranks)
+    def prepared(self, ranks: int, params: Mapping[str, Any]) -> Iterator[Ready]:
+        """Give the rows to `ranks` ranks; what was cached for that is let go at the end.
+
+        `params` are LightGBM's: they decide whether ranks must hold the rows in order, or a mixture of them.
+        """
+        if self._reads_files(ranks) and (ranks == 1 or not wants_mixed_rows(params)):
+            yield self._shares(ranks, params)
             return
         marked = self._marked()
         if ranks == 1:
@@ -100,8 +108,14 @@ class TrainingData:
         kept = marked.persist()
         try:
             train = kept.where(f"not {VALID}")
-            frame = to_ranks(kept, ranks, self.group is not None)
-            yield Ready(frame=frame, total_rows=train.count(), sampled=train, sampled_columns=names)
+            counts, start = summed_up(train, params)
+            block, total = block_of(params), sum(rows for _, rows in counts)
+            ordered = block > 1 and total > 0 and self.group is None
+            first_rows = find_rows(counts, even_cuts(total, ranks, block)[1:-1]) if ordered else None
+            frame = to_ranks(kept, ranks, self.group is not None, first_rows)
+            yield Ready(
+                frame=frame, total_rows=total, sampled=train, sampled_columns=names, start=self._start(start)
+            )
         finally:
             kept.unpersist()
 
@@ -115,18 +129,25 @@ class TrainingData:
         known = shares_reachable(self.spark, self.data)
         return known and (self.validation is None or shares_reachable(self.spark, self.validation))
 
-    def _shares(self, ranks: int) -> Ready:
+    def _start(self, found: float | None) -> float | None:
+        """Initial scores of the table's own come first."""
+        return None if self.init else found
+
+    def _shares(self, ranks: int, params: Mapping[str, Any]) -> Ready:
         from synml_dagster.spark.shares import ParquetFiles, plan_shares
 
         assert isinstance(self.data, ParquetFiles)
-        shares = plan_shares(self.data, ranks)
+        shares = plan_shares(self.data, ranks, block_of(params))
         total = sum(s.rows for s in shares)
         valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         columns = (*columns, *([self.group] if self.group else []), *self.init)
         sampled = self._selected(self.data) if ranks > 1 else None
         names = [f"f{i}" for i in range(len(self.features))]
-        return Ready(None, shares, valid, columns, total, sampled, names)
+        start = None
+        if sampled is not None and starts_from_mean(params) and not self.init:
+            _, start = summed_up(sampled, params)
+        return Ready(None, shares, valid, columns, total, sampled, names, start)
 
     def _marked(self) -> DataFrame:
         """The columns that ranks take, and VALID, which is true on validation rows."""

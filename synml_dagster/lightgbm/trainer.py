@@ -239,12 +239,12 @@ class LightGBM:
         check_params(self.params, ranks=ranks)
         if ranks > 1:
             check_slots(source.spark, ranks, _what(ranks))
-        with source.prepared(ranks) as ready:
+        with source.prepared(ranks, params) as ready:
             job = self._job(source, params, ranks, cores, before, listener)
             if ranks > 1:
                 rows = ready.total_rows or 0
                 bins = bins_by_spark(ready.sampled, ready.sampled_columns, rows, job.sample, params)
-                job = replace(job, bins=bins, total_rows=rows)
+                job = replace(job, bins=bins, total_rows=rows, start=None if before else ready.start)
             job = replace(job, shares=ready.shares, valid_share=ready.valid_share, columns=ready.columns)
             messages = run_gang(
                 source.spark,

@@ -108,11 +108,12 @@ class Share:
         return cls(tuple(Piece(*piece) for piece in raw["pieces"]), raw["rows"])
 
 
-def plan_shares(files: ParquetFiles, n: int) -> list[Share]:
+def plan_shares(files: ParquetFiles, n: int, block: int = 1) -> list[Share]:
     """Cut the rows of `files` into exactly `n` shares of nearly equal size; every row is in one of them.
 
     A cut falls on the edge of a row group where one is near (5 % of a share), else inside it. Shares are empty only
-    where there are fewer rows than shares. Only footers are read.
+    where there are fewer rows than shares. Only footers are read. With `block` shares begin after a multiple of so many
+    rows, see `even_cuts`.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def plan_shares(files: ParquetFiles, n: int) -> list[Share]:
     for groups in counts:
         for rows in groups:
             edges.append(edges[-1] + rows)
-    cuts = _cuts(edges, n)
+    cuts = _cuts(edges, n) if block == 1 else even_cuts(edges[-1], n, block)
     shares: list[list[Piece]] = [[] for _ in range(n)]
     start = 0  # of the file, in rows of the table
     for path, groups in zip(files.paths, counts, strict=True):
@@ -212,6 +213,16 @@ def shares_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
 def spark_path(path: str) -> str:
     r"""Return `path` as Spark's readers mean it: they take `[a]`, `{a}`, `*`, `?` and `\` for a pattern."""
     return "".join(f"\\{c}" if c in "[]{}*?\\" else c for c in path)
+
+
+def even_cuts(total: int, n: int, block: int) -> list[int]:
+    """Return n + 1 row numbers, first 0 and last `total`, that cut rows into nearly equal parts of whole blocks.
+
+    Where there are fewer than n blocks the parts are of any size, so that none is empty for want of a block.
+    """
+    if total < n * block:
+        block = 1
+    return [*((2 * i * total + n * block) // (2 * n * block) * block for i in range(n)), total]
 
 
 def _cuts(edges: list[int], n: int) -> list[int]:

@@ -137,3 +137,9 @@ def test_each_task_reads_its_own_share(spark, tmp_path):
 def test_files_that_tasks_see_too_are_reachable(spark, tmp_path):
     assert shares_reachable(spark, write(tmp_path, [[5], [5]]))
     assert not shares_reachable(spark, ParquetFiles((str(tmp_path / "gone.parquet"),)))
+
+
+def test_shares_can_begin_after_whole_blocks_of_rows(tmp_path):
+    files = write(tmp_path, [[30, 31], [42]])
+    assert [s.rows for s in plan_shares(files, 3, block=10)] == [30, 40, 33]
+    assert [s.rows for s in plan_shares(files, 4, block=30)] == [26, 26, 25, 26]
