@@ -50,12 +50,12 @@ def undisturbed(table, tmp_path_factory):
 class Run:
     """A watched training in a process of its own."""
 
-    def __init__(self, folder, table, kind, address, *, ranks=2, pause=PAUSE, checkpoint=""):
+    def __init__(self, folder, table, kind, address, *, ranks=2, pause=PAUSE, checkpoint="", trouble=""):
         self.folder, self.table = folder, table
         if not (folder / "table").exists():
             as_parquet(table, folder / "table", files=2)
         (folder / "rounds").touch()
-        arguments = [str(folder), kind, address, str(ranks), str(ROUNDS), str(pause), checkpoint]
+        arguments = [str(folder), kind, address, str(ranks), str(ROUNDS), str(pause), checkpoint, trouble]
         with (folder / "driver.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.lightgbm.watched_training", *arguments],
@@ -76,6 +76,15 @@ class Run:
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < end, self.log()
             time.sleep(0.05)
+
+    def wait_for_construction(self, seconds=PATIENCE):
+        """The process of the rank that fills its dataset."""
+        mark, end = self.folder / "builds", time.monotonic() + seconds
+        while not (mark.exists() and mark.read_text()):
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.05)
+        return int(mark.read_text())
 
     def rank(self, which):
         """The process of rank 0 or of another rank that boosts now."""
@@ -149,6 +158,29 @@ def test_a_frozen_rank_is_given_up_in_bounded_time(table, undisturbed, tmp_path)
     finally:
         _end(frozen)
     assert time.monotonic() - began < 60 + SLOW_HOST
+    assert result.get("iterations") == ROUNDS, result
+    np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_lost_while_it_fills_its_dataset_is_replaced(table, undisturbed, tmp_path, sign):
+    run = Run(tmp_path, table, "classic", "local[2]", pause=0, trouble="slow construction")
+    rank = run.wait_for_construction()
+    os.kill(rank, sign)
+    began = time.monotonic()
+    try:
+        result = run.result(PATIENCE)
+    finally:
+        _end(rank)
+    assert time.monotonic() - began < 60 + SLOW_HOST
+    assert result.get("iterations") == ROUNDS, result
+    np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
+
+
+def test_a_port_that_another_process_took_costs_a_second_meeting(table, undisturbed, tmp_path):
+    run = Run(tmp_path, table, "classic", "local[2]", pause=0, trouble="stolen port")
+    result = run.result(PATIENCE)
+    assert (tmp_path / "builds").exists()
     assert result.get("iterations") == ROUNDS, result
     np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
 

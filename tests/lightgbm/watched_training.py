@@ -1,15 +1,19 @@
 """A training in a driver process of its own, slowed down so that a test can kill what takes part in it.
 
-`python -m tests.lightgbm.watched_training FOLDER KIND ADDRESS RANKS ROUNDS PAUSE [CHECKPOINT]` trains on
+`python -m tests.lightgbm.watched_training FOLDER KIND ADDRESS RANKS ROUNDS PAUSE CHECKPOINT TROUBLE` trains on
 FOLDER/table and writes FOLDER/result.json. Every rank notes its process in FOLDER/ranks and its rounds in FOLDER/rounds.
+TROUBLE "slow construction" lets the last rank's first attempt wait while it fills its dataset, its process noted in
+FOLDER/builds; "stolen port" binds the port that its first attempt gave back for LightGBM.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 
@@ -44,11 +48,51 @@ class NoteLead:
         (Path(self.folder) / "lead").write_text(str(os.getpid()))
 
 
+def troubled_rank(folder, trouble, job, member, batches):
+    """The work of a rank, with one function of its own wrapped in the first attempt of the last rank."""
+    from synml_dagster.lightgbm import native
+    from synml_dagster.lightgbm.rank import run_rank
+
+    mark = Path(folder) / "builds"
+    if member.rank != member.size - 1 or mark.exists():
+        yield from run_rank(job, member, batches)
+        return
+    push_rows, join_network = native.push_rows, native.join_network
+
+    def push_slowly(*arguments):
+        mark.write_text(str(os.getpid()))
+        time.sleep(60)
+        return push_rows(*arguments)
+
+    def join_too_late(machines, port, minutes):
+        mark.touch()
+        with socket.socket() as thief:
+            thief.bind(("0.0.0.0", port))
+            thief.listen()
+            join_network(machines, port, minutes)
+
+    if trouble == "stolen port":
+        native.join_network = join_too_late
+    else:
+        native.push_rows = push_slowly
+    try:
+        yield from run_rank(job, member, batches)
+    finally:
+        native.push_rows, native.join_network = push_rows, join_network
+
+
 def main(
-    folder: str, kind: str, address: str, ranks: str, rounds: str, pause: str, checkpoint: str = ""
+    folder: str,
+    kind: str,
+    address: str,
+    ranks: str,
+    rounds: str,
+    pause: str,
+    checkpoint: str = "",
+    trouble: str = "",
 ) -> None:
     from synml_dagster.errors import SynmlError
-    from synml_dagster.lightgbm import LightGBM
+    from synml_dagster.lightgbm import LightGBM, trainer
     from synml_dagster.spark import SparkSettings, open_session
     from synml_dagster.spark.shares import ParquetFiles
     from tests.cluster import CONF
@@ -64,7 +108,11 @@ def main(
     opened = time.monotonic()
     files = ParquetFiles(tuple(sorted(str(p) for p in (Path(folder) / "table").glob("*.parquet"))))
     features = [name for name in files.schema().names if name.startswith("x")]
-    trainer = LightGBM(
+    if trouble:
+        from tests.lightgbm.watched_training import troubled_rank as imported
+
+        trainer.run_rank = partial(imported, folder, trouble)
+    training = LightGBM(
         {"objective": "binary", "metric": "auc", "num_leaves": 7},
         rounds=int(rounds),
         ranks=int(ranks) or None,
@@ -74,7 +122,7 @@ def main(
         callbacks=[NoteRound(folder, float(pause)), NoteLead(folder)],
     )
     try:
-        model = trainer.fit(files, spark=spark, label="label", features=features, validation=files)
+        model = training.fit(files, spark=spark, label="label", features=features, validation=files)
         model.save(Path(folder) / "model")
         told = {"iterations": model.iterations, "auc": model.history["validation"]["auc"]}
     except SynmlError as problem:
