@@ -64,7 +64,10 @@ class LightGBM:
         Of everything random. The same seed on the same table gives the same model text.
     checkpoint : str, optional
         A directory (or fsspec URI) that outlives the executors, where the trees so far are kept; a training that was
-        killed goes on from there. Boosting kinds dart and rf start over instead: their trees depend on each other.
+        killed goes on from there. What is drawn (bags, features of a tree) is drawn from the beginning of LightGBM's
+        generators again, so only a training without draws ends with the very trees of one that was not killed. Two
+        kinds of boosting start over: LightGBM refuses to go on with an rf, and the weights by which dart chooses the
+        trees to drop are not in its model text.
     checkpoint_seconds : float
         How often, at least, the checkpoint is written.
     timeout : float, optional
@@ -201,6 +204,10 @@ class LightGBM:
             categorical=categorical,
             objective=str(self.params.get("objective", "regression")),
         )
+        if self.boosting == "rf" and (init_model is not None or init_score is not None):
+            raise ConfigError(
+                "boosting='rf' grows its trees from no other model's scores: LightGBM refuses init_model and init_score with it. Leave them out, or use another boosting."
+            )
         session = source.spark
         before = init_model.text if isinstance(init_model, LightGBMModel) else init_model
         listener = Listener(on_progress, _driver_hosts(session)) if on_progress else None

@@ -77,5 +77,7 @@ def test_what_cannot_be_trained_is_said_before_anything_runs(classic_spark, tabl
         LightGBM(PARAMS).fit(df, label="label", features=["x00"])
     with pytest.raises(ConfigError, match="the label 'label' is among them"):
         LightGBM(PARAMS).fit(df, label="label", features=["x0", "label"])
+    with pytest.raises(ConfigError, match="LightGBM refuses init_model and init_score"):
+        LightGBM({**PARAMS, "boosting": "rf"}).fit(df, label="label", features=["x0"], init_score="x1")
     with pytest.raises(ConfigError, match="early_stopping needs validation"):
         LightGBM(PARAMS, early_stopping=3).fit(df, label="label", features=["x0"])
