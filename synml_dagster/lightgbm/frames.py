@@ -24,8 +24,9 @@ def quoted(name: str) -> str:
 def check_columns(schema: StructType, wanted: Sequence[str], role: str) -> None:
     """Raise DataError where a column is not in the table."""
     names = schema.fieldNames()
+    known = set(names)  # thousands of columns are asked for
     for name in wanted:
-        if name not in names:
+        if name not in known:
             raise DataError(f"{role}: the table has no column {name!r}.{did_you_mean(name, names)}")
 
 
@@ -33,8 +34,9 @@ def check_numeric(schema: StructType, wanted: Sequence[str], role: str) -> None:
     """Raise DataError where a column is neither a number nor a boolean."""
     from pyspark.sql.types import BooleanType, NumericType
 
+    kinds: dict[str, DataType] = {column.name: column.dataType for column in schema.fields}
     for name in wanted:
-        kind: DataType = schema[name].dataType
+        kind = kinds[name]
         if not isinstance(kind, NumericType | BooleanType):
             raise DataError(
                 f"{role}: column {name!r} is {kind.simpleString()}; LightGBM learns from numbers. Encode it first (a categorical column as whole numbers from 0), or leave it out."

@@ -182,7 +182,8 @@ def spool_folder() -> tempfile.TemporaryDirectory[str]:
 
 def matrix_blocks(batches: Iterator[pa.RecordBatch], features: int) -> Iterator[NDArray[np.float32]]:
     """Yield the first `features` columns as float32 matrices in C order, in small blocks."""
-    step = min(1 << 16, max(64, _BLOCK_VALUES // max(1, features)))
+    wide = min(512, (1 << 23) // max(1, features))  # where a call a column costs more than the cache saves
+    step = min(1 << 16, max(64, wide, _BLOCK_VALUES // max(1, features)))
     for batch in batches:
         for start in range(0, batch.num_rows, step):
             yield as_matrix(batch.slice(start, step), range(features))

@@ -267,8 +267,9 @@ def _read_piece(
 ) -> Iterator[pyarrow.RecordBatch]:
     file = _open(piece.path)
     names = file.schema_arrow.names
+    known = set(names)
     for column in columns or ():
-        if column not in names:
+        if column not in known:
             raise DataError(
                 f"{piece.path!r} has no column {column!r}.{did_you_mean(column, names)} "
                 "Columns that a partitioned table keeps in its folder names are not in its files."
