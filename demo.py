@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import logging
 import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -120,6 +122,7 @@ def run(name: str) -> int:
 
     began = time.monotonic()
     print(f"pipeline {name}", flush=True)
+    threading.Thread(target=load_libraries, daemon=True).start()
     with dg.DagsterInstance.get() as instance:
         job = defs().resolve_job_def(f"{name}_train").with_logger_defs({"console": plain})
         quiet = {"loggers": {"console": {}}}
@@ -130,6 +133,15 @@ def run(name: str) -> int:
         print(f"{time.monotonic() - began:6.1f}s in all")
         report_success(instance, name)
     return 0
+
+
+def load_libraries() -> None:
+    """Import, while Spark's JVM starts, what later steps import: some ten seconds of Python that nothing waits for."""
+    while "pyspark.java_gateway" not in sys.modules and "pyspark.sql.connect" not in sys.modules:
+        time.sleep(0.05)  # sooner, it would only keep the JVM from being started
+    time.sleep(0.5)
+    for library in ("mlflow.tracking", "lightgbm", "optuna", "matplotlib.figure", "onnxruntime", "numba"):
+        importlib.import_module(library)
 
 
 def report_failure(result: dg.ExecuteInProcessResult) -> None:

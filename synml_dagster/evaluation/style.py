@@ -138,6 +138,10 @@ def rendered(figure: Figure, form: Format = "png", name: str = "figure") -> byte
     """Return the figure as PNG bytes on white, or as an inline SVG element (UTF-8) named `name`."""
     import matplotlib
 
+    if engine := figure.get_layout_engine():
+        # Saving would arrange the figure twice, once in a drawing that nobody sees; half of the time goes there.
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     buffer = io.BytesIO()
     if form == "png":
         figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor=SURFACE)
