@@ -90,7 +90,7 @@ def sparkml(path, test, cores):
 def xgboost(path, test, cores):
     from xgboost.spark import SparkXGBClassifier
 
-    spark = session(cores)
+    spark = session(cores, spark_task_cpus=str(cores))  # its threads are the cores of its task
     train = assembled(spark, path)
     seconds, model = timed(
         lambda rounds: SparkXGBClassifier(
@@ -100,7 +100,6 @@ def xgboost(path, test, cores):
             grow_policy="lossguide",
             learning_rate=0.1,
             num_workers=1,
-            nthread=cores,
         ).fit(train)
     )
     return seconds, auc_of(model.transform(assembled(spark, test)))

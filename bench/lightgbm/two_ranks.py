@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=2)
     arguments.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "synml-bench"))
     given = arguments.parse_args()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the executors are on this host
     path = make_table(Path(given.folder) / f"train-{given.rows}.parquet", given.rows)
     told = {}
     for ranks in (1, 2):
