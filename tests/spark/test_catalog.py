@@ -17,7 +17,8 @@ def database(spark, request):
 
 
 def tables(spark, database):
-    return [row.tableName for row in spark.sql(f"SHOW TABLES IN {database}").collect()]
+    # Spark lists the session's temporary views in every database.
+    return [row.tableName for row in spark.sql(f"SHOW TABLES IN {database}").collect() if not row.isTemporary]
 
 
 def test_a_table_is_replaced_with_other_columns_and_its_rows_are_counted(spark, database):
