@@ -8,15 +8,16 @@ import dagster as dg
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import COLUMNS, Provenance
+from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.specs import ScoreSpec
 from synml_dagster.assets.stage import inputs, stage, stage_key
-from synml_dagster.errors import ModelError, SourceError
+from synml_dagster.errors import ModelError
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.spark import Marked, Table, TableUnion, shares_reachable
-from synml_dagster.spark.source import SOURCE_VERSION, Source, read_source, source_version
+from synml_dagster.spark.source import read_source
 
 
 def build_predictions(
@@ -58,7 +59,7 @@ def build_predictions(
         whole = None
         if spec.source is not None:
             context.add_output_metadata(
-                {"scored": spec.source.describe()} | _version_of(spec.source, session)
+                {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )
             whole = read_source(session, spec.source)
         if partitions is None:
@@ -110,14 +111,6 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]
     return Marked(frame, REASON, columns=(*keep, *added), aside=(*carried, *COLUMNS))
-
-
-def _version_of(source: Source, spark: Any) -> dict[str, str]:
-    """What the sensor compares with; nothing where nothing tells when the source changes."""
-    try:
-        return {SOURCE_VERSION: source_version(source, spark)}
-    except SourceError:
-        return {}
 
 
 def _tables_of(context: dg.AssetExecutionContext, raw: Table) -> dict[str, Table]:

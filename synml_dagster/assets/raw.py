@@ -5,11 +5,12 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.parts import parts_of
+from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.stage import stage
-from synml_dagster.errors import DataError, SourceError
+from synml_dagster.errors import DataError
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark.source import SOURCE_VERSION, Source, read_source, source_version
+from synml_dagster.spark.source import Source, read_source
 
 
 def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None = None) -> dg.AssetsDefinition:
@@ -17,12 +18,7 @@ def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None =
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
     def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
-        told: dict[str, Any] = {"source": source.describe()}
-        try:
-            # Asked before the rows are read: a change in between is then seen by the sensor, not missed.
-            told[SOURCE_VERSION] = source_version(source, spark.session)
-        except SourceError as unknown:
-            context.log.debug(f"{unknown}")
+        told = {"source": source.describe()} | version_read(context, source, spark.session)
         frame = read_source(spark.session, source)
         if partitions is not None:
             context.add_output_metadata(told)

@@ -87,7 +87,7 @@ def _sample(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) 
         return files
     from pyspark.sql import functions as F
 
-    from synml_dagster.spark.tables import quoted
+    from synml_dagster.spark.quoting import quoted
 
     frame = files.dataframe(spark.session)
     ticket = F.pmod(F.xxhash64(*(F.col(quoted(c)) for c in frame.columns)), F.lit(1_000_000))

@@ -61,7 +61,7 @@ def evaluate(
     """
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.tables import quoted
+    from synml_dagster.spark.quoting import quoted
 
     if task not in METRICS:
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")

@@ -121,7 +121,7 @@ def feature_array(names: Sequence[str]) -> Any:
     """Return the features as one `array<float>` column, NaN where null."""
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.tables import quoted
+    from synml_dagster.spark.quoting import quoted
 
     nan = sf.lit(float("nan")).cast("float")
     return sf.array(*(sf.coalesce(sf.col(quoted(name)).cast("float"), nan) for name in names))

@@ -1,9 +1,11 @@
-"""The reserved columns of a features table, and how a name of any characters is quoted for Spark."""
+"""The reserved columns of a features table, and columns and names whatever characters they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -11,19 +13,6 @@ if TYPE_CHECKING:
 LABEL, SPLIT, WEIGHT, GROUP, ROW = "__label", "__split", "__weight", "__group", "__row"
 RESERVED = (LABEL, SPLIT, WEIGHT, GROUP, ROW)
 SIDES = ("train", "validation", "test")
-
-
-def quoted(*path: str) -> str:
-    """Return a path of names as Spark's parser reads it.
-
-    Examples
-    --------
-    >>> quoted("a.b")
-    '`a.b`'
-    >>> quoted("address", "zip`code")
-    '`address`.`zip``code`'
-    """
-    return ".".join(f"`{name.replace('`', '``')}`" for name in path)
 
 
 def col(*path: str) -> Column:

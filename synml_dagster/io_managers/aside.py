@@ -9,7 +9,7 @@ import dagster as dg
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark import Table, open_table, publish_table
-from synml_dagster.spark.tables import quoted
+from synml_dagster.spark.quoting import quoted
 
 SUFFIX = "_rejected"
 """What the folder is called, behind the asset's own name."""

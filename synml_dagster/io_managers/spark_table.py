@@ -145,7 +145,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
 def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "dict[str | None, DataFrame]":
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.tables import quoted
+    from synml_dagster.spark.quoting import quoted
 
     column = told.get("partition_expr")
     if not column:

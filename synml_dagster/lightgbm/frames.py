@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
 
 VALID = "valid"
 TASK = "task"
-
-
-def quoted(name: str) -> str:
-    """Return a column name so that Spark takes it whole: dots, spaces and backticks are part of it."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 def check_columns(schema: StructType, wanted: Sequence[str], role: str) -> None:

@@ -44,18 +44,14 @@ def starts_from_mean(params: Mapping[str, Any]) -> bool:
     gave log odds of infinity on two ranks. Binary and multiclass objectives sum over all ranks first. With dart and rf
     the score is part of trees that are taken out or averaged, and is left to LightGBM.
     """
-    averages = str(params.get("boost_from_average", True)).casefold() in ("true", "1", "+")
+    averages = _is_on(params, "boost_from_average", True)
     plain = str(params.get("boosting", "gbdt")) in ("gbdt", "gbrt", "goss")
     return averages and plain and objective_of(params) in _FROM_MEAN
 
 
 def root_of_labels(params: Mapping[str, Any]) -> bool:
     """Return whether the mean is one of the labels' signed roots."""
-    return objective_of(params) == "regression" and str(params.get("reg_sqrt")).casefold() in (
-        "true",
-        "1",
-        "+",
-    )
+    return objective_of(params) == "regression" and _is_on(params, "reg_sqrt", False)
 
 
 def start_of(params: Mapping[str, Any], mean: float) -> float:
@@ -69,3 +65,8 @@ def start_of(params: Mapping[str, Any], mean: float) -> float:
     if name == "cross_entropy_lambda":
         return math.log(math.expm1(mean)) if mean > 0 else 0.0
     return mean
+
+
+def _is_on(params: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Read a switch as LightGBM does."""
+    return str(params.get(name, default)).casefold() in ("true", "1", "+")

@@ -14,12 +14,12 @@ from synml_dagster.lightgbm.frames import (
     check_columns,
     check_marks,
     check_numeric,
-    quoted,
     rank_columns,
     to_ranks,
 )
 from synml_dagster.lightgbm.objectives import starts_from_mean
 from synml_dagster.lightgbm.totals import find_rows, summed_up
+from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.shares import even_cuts
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.lightgbm.frames import check_columns, check_numeric, quoted
+from synml_dagster.lightgbm.frames import check_columns, check_numeric
 from synml_dagster.lightgbm.ingest import as_matrix
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -87,7 +87,7 @@ def _answers(onnx: OnnxModel) -> list[str]:
 
 
 def _sample(raw_df: DataFrame, plan: FeaturePlan, rows: int, seed: int) -> pa.Table:
-    from synml_dagster.features.names import quoted
+    from synml_dagster.spark.quoting import quoted
 
     tops = list(dict.fromkeys(raw.path[0] for raw in plan.raw_inputs))
     chosen = raw_df.select(*[quoted(name) for name in tops])

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
-from synml_dagster.features.names import quoted
 from synml_dagster.features.raw import RawInput
 from synml_dagster.onnx.executor import ScoreTask, ShareTask, freeze
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

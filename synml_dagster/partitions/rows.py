@@ -71,7 +71,7 @@ def _on_days(frame: DataFrame, spec: PartitionsSpec, first: date, last: date) ->
 def _column(frame: DataFrame, spec: PartitionsSpec) -> Column:
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.tables import quoted
+    from synml_dagster.spark.quoting import quoted
 
     if spec.column not in frame.columns:
         raise DataError(

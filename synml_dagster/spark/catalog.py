@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SourceError
-from synml_dagster.spark.tables import check_columns, quoted
+from synml_dagster.spark.quoting import quoted
+from synml_dagster.spark.tables import check_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -71,9 +72,9 @@ def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
     if provider == "view":
         raise ConfigError(f"{name!r} is a view, and a table is to be written. Choose another name.")
     if len(parts) == 3 and parts[0] != "spark_catalog":
-        watched.writeTo(quoted_name(parts)).createOrReplace()
+        watched.writeTo(quoted(*parts)).createOrReplace()
     elif (provider or _default_provider(spark)) in _TRANSACTIONAL:
-        watched.write.mode("overwrite").option("overwriteSchema", "true").saveAsTable(quoted_name(parts))
+        watched.write.mode("overwrite").option("overwriteSchema", "true").saveAsTable(quoted(*parts))
     else:
         _swap(spark, parts, watched.write.saveAsTable, exists=provider is not None)
     return CatalogTable(name, int(observation.get[_ROWS]), df.schema.json(), _provider(spark, parts) or "")
@@ -87,16 +88,11 @@ def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
     SourceError
         There is no such table.
     """
-    if not spark.catalog.tableExists(quoted_name(_parts(spark, name))):
+    if not spark.catalog.tableExists(quoted(*_parts(spark, name))):
         raise SourceError(
             f"the catalog has no table {name!r} yet. Materialize the asset that writes it first."
         )
-    return spark.table(quoted_name(_parts(spark, name)))
-
-
-def quoted_name(parts: list[str]) -> str:
-    """Return a table's name with each of its parts in backticks."""
-    return ".".join(quoted(part) for part in parts)
+    return spark.table(quoted(*_parts(spark, name)))
 
 
 def _parts(spark: SparkSession, name: str) -> list[str]:
@@ -114,11 +110,11 @@ def _parts(spark: SparkSession, name: str) -> list[str]:
 
 def _provider(spark: SparkSession, parts: list[str]) -> str | None:
     """Return the present table's format, `view` for a view, None where there is no table."""
-    if not spark.catalog.tableExists(quoted_name(parts)):
+    if not spark.catalog.tableExists(quoted(*parts)):
         return None
     told = {
         str(row["col_name"]).strip().casefold(): str(row["data_type"])
-        for row in spark.sql(f"DESCRIBE TABLE EXTENDED {quoted_name(parts)}").collect()
+        for row in spark.sql(f"DESCRIBE TABLE EXTENDED {quoted(*parts)}").collect()
     }
     return "view" if told.get("type") == "VIEW" else told.get("provider", "").casefold()
 
@@ -129,11 +125,11 @@ def _default_provider(spark: SparkSession) -> str:
 
 def _swap(spark: SparkSession, parts: list[str], write: Callable[[str], None], *, exists: bool) -> None:
     def beside(word: str) -> str:
-        return quoted_name([*parts[:-1], f"{parts[-1]}__{word}_{mark}"])
+        return quoted(*parts[:-1], f"{parts[-1]}__{word}_{mark}")
 
     # Names that no other run uses: two that write at once each bring a whole table, and the last one stays.
     mark = uuid.uuid4().hex[:8]
-    name, new, old = quoted_name(parts), beside("new"), beside("old")
+    name, new, old = quoted(*parts), beside("new"), beside("old")
     try:
         write(new)
         if exists:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.spark.tables import quoted
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import DataError
+from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.shares import ParquetFiles, spark_path
-from synml_dagster.spark.tables import Table, quoted
+from synml_dagster.spark.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError, did_you_mean
+from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.shares import ParquetFiles, spark_path
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of, is_remote
 
@@ -183,11 +184,6 @@ def open_table(root: str | os.PathLike[str], version: str | None = None) -> Tabl
     if "schema" not in manifest:
         raise SourceError(f"what is published under {directory.root!r} is not a table")
     return _table(directory.root, manifest)
-
-
-def quoted(name: str) -> str:
-    """Return `name` in backticks, as Spark needs it for names with dots, blanks or other special characters."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _table(root: str, manifest: dict[str, Any]) -> Table:

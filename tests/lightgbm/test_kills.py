@@ -147,25 +147,8 @@ def test_a_killed_rank_costs_the_rounds_since_the_checkpoint(table, undisturbed,
     assert not run.left_behind()
 
 
-def test_a_frozen_rank_is_given_up_in_bounded_time(table, undisturbed, tmp_path):
-    run = Run(tmp_path, table, "classic", "local[2]", checkpoint=str(tmp_path / "checkpoint"))
-    run.wait_for_round(3)
-    frozen = run.rank(1)
-    os.kill(frozen, signal.SIGSTOP)
-    began = time.monotonic()
-    try:
-        result = run.result(PATIENCE)
-    finally:
-        _end(frozen)
-    assert time.monotonic() - began < 60 + SLOW_HOST
-    assert result.get("iterations") == ROUNDS, result
-    np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
-
-
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_rank_lost_while_it_fills_its_dataset_is_replaced(table, undisturbed, tmp_path, sign):
-    run = Run(tmp_path, table, "classic", "local[2]", pause=0, trouble="slow construction")
-    rank = run.wait_for_construction()
+def _lose(run, rank, sign, undisturbed):
+    """Send `sign` to a rank; the training has to end in bounded time, as if nothing had happened."""
     os.kill(rank, sign)
     began = time.monotonic()
     try:
@@ -175,6 +158,18 @@ def test_a_rank_lost_while_it_fills_its_dataset_is_replaced(table, undisturbed, 
     assert time.monotonic() - began < 60 + SLOW_HOST
     assert result.get("iterations") == ROUNDS, result
     np.testing.assert_allclose(run.predictions(), undisturbed, atol=1e-6)
+
+
+def test_a_frozen_rank_is_given_up_in_bounded_time(table, undisturbed, tmp_path):
+    run = Run(tmp_path, table, "classic", "local[2]", checkpoint=str(tmp_path / "checkpoint"))
+    run.wait_for_round(3)
+    _lose(run, run.rank(1), signal.SIGSTOP, undisturbed)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_lost_while_it_fills_its_dataset_is_replaced(table, undisturbed, tmp_path, sign):
+    run = Run(tmp_path, table, "classic", "local[2]", pause=0, trouble="slow construction")
+    _lose(run, run.wait_for_construction(), sign, undisturbed)
 
 
 def test_a_port_that_another_process_took_costs_a_second_meeting(table, undisturbed, tmp_path):

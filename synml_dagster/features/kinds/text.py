@@ -96,7 +96,8 @@ class TextColumn(FittedColumn):
             "Tokenizer", lowered, domain="com.microsoft", mark=0, pad_value="#", mincharnum=1, tokenexp=_TOKEN
         )
         # The operator wants its pool sorted by length, and where in it each length begins.
-        pool = sorted(self.words, key=_length)
+        places = sorted(range(len(self.words)), key=lambda i: _length(self.words[i]))
+        pool = [self.words[i] for i in places]
         longest = _length(pool[-1])
         starts = [sum(_length(run) for run in pool if _length(run) < n) for n in range(1, longest + 1)]
         counts = graph.node(
@@ -107,7 +108,7 @@ class TextColumn(FittedColumn):
             max_gram_length=longest,
             max_skip_count=0,
             ngram_counts=starts,
-            ngram_indexes=[self.words.index(word) for word in pool],
+            ngram_indexes=places,
             pool_strings=[part for run in pool for part in run.split(" ")],
         )
         weights = graph.constant(np.array([self.weights], dtype=np.float64))
