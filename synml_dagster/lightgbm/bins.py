@@ -1,169 +1,134 @@
-"""The sample that bins are found from: chosen by what is in a row, so that it does not depend on where the row lies.
+"""The bins that all ranks share: found in one task, from a sample of the whole table that other tasks took.
 
-A row's hash is Spark's own xxhash64 over up to eight of its features, computed by Spark where rows come through Spark
-and by the same formula here where a rank reads files. The rows with the smallest hashes are the sample. Where rows
-repeat so often that whole groups of equal rows would come or stay away together, the hash is taken over all features
-and over the number of the repetition.
+Rows that pass through Spark are sampled by its own expressions. Where the table lies in files that tasks can reach, they
+read and sample their shares of it, and no feature is a column of a Spark plan: with thousands of them planning alone would
+take minutes. Both take the same rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyspark.sql import DataFrame
-
-DEFAULT_SAMPLE = 200_000
-_HASHED_FEATURES = 8
-_SAMPLE_BYTES = 1 << 30
-_SEED = 42
-# xxHash64 by Yann Collet; Spark chains it column by column, the hash so far being the next seed.
-_P1, _P2, _P3, _P4, _P5 = (
-    np.uint64(p)
-    for p in (
-        0x9E3779B185EBCA87,
-        0xC2B2AE3D27D4EB4F,
-        0x165667B19E3779F9,
-        0x85EBCA77C2B2AE63,
-        0x27D4EB2F165667C5,
-    )
+from synml_dagster.lightgbm.frames import FEATURES
+from synml_dagster.lightgbm.ingest import ShareRows, unpacked
+from synml_dagster.lightgbm.sampling import (
+    hashed_features,
+    repeats_too_often,
+    row_hashes,
+    take_smallest,
+    threshold,
 )
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
-def sample_size(asked: int, features: int) -> int:
-    """Return how many rows to sample: `asked`, or fewer where the table is so wide that they would take over 1 GiB."""
-    return max(1000, min(asked, _SAMPLE_BYTES // (4 * max(1, features))))
+    from synml_dagster.spark.shares import Share
 
-
-def hashed_features(features: int) -> list[int]:
-    """Return the numbers of the features whose values make a row's hash, spread evenly over all."""
-    if features <= _HASHED_FEATURES:
-        return list(range(features))
-    return sorted({round(i * (features - 1) / (_HASHED_FEATURES - 1)) for i in range(_HASHED_FEATURES)})
+_PIECE_BYTES = 1 << 23
+_PACKED = "hashes binary, matrix binary"
 
 
-def row_hashes(columns: list[NDArray[np.float32]]) -> NDArray[np.int64]:
-    """Return Spark's `xxhash64(*columns)` of float columns without nulls, one number a row."""
-    state: NDArray[np.uint64] = np.full(len(columns[0]), _SEED, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in columns:
-            values = np.where(
-                np.isnan(column), np.float32(np.nan), column + np.float32(0)
-            )  # one NaN, one zero
-            bits = values.view(np.uint32).astype(np.uint64)
-            state = state + (_P5 + np.uint64(4))
-            state ^= bits * _P1
-            state = _rotated(state, 23) * _P2 + _P3
-            state = _mixed(state)
-    return state.view(np.int64)
-
-
-def repeat_hashes(hashes: NDArray[np.int64], repetition: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return Spark's `xxhash64(hash, repetition)` of two long columns."""
-    state: NDArray[np.uint64] = np.full(len(hashes), _SEED, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in (hashes, repetition):
-            state = state + (_P5 + np.uint64(8))
-            state ^= _rotated(column.astype(np.int64).view(np.uint64) * _P2, 31) * _P1
-            state = _rotated(state, 27) * _P1 + _P4
-            state = _mixed(state)
-    return state.view(np.int64)
-
-
-def threshold(size: int, rows: int) -> int:
-    """Return the hash below which slightly more than `size` of `rows` rows are expected."""
-    part = min(1.0, (size + 6 * size**0.5 + 10) / max(rows, 1))
-    return int(min(-(2**63) + part * 2.0**64, 2.0**63 - 1025))
-
-
-def repeats_too_often(hashes: NDArray[np.int64], size: int) -> bool:
-    """Return whether the rows below the threshold are so few, or so often the same, that they make no fair sample."""
-    return len(hashes) < 0.9 * size or len(np.unique(hashes)) < 0.5 * len(hashes)
-
-
-def take_smallest(rows: NDArray[np.float32], hashes: NDArray[np.int64], size: int) -> NDArray[np.float32]:
-    """Return the `size` rows with the smallest hashes, and those that share the last one's; ordered by hash."""
-    if len(hashes) > size:
-        kept = hashes <= np.partition(hashes, size - 1)[size - 1]
-        rows, hashes = rows[kept], hashes[kept]
-    return rows[np.argsort(hashes, kind="stable")]
-
-
-def sample_here(
-    blocks: Callable[[], Iterator[NDArray[np.float32]]], rows: int, size: int, features: int
-) -> NDArray[np.float32]:
-    """Return the sample of a table that this process can read twice, block by block."""
-    if rows <= size:
-        return np.concatenate([np.empty((0, features), np.float32), *blocks()])
-    used, limit = hashed_features(features), threshold(size, rows)
-    kept, marks = [], []
-    for block in blocks():
-        hashes = row_hashes([block[:, j] for j in used])
-        below = hashes < limit
-        kept.append(block[below])
-        marks.append(hashes[below])
-    found = np.concatenate(marks)
-    if not repeats_too_often(found, size):
-        return take_smallest(np.concatenate(kept), found, size)
-    whole = np.concatenate([row_hashes(list(block.T)) for block in blocks()])
-    numbered = repeat_hashes(whole, _repetitions(whole))
-    below = numbered < limit
-    kept, at = [], 0
-    for block in blocks():
-        kept.append(block[below[at : at + len(block)]])
-        at += len(block)
-    return take_smallest(np.concatenate(kept), numbered[below], size)
-
-
-def bins_by_spark(
-    frame: DataFrame, columns: list[str], rows: int, size: int, params: dict[str, Any]
-) -> bytes:
-    """Return LightGBM's bins of `frame`'s float columns `columns`, found in one task from a sample taken by Spark."""
+def bins_of_rows(frame: DataFrame, width: int, rows: int, size: int, params: Mapping[str, Any]) -> bytes:
+    """Return LightGBM's bins of the `width` features of `frame` (see `rank_columns`), from `size` of its `rows` rows."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
-    used = [sf.col(columns[j]) for j in hashed_features(len(columns))]
     if rows <= size:
-        return _bins_of(
-            frame.select(*columns, sf.lit(0).cast("long").alias("hash")), rows, size, params, False
-        )
+        everything = frame.select(FEATURES, sf.lit(0).cast("long"))
+        return _bins_of(_packed(everything, width), width, rows, size, params)
     limit = sf.lit(threshold(size, rows))
-    plain = frame.select(*columns, sf.xxhash64(*used).alias("hash")).where(sf.col("hash") < limit)
-    bins = _bins_of(plain, rows, size, params, True)
-    if bins is not None:
+    used = [sf.get(FEATURES, sf.lit(j)) for j in hashed_features(width)]
+    sampled = frame.select(FEATURES, sf.xxhash64(*used).alias("hash")).where(sf.col("hash") < limit)
+    bins = _bins_of(_packed(sampled, width), width, rows, size, params, refuse_repeats=True)
+    if bins:
         return bins
-    from pyspark.sql import Window
-
-    whole = frame.select(*columns, sf.xxhash64(*[sf.col(c) for c in columns]).alias("whole"))
+    whole = frame.select(FEATURES, sf.xxhash64(FEATURES).alias("whole"))
     repetition = sf.row_number().over(Window.partitionBy("whole").orderBy("whole")).cast("long")
-    numbered = whole.select(*columns, sf.xxhash64("whole", repetition).alias("hash")).where(
-        sf.col("hash") < limit
-    )
-    return _bins_of(numbered, rows, size, params, False)
+    numbered = whole.select(FEATURES, sf.xxhash64("whole", repetition).alias("hash"))
+    return _bins_of(_packed(numbered.where(sf.col("hash") < limit), width), width, rows, size, params)
 
 
-def _bins_of(frame: DataFrame, rows: int, size: int, params: dict[str, Any], refuse_repeats: bool) -> Any:
-    names = frame.columns
+def bins_of_shares(
+    spark: SparkSession,
+    shares: Sequence[Share],
+    columns: tuple[str, ...],
+    size: int,
+    params: Mapping[str, Any],
+) -> bytes | None:
+    """Return LightGBM's bins of the columns `columns` of files, or None where rows repeat so often that only
+    `bins_of_rows` makes a fair sample.
+    """
+    from synml_dagster.spark.shares import Share, share_frame
+
+    rows, width = sum(share.rows for share in shares), len(columns)
+    used, limit = hashed_features(width), threshold(size, rows)
+
+    def sample(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for text in batch.column(1).to_pylist():
+                for block in ShareRows(Share.from_json(text), columns, width).features():
+                    hashes = (
+                        row_hashes([block[:, j] for j in used])
+                        if rows > size
+                        else np.zeros(len(block), np.int64)
+                    )
+                    below = hashes < limit
+                    yield from _pieces(block[below], hashes[below])
+
+    taken = share_frame(spark, shares).mapInArrow(sample, _PACKED)
+    return _bins_of(taken, width, rows, size, params, refuse_repeats=rows > size) or None
+
+
+def _packed(frame: DataFrame, width: int) -> DataFrame:
+    """Lists of features and a hash, a row each, as few rows of bytes."""
+
+    def pack(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            hashes = batch.column(1).to_numpy(zero_copy_only=False)
+            yield from _pieces(unpacked(batch.column(0), width), hashes)
+
+    return frame.mapInArrow(pack, _PACKED)
+
+
+def _pieces(matrix: np.ndarray, hashes: np.ndarray) -> Iterator[Any]:
+    import pyarrow as pa
+
+    step = max(1, _PIECE_BYTES // (4 * max(1, matrix.shape[1])))
+    for start in range(0, len(hashes), step):
+        cut = slice(start, start + step)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "hashes": pa.array([hashes[cut].tobytes()], pa.binary()),
+                "matrix": pa.array([np.ascontiguousarray(matrix[cut]).tobytes()], pa.binary()),
+            }
+        )
+
+
+def _bins_of(
+    packed: DataFrame,
+    width: int,
+    rows: int,
+    size: int,
+    params: Mapping[str, Any],
+    refuse_repeats: bool = False,
+) -> bytes:
+    """Find the bins of the sampled rows in one task; nothing where the sample is refused."""
 
     def find(batches: Iterator[Any]) -> Iterator[Any]:
         import pyarrow as pa
 
-        from synml_dagster.lightgbm.ingest import as_matrix
         from synml_dagster.lightgbm.native import dataset_from_sample, serialize_bins
 
-        width = len(names) - 1
         parts, marks = [np.empty((0, width), np.float32)], [np.empty(0, np.int64)]
         for batch in batches:
-            parts.append(as_matrix(batch, range(width)))
-            marks.append(batch.column(width).to_numpy(zero_copy_only=False))
+            for hashes, matrix in zip(batch.column(0), batch.column(1), strict=True):
+                marks.append(np.frombuffer(hashes.as_buffer(), np.int64))
+                parts.append(np.frombuffer(matrix.as_buffer(), np.float32).reshape(-1, width))
         hashes = np.concatenate(marks)
         if refuse_repeats and repeats_too_often(hashes, size):
-            yield pa.RecordBatch.from_pydict({"bins": pa.array([None], pa.binary())})
             return
         sample = take_smallest(np.concatenate(parts), hashes, size)
         bins = serialize_bins(dataset_from_sample(sample, 1, rows, params))
@@ -171,26 +136,5 @@ def _bins_of(frame: DataFrame, rows: int, size: int, params: dict[str, Any], ref
         for start in range(0, len(bins), step):
             yield pa.RecordBatch.from_pydict({"bins": pa.array([bins[start : start + step]], pa.binary())})
 
-    parts = [row["bins"] for row in frame.repartition(1).mapInArrow(find, "bins binary").collect()]
-    return None if parts == [None] else b"".join(bytes(p) for p in parts)
-
-
-def _repetitions(hashes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the rows of each hash 1, 2, 3 ... as `row_number` does."""
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    first = np.r_[True, ordered[1:] != ordered[:-1]]
-    starts = np.flatnonzero(first)
-    numbers = np.empty(len(hashes), np.int64)
-    numbers[order] = np.arange(len(hashes)) - np.repeat(starts, np.diff(np.r_[starts, len(hashes)])) + 1
-    return numbers
-
-
-def _rotated(x: NDArray[np.uint64], by: int) -> NDArray[np.uint64]:
-    return (x << np.uint64(by)) | (x >> np.uint64(64 - by))
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(33))) * _P2
-    x = (x ^ (x >> np.uint64(29))) * _P3
-    return x ^ (x >> np.uint64(32))
+    found = packed.repartition(1).mapInArrow(find, "bins binary").collect()
+    return b"".join(bytes(row["bins"]) for row in found)

@@ -27,7 +27,7 @@ _EXTRAS = ("label", "weight", "group")
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns a batch has: the features first, then the others by name.
+    """Which columns there are: the features first, then the others by name.
 
     Attributes
     ----------
@@ -51,21 +51,38 @@ class Layout:
 
 @dataclass
 class ShareRows:
-    """The rows of a share of Parquet files, read anew at every pass."""
+    """The rows of a share of Parquet files, read anew at every pass; the first `width` of `columns` are the features."""
 
     share: Share
     columns: tuple[str, ...]
+    width: int
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return self.share.rows
 
-    def batches(self, only: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows; with `only`, those columns of the layout alone."""
+    def features(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the features, block by block."""
+        return _woven(self._read(self.columns[: self.width]), self.width)
+
+    def extras(self) -> Iterator[pa.RecordBatch]:
+        """Yield the other columns."""
+        return self._read(self.columns[self.width :])
+
+    def packed(self) -> Iterator[pa.RecordBatch]:
+        """Yield all columns, the features as one column of lists."""
+        import pyarrow as pa
+
+        for batch in self._read(self.columns):
+            matrix = as_matrix(batch, range(self.width))
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), self.width)
+            others = {str(i): batch.column(i) for i in range(self.width, batch.num_columns)}
+            yield pa.RecordBatch.from_pydict({"features": lists, **others})
+
+    def _read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         from synml_dagster.spark.shares import read_share
 
-        names = self.columns if only is None else [self.columns[i] for i in only]
         distinct = list(dict.fromkeys(names))
         for batch in read_share(self.share, distinct, _rows_a_batch(len(distinct))):
             yield batch if len(distinct) == len(names) else batch.select([distinct.index(n) for n in names])
@@ -73,13 +90,14 @@ class ShareRows:
 
 @dataclass
 class SpooledRows:
-    """Rows that came once, through Spark, kept in an Arrow file on local disk and mapped into memory.
+    """Rows kept in an Arrow file on local disk and mapped into memory: the features as lists, then the other columns.
 
     Batches arrive from Spark's map tasks in whatever order the network brings them, so they are read back in the order
     of the tasks that made them: the same table gives the same order every time.
     """
 
     path: Path
+    width: int
     runs: list[tuple[int, int, int, int]] = field(default_factory=list)  # map task, batch, start, rows
     order: NDArray[np.int64] | None = None
 
@@ -88,47 +106,57 @@ class SpooledRows:
         """How many rows there are."""
         return sum(run[3] for run in self.runs)
 
-    def batches(self, only: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows; with `only`, those columns of the layout alone."""
+    def features(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the features, block by block."""
+        step = _rows_a_block(self.width)
+        for batch in self._read(slice(0, 1)):
+            matrix = unpacked(batch.column(0), self.width)
+            for start in range(0, len(matrix), step):
+                yield matrix[start : start + step]
+
+    def extras(self) -> Iterator[pa.RecordBatch]:
+        """Yield the other columns."""
+        return self._read(slice(1, None))
+
+    def _read(self, columns: slice) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         if not self.runs:
             return
         with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as file:
-            if self.order is not None:
-                table = pa.Table.from_batches(list(self._ordered(file)))
-                table = table if only is None else table.select(list(only))
-                step = _rows_a_batch(table.num_columns)
-                for start in range(0, len(self.order), step):
-                    yield from table.take(self.order[start : start + step]).combine_chunks().to_batches()
+            names = file.schema.names[columns]
+            if self.order is None:
+                for batch in self._ordered(file):
+                    yield batch.select(names)
                 return
-            for batch in self._ordered(file):
-                yield batch if only is None else batch.select(list(only))
+            table = pa.Table.from_batches(list(self._ordered(file))).select(names)
+            step = _rows_a_batch(self.width)
+            for start in range(0, len(self.order), step):
+                yield from table.take(self.order[start : start + step]).combine_chunks().to_batches()
 
     def _ordered(self, file: Any) -> Iterator[pa.RecordBatch]:
         for _, batch, start, rows in sorted(self.runs, key=lambda run: run[:3]):
             yield file.get_batch(batch).slice(start, rows)
 
 
-def spool(batches: Iterator[pa.RecordBatch], folder: Path) -> tuple[SpooledRows, SpooledRows]:
-    """Write what Spark brings to disk: training rows and validation rows.
+def spool(batches: Iterator[pa.RecordBatch], folder: Path, width: int) -> tuple[SpooledRows, SpooledRows]:
+    """Write what Spark brings to disk: training rows and validation rows, of `width` features.
 
-    Each batch ends with two columns of our own: `valid` (boolean) and `task` (the map task that made the row).
+    Each batch begins with the features as lists, and ends with two columns of our own: `valid` (boolean) and `task` (the map task that made the row).
     """
     import pyarrow as pa
 
-    both = (SpooledRows(folder / "train.arrow"), SpooledRows(folder / "valid.arrow"))
+    both = (SpooledRows(folder / "train.arrow", width), SpooledRows(folder / "valid.arrow", width))
     writers: list[Any] = [None, None]
     counts = [0, 0]
     try:
         for batch in batches:
             if batch.num_rows == 0:
                 continue
-            valid = batch.column(batch.num_columns - 2)
-            width = batch.num_columns - 2
-            for side, part in _split(batch, valid):
-                tasks = part.column(width + 1).to_numpy(zero_copy_only=False)
-                data = part.select(list(range(width)))
+            own = batch.num_columns - 2
+            for side, part in _split(batch, batch.column(own)):
+                tasks = part.column(own + 1).to_numpy(zero_copy_only=False)
+                data = part.select(list(range(own)))
                 if writers[side] is None:
                     writers[side] = pa.ipc.new_file(str(both[side].path), data.schema)
                 writers[side].write_batch(data)
@@ -158,9 +186,9 @@ def respool(rows: ShareRows, folder: Path) -> SpooledRows:
     """Copy a share to local disk, where its rows can be read in any order."""
     import pyarrow as pa
 
-    made, writer = SpooledRows(folder / f"share-{len(list(folder.iterdir()))}.arrow"), None
+    made, writer = SpooledRows(folder / f"share-{len(list(folder.iterdir()))}.arrow", rows.width), None
     try:
-        for number, batch in enumerate(rows.batches()):
+        for number, batch in enumerate(rows.packed()):
             writer = writer or pa.ipc.new_file(str(made.path), batch.schema)
             writer.write_batch(batch)
             made.runs.append((0, number, 0, batch.num_rows))
@@ -180,13 +208,9 @@ def spool_folder() -> tempfile.TemporaryDirectory[str]:
     )
 
 
-def matrix_blocks(batches: Iterator[pa.RecordBatch], features: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the first `features` columns as float32 matrices in C order, in small blocks."""
-    wide = min(512, (1 << 23) // max(1, features))  # where a call a column costs more than the cache saves
-    step = min(1 << 16, max(64, wide, _BLOCK_VALUES // max(1, features)))
-    for batch in batches:
-        for start in range(0, batch.num_rows, step):
-            yield as_matrix(batch.slice(start, step), range(features))
+def unpacked(lists: pa.Array, width: int) -> NDArray[np.float32]:
+    """Return a column of lists of `width` float32 values, none of them missing, as a matrix; nothing is copied."""
+    return lists.flatten().to_numpy().reshape(len(lists), width)
 
 
 def as_matrix(batch: pa.RecordBatch, columns: Sequence[int]) -> NDArray[np.float32]:
@@ -290,6 +314,18 @@ def whole_groups(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, ND
     place = np.empty(len(by_appearance), np.int64)
     place[by_appearance] = np.arange(len(by_appearance))
     return np.argsort(place[inverse], kind="stable"), sizes
+
+
+def _woven(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[NDArray[np.float32]]:
+    step = _rows_a_block(width)
+    for batch in batches:
+        for start in range(0, batch.num_rows, step):
+            yield as_matrix(batch.slice(start, step), range(width))
+
+
+def _rows_a_block(width: int) -> int:
+    wide = min(512, (1 << 23) // max(1, width))  # where a call a column costs more than the cache saves
+    return min(1 << 16, max(64, wide, _BLOCK_VALUES // max(1, width)))
 
 
 def _rows_a_batch(columns: int) -> int:

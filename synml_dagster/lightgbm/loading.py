@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError
-from synml_dagster.lightgbm.bins import sample_here
 from synml_dagster.lightgbm.checkpoint import Checkpoint, read_checkpoint
 from synml_dagster.lightgbm.drawing import draws_by_class
 from synml_dagster.lightgbm.ingest import (
     ShareRows,
     SpooledRows,
-    matrix_blocks,
     read_extras,
     respool,
     spool,
     whole_groups,
 )
 from synml_dagster.lightgbm.job import RankJob
+from synml_dagster.lightgbm.sampling import sample_here
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -34,15 +33,17 @@ def rows_of(
     job: RankJob, member: Member, batches: Iterator[Any], folder: Path
 ) -> tuple[ShareRows | SpooledRows, ShareRows | SpooledRows | None]:
     """Return the rank's training rows and, on rank 0, the validation rows; what Spark brings is spooled to disk."""
+    width = len(job.layout.features)
     if job.shares is not None:
         for _ in batches:
             pass
-        share = ShareRows(job.shares[member.rank], job.columns)
-        valid = ShareRows(job.valid_share, job.columns) if job.valid_share and member.rank == 0 else None
+        share = ShareRows(job.shares[member.rank], job.columns, width)
+        held_back = job.valid_share if member.rank == 0 else None
+        valid = ShareRows(held_back, job.columns, width) if held_back else None
         if "group" in job.layout.extras:  # the rows of a group have to be brought together
             return respool(share, folder), respool(valid, folder) if valid else None
         return share, valid
-    train, held_out = spool(batches, folder)
+    train, held_out = spool(batches, folder, width)
     return train, held_out if job.validated and member.rank == 0 else None
 
 
@@ -77,10 +78,7 @@ def datasets(
     else:
         if rows.rows == 0:
             raise DataError("there are no training rows.")
-        features = range(width)
-        sample = sample_here(
-            lambda: matrix_blocks(rows.batches(features), width), rows.rows, job.sample, width
-        )
+        sample = sample_here(rows.features, rows.rows, job.sample, width)
         train = native.dataset_from_sample(sample, rows.rows, rows.rows, params)
         del sample
     _fill(train, rows, extras, sizes, before, job)
@@ -104,9 +102,7 @@ def datasets(
 def _extras(
     job: RankJob, member: Member, rows: ShareRows | SpooledRows, trains: bool = True
 ) -> tuple[dict[str, Any], Any]:
-    width = len(job.layout.features)
-    only = range(width, width + len(job.layout.extras))
-    extras = read_extras(rows.batches(only), job.layout)
+    extras = read_extras(rows.extras(), job.layout)
     _check_label(extras["label"], job)
     if trains and member.size > 1 and draws_by_class(job.params) and not (extras["label"] > 0).any():
         raise DataError(
@@ -150,8 +146,8 @@ def _fill(
     """Push the rows into `dataset` block by block and set what belongs to them."""
     from synml_dagster.lightgbm.native import push_rows
 
-    width, start, scores = len(job.layout.features), 0, []
-    for block in matrix_blocks(rows.batches(range(width)), width):
+    start, scores = 0, []
+    for block in rows.features():
         if start + len(block) > rows.rows:
             raise DataError(f"more rows came than the {rows.rows} that were counted; does the table change?")
         push_rows(dataset, block, start)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.lightgbm.bins import bins_of_rows, bins_of_shares
 from synml_dagster.lightgbm.drawing import block_of, wants_mixed_rows
 from synml_dagster.lightgbm.frames import (
     VALID,
@@ -35,15 +37,17 @@ _RANKS = ("lambdarank", "rank_xendcg", "xendcg", "xe_ndcg", "xe_ndcg_mart", "xen
 
 @dataclass(frozen=True)
 class Ready:
-    """Rows on their way: either shares that ranks read by themselves, or a frame with a partition a rank."""
+    """Rows on their way: either shares that ranks read by themselves, or a frame with a partition a rank.
+
+    Where there are several ranks, `find_bins` takes the size of the sample and returns the bins of all rows.
+    """
 
     frame: DataFrame | None = None
     shares: list[Share] | None = None
     valid_share: Share | None = None
     columns: tuple[str, ...] = ()
     total_rows: int | None = None
-    sampled: Any = None
-    sampled_columns: Any = ()
+    find_bins: Callable[[int], bytes] | None = None
     start: float | None = None
 
 
@@ -104,7 +108,6 @@ class TrainingData:
         if ranks == 1:
             yield Ready(frame=to_ranks(marked, 1, self.group is not None))
             return
-        names = [f"f{i}" for i in range(len(self.features))]
         kept = marked.persist()
         try:
             train = kept.where(f"not {VALID}")
@@ -113,9 +116,8 @@ class TrainingData:
             ordered = block > 1 and total > 0 and self.group is None
             first_rows = find_rows(counts, even_cuts(total, ranks, block)[1:-1]) if ordered else None
             frame = to_ranks(kept, ranks, self.group is not None, first_rows)
-            yield Ready(
-                frame=frame, total_rows=total, sampled=train, sampled_columns=names, start=self._start(start)
-            )
+            find_bins = partial(self._bins_of_rows, train, total, params)
+            yield Ready(frame=frame, total_rows=total, find_bins=find_bins, start=self._start(start))
         finally:
             kept.unpersist()
 
@@ -128,6 +130,21 @@ class TrainingData:
             return False
         known = shares_reachable(self.spark, self.data)
         return known and (self.validation is None or shares_reachable(self.spark, self.validation))
+
+    def _bins_of_rows(self, train: DataFrame, rows: int, params: Mapping[str, Any], size: int) -> bytes:
+        return bins_of_rows(train, len(self.features), rows, size, params)
+
+    def _bins_of_files(self, params: Mapping[str, Any], size: int) -> bytes:
+        from synml_dagster.spark.session import task_slots
+        from synml_dagster.spark.shares import ParquetFiles, plan_shares
+
+        assert isinstance(self.data, ParquetFiles)
+        shares = plan_shares(self.data, task_slots(self.spark) or 8)
+        bins = bins_of_shares(self.spark, shares, self.features, size, params)
+        if bins is not None:
+            return bins
+        rows = sum(share.rows for share in shares)
+        return self._bins_of_rows(self._selected(self.data, self.features), rows, params, size)
 
     def _start(self, found: float | None) -> float | None:
         """Initial scores of the table's own come first."""
@@ -142,12 +159,13 @@ class TrainingData:
         valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         columns = (*columns, *([self.group] if self.group else []), *self.init)
-        sampled = self._selected(self.data) if ranks > 1 else None
-        names = [f"f{i}" for i in range(len(self.features))]
+        if ranks == 1:
+            return Ready(shares=shares, valid_share=valid, columns=columns)
         start = None
-        if sampled is not None and starts_from_mean(params) and not self.init:
-            _, start = summed_up(sampled, params)
-        return Ready(None, shares, valid, columns, total, sampled, names, start)
+        if starts_from_mean(params) and not self.init:
+            _, start = summed_up(self._selected(self.data, ()), params)
+        find_bins = partial(self._bins_of_files, params)
+        return Ready(None, shares, valid, columns, total, find_bins, start)
 
     def _marked(self) -> DataFrame:
         """The columns that ranks take, and VALID, which is true on validation rows."""
@@ -155,16 +173,20 @@ class TrainingData:
 
         no = sf.lit(False)
         if self.marks:
-            return self._selected(self.data, sf.coalesce(sf.col(quoted(self.marks)), no).alias(VALID))
-        train = self._selected(self.data, no.alias(VALID))
+            mark = sf.coalesce(sf.col(quoted(self.marks)), no).alias(VALID)
+            return self._selected(self.data, self.features, mark)
+        train = self._selected(self.data, self.features, no.alias(VALID))
         if self.validation is None:
             return train
-        return train.unionByName(self._selected(self.validation, sf.lit(True).alias(VALID)))
+        held_out = self._selected(self.validation, self.features, sf.lit(True).alias(VALID))
+        return train.unionByName(held_out)
 
-    def _selected(self, data: DataFrame | ParquetFiles, *more: Column) -> DataFrame:
+    def _selected(
+        self, data: DataFrame | ParquetFiles, features: tuple[str, ...], *more: Column
+    ) -> DataFrame:
         frame = self._frame(data)
         columns = rank_columns(
-            frame, self.features, self.label, self.weight, self.group, self.init, self.label_is_text
+            frame, features, self.label, self.weight, self.group, self.init, self.label_is_text
         )
         return frame.select(*columns, *more)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster import errors
 from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError, did_you_mean
-from synml_dagster.lightgbm.bins import DEFAULT_SAMPLE, bins_by_spark, sample_size
 from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
 from synml_dagster.lightgbm.job import RankJob
@@ -21,6 +20,7 @@ from synml_dagster.lightgbm.model import LightGBMModel
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.lightgbm.rank import run_rank
 from synml_dagster.lightgbm.reporting import Listener, driver_hosts
+from synml_dagster.lightgbm.sampling import DEFAULT_SAMPLE, sample_size
 from synml_dagster.lightgbm.source import MULTICLASS, TrainingData, training_data
 from synml_dagster.spark.gang import GangLostError, Message, check_slots, executor_slots, run_gang
 
@@ -248,10 +248,11 @@ class LightGBM:
             check_slots(source.spark, ranks, _what(ranks))
         with source.prepared(ranks, params) as ready:
             job = self._job(source, params, ranks, cores, before, listener)
-            if ranks > 1:
-                rows = ready.total_rows or 0
-                bins = bins_by_spark(ready.sampled, ready.sampled_columns, rows, job.sample, params)
-                job = replace(job, bins=bins, total_rows=rows, start=None if before else ready.start)
+            if ready.find_bins is not None:
+                bins = ready.find_bins(job.sample)
+                job = replace(
+                    job, bins=bins, total_rows=ready.total_rows, start=None if before else ready.start
+                )
             job = replace(job, shares=ready.shares, valid_share=ready.valid_share, columns=ready.columns)
             messages = run_gang(
                 source.spark,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as sf
 
-from synml_dagster.lightgbm.bins import (
+from synml_dagster.lightgbm.sampling import (
     hashed_features,
     repeat_hashes,
     row_hashes,

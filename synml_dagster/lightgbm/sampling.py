@@ -1,0 +1,140 @@
+"""The sample that bins are found from: chosen by what is in a row, so that it does not depend on where the row lies.
+
+A row's hash is Spark's own xxhash64 over up to eight of its features, computed by Spark where rows come through Spark
+and by the same formula here where a rank reads files. The rows with the smallest hashes are the sample. Where rows
+repeat so often that whole groups of equal rows would come or stay away together, the hash is taken over all features
+and over the number of the repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_SAMPLE = 200_000
+_HASHED_FEATURES = 8
+_SAMPLE_BYTES = 1 << 30
+_SEED = 42
+# xxHash64 by Yann Collet; Spark chains it column by column, the hash so far being the next seed.
+_P1, _P2, _P3, _P4, _P5 = (
+    np.uint64(p)
+    for p in (
+        0x9E3779B185EBCA87,
+        0xC2B2AE3D27D4EB4F,
+        0x165667B19E3779F9,
+        0x85EBCA77C2B2AE63,
+        0x27D4EB2F165667C5,
+    )
+)
+
+
+def sample_size(asked: int, features: int) -> int:
+    """Return how many rows to sample: `asked`, or fewer where the table is so wide that they would take over 1 GiB."""
+    return max(1000, min(asked, _SAMPLE_BYTES // (4 * max(1, features))))
+
+
+def hashed_features(features: int) -> list[int]:
+    """Return the numbers of the features whose values make a row's hash, spread evenly over all."""
+    if features <= _HASHED_FEATURES:
+        return list(range(features))
+    return sorted({round(i * (features - 1) / (_HASHED_FEATURES - 1)) for i in range(_HASHED_FEATURES)})
+
+
+def row_hashes(columns: list[NDArray[np.float32]]) -> NDArray[np.int64]:
+    """Return Spark's `xxhash64(*columns)` of float columns without nulls, one number a row."""
+    state: NDArray[np.uint64] = np.full(len(columns[0]), _SEED, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in columns:
+            values = np.where(
+                np.isnan(column), np.float32(np.nan), column + np.float32(0)
+            )  # one NaN, one zero
+            bits = values.view(np.uint32).astype(np.uint64)
+            state = state + (_P5 + np.uint64(4))
+            state ^= bits * _P1
+            state = _rotated(state, 23) * _P2 + _P3
+            state = _mixed(state)
+    return state.view(np.int64)
+
+
+def repeat_hashes(hashes: NDArray[np.int64], repetition: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return Spark's `xxhash64(hash, repetition)` of two long columns."""
+    state: NDArray[np.uint64] = np.full(len(hashes), _SEED, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in (hashes, repetition):
+            state = state + (_P5 + np.uint64(8))
+            state ^= _rotated(column.astype(np.int64).view(np.uint64) * _P2, 31) * _P1
+            state = _rotated(state, 27) * _P1 + _P4
+            state = _mixed(state)
+    return state.view(np.int64)
+
+
+def threshold(size: int, rows: int) -> int:
+    """Return the hash below which slightly more than `size` of `rows` rows are expected."""
+    part = min(1.0, (size + 6 * size**0.5 + 10) / max(rows, 1))
+    return int(min(-(2**63) + part * 2.0**64, 2.0**63 - 1025))
+
+
+def repeats_too_often(hashes: NDArray[np.int64], size: int) -> bool:
+    """Return whether the rows below the threshold are so few, or so often the same, that they make no fair sample."""
+    return len(hashes) < 0.9 * size or len(np.unique(hashes)) < 0.5 * len(hashes)
+
+
+def take_smallest(rows: NDArray[np.float32], hashes: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+    """Return the `size` rows with the smallest hashes, and those that share the last one's; ordered by hash."""
+    if len(hashes) > size:
+        kept = hashes <= np.partition(hashes, size - 1)[size - 1]
+        rows, hashes = rows[kept], hashes[kept]
+    return rows[np.argsort(hashes, kind="stable")]
+
+
+def sample_here(
+    blocks: Callable[[], Iterator[NDArray[np.float32]]], rows: int, size: int, features: int
+) -> NDArray[np.float32]:
+    """Return the sample of a table that this process can read twice, block by block."""
+    if rows <= size:
+        return np.concatenate([np.empty((0, features), np.float32), *blocks()])
+    used, limit = hashed_features(features), threshold(size, rows)
+    kept, marks = [], []
+    for block in blocks():
+        hashes = row_hashes([block[:, j] for j in used])
+        below = hashes < limit
+        kept.append(block[below])
+        marks.append(hashes[below])
+    found = np.concatenate(marks)
+    if not repeats_too_often(found, size):
+        return take_smallest(np.concatenate(kept), found, size)
+    whole = np.concatenate([row_hashes(list(block.T)) for block in blocks()])
+    numbered = repeat_hashes(whole, _repetitions(whole))
+    below = numbered < limit
+    kept, at = [], 0
+    for block in blocks():
+        kept.append(block[below[at : at + len(block)]])
+        at += len(block)
+    return take_smallest(np.concatenate(kept), numbered[below], size)
+
+
+def _repetitions(hashes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the rows of each hash 1, 2, 3 ... as `row_number` does."""
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    first = np.r_[True, ordered[1:] != ordered[:-1]]
+    starts = np.flatnonzero(first)
+    numbers = np.empty(len(hashes), np.int64)
+    numbers[order] = np.arange(len(hashes)) - np.repeat(starts, np.diff(np.r_[starts, len(hashes)])) + 1
+    return numbers
+
+
+def _rotated(x: NDArray[np.uint64], by: int) -> NDArray[np.uint64]:
+    return (x << np.uint64(by)) | (x >> np.uint64(64 - by))
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(33))) * _P2
+    x = (x ^ (x >> np.uint64(29))) * _P3
+    return x ^ (x >> np.uint64(32))
