@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _GUESSED_CLASSES = 20
 """Whole-number labels with more distinct values than this are numbers, not names, unless the task says otherwise."""
 
+# A cast that fails costs Spark an exception a row, ten times the cast itself; these are all that a number, an infinity
+# or a NaN is written with.
+_LETTERS_OF_NUMBERS = "^[-+.0-9a-fA-FxXpPiItTyYnN]+$"
+
 
 def label_input(inputs: list[RawInput], column: str, columns: list[str]) -> RawInput:
     """Return the raw input that is the label.
@@ -65,7 +69,9 @@ def label_number(label: RawInput) -> Column:
     from pyspark.sql import functions as sf
 
     if label.storage == "string":
-        return sf.coalesce(sf.trim(label.value()).try_cast("double"), sf.lit(float("nan")))
+        word = sf.trim(label.value())
+        number = sf.when(word.rlike(_LETTERS_OF_NUMBERS), word.try_cast("double"))
+        return sf.coalesce(number, sf.lit(float("nan")))
     return label.value().cast("double")
 
 
