@@ -21,6 +21,7 @@ from synml_dagster.lightgbm.ingest import (
     whole_groups,
 )
 from synml_dagster.lightgbm.job import RankJob
+from synml_dagster.lightgbm.memory import release_freed
 from synml_dagster.lightgbm.sampling import sample_here
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def datasets(
         sample = sample_here(rows.features, rows.rows, job.sample, width)
         train = native.dataset_from_sample(sample, rows.rows, rows.rows, params)
         del sample
+        release_freed()
     _fill(train, rows, extras, sizes, before, job)
     valid = None
     if valid_rows is not None:

@@ -19,6 +19,7 @@ from synml_dagster.lightgbm.ingest import spool_folder
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.loading import datasets, rows_of
 from synml_dagster.lightgbm.meeting import meet
+from synml_dagster.lightgbm.memory import release_freed
 from synml_dagster.lightgbm.network import Line, PeerLostError, RankFailedError
 from synml_dagster.lightgbm.validation import Watch
 
@@ -61,6 +62,7 @@ def _work(
             params.setdefault("tree_learner", "data")
             params |= rank_seeds(params, meeting.rows, member.rank)
         train, valid, first = datasets(job, member, rows, valid_rows, params)
+        release_freed()
         clock["binned"] = time.monotonic()
         if meeting is not None:
             from synml_dagster.lightgbm.native import join_network, leave_network
