@@ -33,7 +33,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         feature_plan: FeaturePlan,
         sweep: SweepResult,
     ) -> LightGBMModel:
-        from synml_dagster.evaluation import figures
+        from synml_dagster.evaluation import training_figures
 
         began = time.monotonic()
         trained = fit(
@@ -47,8 +47,8 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             estimator={"checkpoint": DataDirectory().path(pipeline, "checkpoints", context.run.run_id)},
         )
         metric, value = validation_score(trained)
-        history = figures.training_history(trained.history, trained.best_iteration)
-        importance = figures.importance(trained.feature_importance("gain"))
+        history = training_figures.training_history(trained.history, trained.best_iteration)
+        importance = training_figures.importance(trained.feature_importance("gain"))
         context.add_output_metadata(
             {
                 f"validation/{metric}": figure(value),

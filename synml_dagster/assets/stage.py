@@ -59,14 +59,10 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
 def inputs(pipeline: str, *stages: str) -> dict[str, dg.AssetIn]:
     """Return the inputs of a stage: arguments named as the stages that they come from.
 
-    Where a stage has partitions, the one that takes it whole gets those that are there, and not one that has some of
-    its own.
+    A stage that takes one with partitions whole gets those that are there.
     """
-    whole = {"allow_missing_partitions": True}
-    return {
-        name: dg.AssetIn(key=stage_key(pipeline, name), metadata=whole if name == "raw" else None)
-        for name in stages
-    }
+    present = {"allow_missing_partitions": True}
+    return {name: dg.AssetIn(key=stage_key(pipeline, name), metadata=present) for name in stages}
 
 
 def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:

@@ -97,15 +97,15 @@ def _sample(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) 
 
 
 def _history(result: SweepResult) -> bytes:
-    from synml_dagster.evaluation import figures
+    from synml_dagster.evaluation import training_figures
 
     values = {t.number: t.value for t in result.trials if t.value is not None}
     best = dict(result.best_so_far())
-    return figures.trials(list(best), [values[n] for n in best], list(best.values()), result.metric)
+    return training_figures.trials(list(best), [values[n] for n in best], list(best.values()), result.metric)
 
 
 def _metadata(result: SweepResult) -> dict[str, Any]:
-    from synml_dagster.evaluation import figures
+    from synml_dagster.evaluation import training_figures
 
     trials = sorted(result.trials, key=lambda t: t.number)
     names = sorted({name for t in trials for name in t.params})
@@ -131,6 +131,7 @@ def _metadata(result: SweepResult) -> dict[str, Any]:
     }
     if result.importance:
         told["parameter importance"] = picture(
-            figures.bars(result.importance, "Share of the metric's variance"), "importance of each parameter"
+            training_figures.bars(result.importance, "Share of the metric's variance"),
+            "importance of each parameter",
         )
     return told

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.evaluation.style import (
@@ -31,10 +30,16 @@ from synml_dagster.evaluation.style import (
 )
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.interactions import strongest_partner
-from synml_dagster.explain.reading import MISSING, OTHER, FeatureReading
-
-_MOST_POINTS = 4_000  # more cannot be told apart, and make the picture heavy
-_MOST_CATEGORIES = 10
+from synml_dagster.explain.points import (
+    category_groups,
+    category_places,
+    ends,
+    heat,
+    number_places,
+    spread,
+    thinned,
+)
+from synml_dagster.explain.reading import FeatureReading
 
 
 def importance(found: Explanations, most: int = 20, form: Format = "png") -> bytes:
@@ -69,21 +74,28 @@ def importance(found: Explanations, most: int = 20, form: Format = "png") -> byt
 def beeswarm(found: Explanations, output: int | None = None, most: int = 15, form: Format = "png") -> bytes:
     """One point per row and feature: place is the effect, colour the feature's value (grey: a category or missing)."""
     output = _output(found, output)
-    rows = _thinned(found)
+    rows = thinned(found)
     phi = found.phi[rows, :, output]
     order = [found.features.index(name) for name in list(found.importance)[:most]]  # as in the bars beside it
     figure, axes = canvas(6.2, 1.0 + 0.36 * len(order))
     axes.axvline(0, color=GREY, linewidth=1)
     grey_too = False
     for at, i in enumerate(order):
-        heat = _heat(found, i, rows)
-        offset = _spread(phi[:, i])
-        known = ~np.isnan(heat)
+        warmth = heat(found, i, rows)
+        offset = spread(phi[:, i])
+        known = ~np.isnan(warmth)
         grey_too |= not known.all()
         style: dict[str, Any] = {"s": 7, "linewidths": 0, "rasterized": True}
         axes.scatter(phi[~known, i], at + offset[~known], color="#8b96a1", alpha=0.6, **style)
         axes.scatter(
-            phi[known, i], at + offset[known], c=heat[known], cmap=ramp(), vmin=0, vmax=1, alpha=0.85, **style
+            phi[known, i],
+            at + offset[known],
+            c=warmth[known],
+            cmap=ramp(),
+            vmin=0,
+            vmax=1,
+            alpha=0.85,
+            **style,
         )
     axes.set_yticks(range(len(order)), [shortened(found.features[i]) for i in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
@@ -114,7 +126,7 @@ def dependence(
     """
     output = _output(found, output)
     at = _position(found, feature)
-    rows = _thinned(found)
+    rows = thinned(found)
     phi = found.phi[rows, at, output]
     other = (
         None
@@ -127,15 +139,15 @@ def dependence(
     axes.axhline(0, color=GREY, linewidth=1)
     reading = found.readings.get(feature, FeatureReading())
     x = (
-        _category_places(axes, found, at, rows, phi)
+        category_places(axes, found, at, rows, phi)
         if reading.kind == "category"
-        else _number_places(axes, found, at, rows)
+        else number_places(axes, found, at, rows)
     )
     style: dict[str, Any] = {"s": 11, "linewidths": 0, "alpha": 0.75, "rasterized": True}
     if other is None:
         axes.scatter(x, phi, color=BLUE, **style)
     elif found.readings.get(found.features[other], FeatureReading()).kind == "category":
-        for name, chosen, colour in _category_groups(found, other, rows):
+        for name, chosen, colour in category_groups(found, other, rows):
             axes.scatter(x[chosen], phi[chosen], color=colour, label=shortened(name, 18), **style)
         legend(
             axes,
@@ -146,11 +158,11 @@ def dependence(
             markerscale=1.6,
         )
     else:
-        heat = _heat(found, other, rows)
-        known = ~np.isnan(heat)
+        warmth = heat(found, other, rows)
+        known = ~np.isnan(warmth)
         axes.scatter(x[~known], phi[~known], color="#8b96a1", **style)
-        axes.scatter(x[known], phi[known], c=heat[known], cmap=ramp(), vmin=0, vmax=1, **style)
-        low, high = _ends(found, other, rows)
+        axes.scatter(x[known], phi[known], c=warmth[known], cmap=ramp(), vmin=0, vmax=1, **style)
+        low, high = ends(found, other, rows)
         _colour_bar(figure, axes, low, high, shortened(found.features[other]))
     number_axis(axes.yaxis)
     label(axes, shortened(feature, 40), f"Effect on {_unit(found, output)}")
@@ -243,130 +255,6 @@ def _position(found: Explanations, feature: str) -> int:
             f"The explanations hold no feature {feature!r}.{did_you_mean(feature, found.features)}"
         )
     return found.features.index(feature)
-
-
-def _thinned(found: Explanations) -> NDArray[np.intp]:
-    if found.rows <= _MOST_POINTS:
-        return np.arange(found.rows)
-    return np.sort(np.random.default_rng(0).choice(found.rows, _MOST_POINTS, replace=False))
-
-
-def _heat(found: Explanations, feature: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the place of each value between the 5th and the 95th percentile as 0..1; NaN for what has no order."""
-    value = found.values[rows, feature].astype(np.float64)
-    reading = found.readings.get(found.features[feature])
-    if reading is not None and reading.kind == "category" and reading.categories != ("false", "true"):
-        return np.full(len(rows), np.nan)
-    finite = value[np.isfinite(value)]
-    if not len(finite):
-        return np.full(len(rows), np.nan)
-    low, high = np.percentile(finite, [5, 95])
-    if low == high:
-        low, high = finite.min(), finite.max()
-    with np.errstate(invalid="ignore"):
-        return (
-            np.clip((value - low) / (high - low), 0, 1)
-            if high > low
-            else np.where(np.isnan(value), np.nan, 0.5)
-        )
-
-
-def _ends(found: Explanations, feature: int, rows: NDArray[np.intp]) -> tuple[str, str]:
-    value = found.values[rows, feature].astype(np.float64)
-    value = value[np.isfinite(value)]
-    if not len(value):
-        return "low", "high"
-    low, high = (
-        np.percentile(value, [5, 95]) if np.ptp(np.percentile(value, [5, 95])) else (value.min(), value.max())
-    )
-    reading = found.readings.get(found.features[feature], FeatureReading())
-    if reading.kind == "number":
-        return short_number(reading.number(float(low))), short_number(reading.number(float(high)))
-    return reading.text(float(low)), reading.text(float(high))
-
-
-def _spread(phi: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return offsets that stack points of nearly equal effect, widest where most are."""
-    low, high = float(phi.min()), float(phi.max())
-    if low == high:
-        return np.random.default_rng(0).uniform(-0.3, 0.3, len(phi))
-    bins = np.minimum(((phi - low) / (high - low) * 90).astype(int), 89)
-    counts = np.bincount(bins, minlength=90)
-    order = np.argsort(bins, kind="stable")
-    rank = np.empty(len(phi))
-    first = np.cumsum(counts) - counts
-    rank[order] = np.arange(len(phi)) - first[bins[order]]
-    # Points of a bin take places 0, 1, -1, 2, -2, ...; a full bin fills the row's height.
-    place = np.where(rank % 2 == 0, -rank / 2, (rank + 1) / 2)
-    return np.asarray(place / max(counts.max() / 2, 6) * 0.40, dtype=np.float64)
-
-
-def _number_places(axes: Any, found: Explanations, at: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    reading = found.readings.get(found.features[at], FeatureReading())
-    x = found.values[rows, at].astype(np.float64) * reading.spread + reading.center
-    finite = x[np.isfinite(x)]
-    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
-    tail_low, tail_high = np.percentile(finite, [0.5, 99.5]) if len(finite) else (0.0, 1.0)
-    # A few far values must not squeeze all others into a corner.
-    if high - low > 4 * (tail_high - tail_low) > 0:
-        low, high = tail_low, tail_high
-    pad = 0.04 * (high - low) or 0.5
-    if reading.kind == "date":
-        axes.xaxis_date()  # days since 1970 is what matplotlib counts too
-        axes.tick_params(axis="x", rotation=30)
-    else:
-        number_axis(axes.xaxis)
-    missing = np.isnan(x)
-    axes.set_xlim(low - pad, high + pad)
-    if missing.any():
-        place = low - 3 * pad
-        jitter = np.random.default_rng(0).uniform(-pad, pad, int(missing.sum())) * 0.7
-        x = x.copy()
-        x[missing] = place + jitter
-        axes.set_xlim(place - 1.5 * pad, high + pad)
-        axes.axvline(low - 1.5 * pad, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
-        axes.text(
-            place,
-            0.985,
-            "missing",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="top",
-            rotation=90,
-            color=MUTED,
-            fontsize=8,
-        )
-    return np.clip(x, None, high)
-
-
-def _category_places(
-    axes: Any, found: Explanations, at: int, rows: NDArray[np.intp], phi: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    names = np.array([found.shown(int(r), at) for r in rows])
-    seen, counts = np.unique(names, return_counts=True)
-    kept = set(seen[np.argsort(-counts, kind="stable")][:_MOST_CATEGORIES])
-    names = np.array([name if name in kept else OTHER for name in names])
-    ordered = sorted(set(names), key=lambda name: float(phi[names == name].mean()))
-    place = {name: i for i, name in enumerate(ordered)}
-    axes.set_xticks(
-        range(len(ordered)), [shortened(str(name), 16) for name in ordered], rotation=40, ha="right"
-    )
-    axes.set_xlim(-0.6, len(ordered) - 0.4)
-    axes.grid(False, axis="x")
-    jitter = np.random.default_rng(0).uniform(-0.26, 0.26, len(names))
-    return np.array([place[name] for name in names], dtype=np.float64) + jitter
-
-
-def _category_groups(
-    found: Explanations, feature: int, rows: NDArray[np.intp], most: int = 4
-) -> list[tuple[str, NDArray[np.bool_], str]]:
-    names = np.array([found.shown(int(r), feature) for r in rows])
-    seen, counts = np.unique(names, return_counts=True)
-    top = [str(name) for name in seen[np.argsort(-counts, kind="stable")] if name != MISSING][:most]
-    groups = [(name, names == name, colour) for name, colour in zip(top, colours(len(top)), strict=True)]
-    rest = ~np.isin(names, top)
-    # Drawn first, so that the named ones lie on top.
-    return [*([("others", rest, GREY)] if rest.any() else []), *groups]
 
 
 def _colour_bar(figure: Any, axes: Any, low: str, high: str, title: str) -> None:

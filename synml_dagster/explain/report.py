@@ -17,7 +17,7 @@ def render_report(inputs: ReportInputs) -> str:
     """Return the report as one HTML page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from synml_dagster.explain import report_data, report_model
+    from synml_dagster.explain import report_data, report_model, report_reasons, report_training
 
     environment = Environment(
         loader=PackageLoader("synml_dagster.explain", "templates"),
@@ -39,10 +39,10 @@ def render_report(inputs: ReportInputs) -> str:
         curves=report_model.curves(inputs),
         thresholds=report_model.threshold_table(inputs),
         per_class=report_model.class_table(inputs),
-        drivers=report_model.drivers(inputs),
-        cases=report_model.cases(inputs),
+        drivers=report_reasons.drivers(inputs),
+        cases=report_reasons.cases(inputs),
         data=report_data.data(inputs),
-        training=report_model.training(inputs),
+        training=report_training.training(inputs),
         use=report_data.use(inputs),
         provenance=report_data.provenance(inputs, created),
     )

@@ -1,37 +1,15 @@
-"""What the report says of the model: verdict, metrics, pictures, drivers, explained rows, training."""
+"""What the report says of the model: verdict, metrics, curves, thresholds, classes."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup, escape
 
 from synml_dagster.evaluation import METRICS, format_metric, metric_info, primary_metric
 from synml_dagster.evaluation.style import short_number
+from synml_dagster.explain.picture import Picture, picture
 
 if TYPE_CHECKING:
     from synml_dagster.explain.report_inputs import ReportInputs
-
-_DEPENDENCE = 6
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An inline picture and what to see in it."""
-
-    title: str
-    caption: str
-    svg: Markup
-
-
-def picture(title: str, caption: str, svg: bytes) -> Picture:
-    """Wrap a rendered SVG, naming it for those who cannot see it."""
-    text = svg.decode("utf-8")
-    named = re.sub(r'aria-label="[^"]*"', lambda _: f'aria-label="{escape(title)}"', text, count=1)
-    # Drawn by this package from escaped text (matplotlib writes XML), so it is markup and not data.
-    return Picture(title, caption, Markup(named))
 
 
 def headline(inputs: ReportInputs) -> str:
@@ -216,143 +194,3 @@ def class_table(inputs: ReportInputs) -> list[dict[str, str]]:
         }
         for c in ranked
     ]
-
-
-def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Return what drives the answers: importance, beeswarm and dependence pictures."""
-    found = inputs.explanations
-    if found is None:
-        if inputs.model is None:
-            return None
-        from synml_dagster.evaluation.figures import importance as gain
-
-        svg = gain(inputs.model.feature_importance("gain"), form="svg")
-        return {
-            "intro": "",
-            "main": [picture("Importance", "Share of the gain of all splits by feature.", svg)],
-            "single": [],
-        }
-    from synml_dagster.explain import figures
-
-    of_table = f" of {found.table_rows:,}" if found.table_rows and found.table_rows > found.rows else ""
-    top = list(found.importance)
-    output = figures.default_output(found)
-    several = len(found.outputs) > 1
-    of_class = f" for class {found.outputs[output]}" if several else ""
-    swarm = (
-        f"One dot per row, at the feature's effect on the answer{of_class}: right raises it, left lowers it. "
-        "Orange dots are rows with a high value of the feature, blue ones with a low value."
-    )
-    main = [
-        picture(
-            "How much each feature matters",
-            "Mean size of a feature's effect over the explained rows.",
-            figures.importance(found, most=15, form="svg"),
-        ),
-        picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
-    ]
-    effect = {"binary": "log-odds", "multiclass": "class scores", "ranking": "scores"}.get(
-        found.task,
-        "the unit of the prediction" if found.link == "identity" else f"the {found.link} of the prediction",
-    )
-    shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
-    return {
-        "intro": (
-            f"Exact tree SHAP values of {found.rows:,}{of_table} test rows. A row's values add up from the mean answer "
-            f"to its own, in {effect}."
-        ),
-        "top": top[:3],
-        "main": main,
-        "single": [_dependence(inputs, name, output) for name in shown],
-    }
-
-
-def _dependence(inputs: ReportInputs, feature: str, output: int) -> Picture:
-    from synml_dagster.explain import figures
-    from synml_dagster.explain.interactions import strongest_partner
-
-    found = inputs.explanations
-    assert found is not None
-    other = strongest_partner(found, found.features.index(feature), output)
-    partner = None if other is None else found.features[other]
-    text = f"Coloured by {partner}, which changes the effect most." if partner else ""
-    return picture(feature, text, figures.dependence(found, feature, output, partner, "svg"))
-
-
-def cases(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Return a few rows explained one by one."""
-    found = inputs.explanations
-    if found is None:
-        return []
-    from synml_dagster.explain import figures
-    from synml_dagster.explain.cases import telling_cases
-
-    return [
-        {
-            "title": case.title,
-            "answer": case.answer,
-            "right": case.right,
-            "picture": picture(
-                f"{case.title}: {case.answer}",
-                "",
-                figures.waterfall(found, case.row, case.output, form="svg"),
-            ),
-        }
-        for case in telling_cases(found)
-    ]
-
-
-def training(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Return how the model was trained and, where a sweep ran, how its parameters were found."""
-    model, sweep = inputs.model, inputs.sweep
-    if model is None and (sweep is None or not sweep.trials):
-        return None
-    from synml_dagster.evaluation import figures
-
-    pictures, facts, params = [], [], []
-    if model is not None:
-        if model.history:
-            svg = figures.training_history(model.history, model.best_iteration, "svg")
-            text = "The metric after each boosting round."
-            if model.best_iteration:
-                text += f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
-            pictures.append(picture("Training history", text, svg))
-        facts.append(("Objective", model.objective))
-        if model.best_iteration:
-            facts.append(("Rounds kept", f"{model.best_iteration:,}"))
-        params = [
-            (name, str(value)) for name, value in sorted(model.params.items()) if value not in (None, "", [])
-        ]
-    if sweep is not None and sweep.trials:
-        best = sweep.best_so_far()
-        values = {t.number: t.value for t in sweep.trials if t.value is not None}
-        if best:
-            numbers = [number for number, _ in best]
-            svg = figures.trials(
-                numbers, [values[n] for n in numbers], [v for _, v in best], sweep.metric, "svg"
-            )
-            text = f"Each dot is a trained model with other parameters; the line is the best {sweep.metric} so far."
-            pictures.append(picture("Parameter sweep", text, svg))
-        if sweep.importance:
-            svg = figures.bars(
-                sweep.importance, f"Share of the variance of {sweep.metric}", 12, "svg", "sweep-importance"
-            )
-            pictures.append(
-                picture(
-                    "Which parameters mattered",
-                    "How much of the difference between trials each parameter explains.",
-                    svg,
-                )
-            )
-        facts.append(("Trials", f"{len(sweep.trials):,}"))
-        if sweep.best_value is not None:
-            facts.append((f"Best {sweep.metric}", f"{sweep.best_value:.5g} (trial {sweep.best_trial})"))
-    best_params = sorted(sweep.best_params.items()) if sweep is not None else []
-    return {
-        "pictures": pictures,
-        "facts": facts,
-        "params": params,
-        "best": [
-            (name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in best_params
-        ],
-    }

@@ -28,6 +28,9 @@ DatePart = Literal[
     "hour_cycle",
 ]
 
+MOST_WORDS = 3
+"""The longest run of words that can be a feature of a text."""
+
 ENCODINGS_BY_KIND: dict[str, tuple[str, ...]] = {
     "categorical": ("index", "onehot", "target", "frequency"),
     "text": ("tfidf", "hashed"),
@@ -80,7 +83,7 @@ class ColumnSpec(BaseModel):
     width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None, description="Text: features made. Vector: values in each row."
     )
-    ngrams: Annotated[int, Field(ge=1, le=3)] | None = Field(
+    ngrams: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = Field(
         default=None, description="Text: runs of up to so many words are features too; 1 where absent."
     )
     parts: list[DatePart] | None = Field(

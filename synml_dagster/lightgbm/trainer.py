@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster import errors
-from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError, did_you_mean
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.lightgbm.arguments import take_functions, take_schedule, text_of, whole
 from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.model import LightGBMModel
+from synml_dagster.lightgbm.outcome import model_of, raise_errors
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.lightgbm.rank import run_rank
 from synml_dagster.lightgbm.reporting import Listener, driver_hosts
@@ -112,18 +111,18 @@ class LightGBM:
         self.preset = preset
         given = dict(params or {})
         self.objective_function = given.pop("objective") if callable(given.get("objective")) else None
-        self.metric_functions, given = _take_functions(given)
-        self.learning_rates, given = _take_schedule(given)
+        self.metric_functions, given = take_functions(given)
+        self.learning_rates, given = take_schedule(given)
         self.params = check_params(given, ranks=ranks)
-        self.rounds = _whole("rounds", self.params.pop("num_iterations", rounds))
+        self.rounds = whole("rounds", self.params.pop("num_iterations", rounds))
         patience = self.params.pop("early_stopping_round", early_stopping)
         self.early_stopping = None if patience is None or int(patience) <= 0 else int(patience)
         self.min_delta = float(self.params.pop("early_stopping_min_delta", 0.0))
         self.first_metric_only = str(self.params.pop("first_metric_only", False)).casefold() in ("true", "1")
         self.seed = int(self.params.pop("seed", seed))
         threads = self.params.pop("num_threads", None) or threads
-        self.threads = None if threads is None else _whole("threads", threads)
-        self.ranks = None if ranks is None else _whole("ranks", ranks)
+        self.threads = None if threads is None else whole("threads", threads)
+        self.ranks = None if ranks is None else whole("ranks", ranks)
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.timeout, self.silence, self.retries = timeout, silence, retries
         self.callbacks = tuple(callbacks)
@@ -225,7 +224,7 @@ class LightGBM:
                 listener.close()
             if listener is not None and listener.problem is not None:
                 raise listener.problem
-        model = _model_of(messages, source, params, self)
+        model = model_of(messages, source, params, self)
         if self.checkpoint:
             clear_checkpoint(self.checkpoint)
         return model
@@ -263,7 +262,7 @@ class LightGBM:
                 what=_what(ranks),
                 interrupt=listener.stop if listener else None,
             )
-        _raise_errors(messages)
+        raise_errors(messages)
         return messages, params
 
     def _native_params(self, source: TrainingData, ranks: int) -> dict[str, Any]:
@@ -303,7 +302,7 @@ class LightGBM:
             tuple(source.features), source.extras, source.classes if source.label_is_text else None
         )
         keeps = self.checkpoint if self.boosting not in ("dart", "rf") else None
-        files = {name: _text_of(name, self.params[name]) for name in _FILE_PARAMS if self.params.get(name)}
+        files = {name: text_of(name, self.params[name]) for name in _FILE_PARAMS if self.params.get(name)}
         told = [
             params,
             layout,
@@ -340,57 +339,6 @@ class LightGBM:
         )
 
 
-def _raise_errors(messages: list[Message]) -> None:
-    problems = [json.loads(m.payload) for m in messages if m.kind == "error"]
-    if not problems:
-        return
-    first = problems[0]
-    kinds: dict[str, type[Exception]] = {
-        "ConfigError": ConfigError,
-        "DataError": DataError,
-        "SetupError": SetupError,
-        "SourceError": errors.SourceError,
-    }
-    kind = kinds.get(first["kind"], TrainingError)
-    message = (
-        first["message"] if kind is not TrainingError else f"rank {first['rank']} failed: {first['message']}"
-    )
-    error = kind(message)
-    error.add_note(f"On the executor:\n{first['trace']}")
-    raise error
-
-
-def _model_of(
-    messages: list[Message], source: TrainingData, params: dict[str, Any], trainer: LightGBM
-) -> LightGBMModel:
-    texts = [m.payload for m in messages if m.kind == "model"]
-    facts = [json.loads(m.payload) for m in messages if m.kind == "facts"]
-    if not messages:  # Spark runs no task where there is no row
-        raise DataError(
-            "there are no training rows: the table, or what the validation column leaves of it, is empty."
-        )
-    if len(texts) != 1 or len(facts) != 1:
-        raise TrainingError(
-            f"the gang ended with {len(texts)} models where one was due. Run the training again."
-        )
-    objective = (
-        "custom" if trainer.objective_function is not None else str(params.get("objective", "regression"))
-    )
-    return LightGBMModel(
-        text=texts[0].decode(),
-        features=list(source.features),
-        categorical=list(source.categorical),
-        objective=objective,
-        num_class=int(params.get("num_class", 1)),
-        classes=list(source.classes) if source.classes else None,
-        label_type=source.label_type,
-        params={**params, "num_iterations": trainer.rounds},
-        history=facts[0]["history"],
-        best_iteration=facts[0]["best_iteration"],
-        facts={k: v for k, v in facts[0].items() if k not in ("history", "best_iteration")},
-    )
-
-
 def _what(ranks: int) -> str:
     return f"the training on {ranks} rank{'s' if ranks > 1 else ''}"
 
@@ -410,38 +358,3 @@ def _driver_hosts(spark: SparkSession) -> list[str]:
     from synml_dagster.spark.session import is_local
 
     return driver_hosts(spark.conf.get("spark.driver.host", None), is_local(spark))
-
-
-def _take_functions(params: dict[str, Any]) -> tuple[tuple[Callable[..., Any], ...], dict[str, Any]]:
-    """Split the functions out of `metric`, LightGBM's names stay."""
-    for name in ("metric", "metrics", "metric_types"):
-        given = params.get(name)
-        if callable(given) or (isinstance(given, list | tuple) and any(callable(m) for m in given)):
-            entries = [given] if callable(given) else list(given)
-            named = [m for m in entries if not callable(m)]
-            rest = {**params, name: named or None}
-            return tuple(m for m in entries if callable(m)), rest
-    return (), params
-
-
-def _take_schedule(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    for name in ("learning_rate", "eta", "shrinkage_rate"):
-        given = params.get(name)
-        if callable(given) or isinstance(given, list | tuple):
-            rest = {k: v for k, v in params.items() if k != name}
-            return given if callable(given) else tuple(float(v) for v in given), rest
-    return None, params
-
-
-def _text_of(name: str, path: Any) -> str:
-    try:
-        return Path(str(path)).read_text()
-    except OSError as problem:
-        raise ConfigError(f"{name}: {path!r} cannot be read here: {problem.strerror}.") from problem
-
-
-def _whole(name: str, value: Any) -> int:
-    number = int(value)
-    if number != value or number < 1:
-        raise ConfigError(f"{name} must be a whole number of at least 1 but got {value!r}.")
-    return number

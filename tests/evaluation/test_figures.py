@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synml_dagster.errors import DataError
-from synml_dagster.evaluation import Evaluation, figures
+from synml_dagster.evaluation import Evaluation, figures, training_figures
 from synml_dagster.evaluation.binary import _baseline, _confusion
 from synml_dagster.evaluation.bins import ScoreBins
 from synml_dagster.evaluation.curves import (
@@ -124,19 +124,21 @@ def test_training_history_with_and_without_a_best_round(best):
         "train": {"auc": list(np.linspace(0.8, 0.9, 20))},
         "validation": {"auc": list(np.linspace(0.8, 0.85, 20))},
     }
-    assert figures.training_history(history, best).startswith(PNG)
-    assert figures.training_history({}, best).startswith(PNG)
+    assert training_figures.training_history(history, best).startswith(PNG)
+    assert training_figures.training_history({}, best).startswith(PNG)
 
 
 def test_importance_shows_the_largest_and_adds_up_the_rest():
-    svg = figures.importance({f"f{i}": float(40 - i) for i in range(40)}, most=5, form="svg").decode()
+    svg = training_figures.importance(
+        {f"f{i}": float(40 - i) for i in range(40)}, most=5, form="svg"
+    ).decode()
     assert "35 others" in svg
-    assert figures.importance({"a": 0.0}).startswith(PNG)
+    assert training_figures.importance({"a": 0.0}).startswith(PNG)
 
 
 def test_a_sweep_of_one_trial_has_a_picture():
-    assert figures.trials([0], [0.9], [0.9], "auc").startswith(PNG)
-    assert figures.trials(list(range(30)), [0.5] * 30, [0.5] * 30, "auc").startswith(PNG)
+    assert training_figures.trials([0], [0.9], [0.9], "auc").startswith(PNG)
+    assert training_figures.trials(list(range(30)), [0.5] * 30, [0.5] * 30, "auc").startswith(PNG)
 
 
 @pytest.mark.parametrize(

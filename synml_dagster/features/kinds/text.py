@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from synml_dagster.features.kinds.base import FittedColumn
+from synml_dagster.features.spec import MOST_WORDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -24,8 +25,6 @@ _BETWEEN = "[^0-9a-z_\\x{80}-\\x{10FFFF}]+"
 _LONGEST = 40
 _COMMON = 0.9
 _MANY = 2**30
-MOST_WORDS = 3
-"""The longest run of words that can be a feature."""
 _PAD = "zzpad"  # a batch of empty texts would give the vectorizer no column at all
 
 
