@@ -44,9 +44,75 @@ def check_numeric(schema: StructType, wanted: Sequence[str], role: str) -> None:
             )
 
 
+def check_vector(schema: StructType, column: str) -> None:
+    """Raise where `column` cannot hold the features of a row: it is neither a vector nor an array of numbers."""
+    from pyspark.sql.types import ArrayType, BooleanType, NumericType
+
+    check_columns(schema, [column], "features")
+    kind = schema[column].dataType
+    numbers = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType | BooleanType)
+    if not numbers and type(kind).__name__ != "VectorUDT":
+        raise DataError(
+            f"features: column {column!r} is {kind.simpleString()}, and one column of features is a vector or an array of numbers. Name columns of numbers as a list: features=[{column!r}]."
+        )
+
+
+def vector_width(frame: DataFrame, column: str) -> int:
+    """Return how many values each row of a column of vectors or arrays has.
+
+    Raises
+    ------
+    DataError
+        No row has a value, or rows differ.
+    """
+    from pyspark.sql import functions as sf
+
+    size = sf.size(_values_of(frame.schema, column))
+    size = sf.when(sf.col(quoted(column)).isNotNull(), size)
+    found = frame.agg(sf.min(size).alias("low"), sf.max(size).alias("high")).first()
+    assert found is not None
+    if not found["high"]:
+        raise DataError(f"features: column {column!r} holds no values.")
+    if found["low"] != found["high"]:
+        raise DataError(
+            f"features: rows of column {column!r} hold from {found['low']} to {found['high']} values; all need as many."
+        )
+    return int(found["high"])
+
+
+def feature_list(schema: StructType, features: Sequence[str], vector: str | None = None) -> Column:
+    """Return the features of a row as one list of floats, NaN where they are missing.
+
+    `features` name columns; where `vector` is given, they name the places of that one column.
+    """
+    from pyspark.sql import functions as sf
+
+    missing = sf.lit(float("nan")).cast("float")
+    if vector is None:
+        return sf.array(*[sf.coalesce(sf.col(quoted(name)).cast("float"), missing) for name in features])
+    values = _values_of(schema, vector).cast("array<float>")
+    known = sf.transform(values, lambda value: sf.coalesce(value, missing))
+    told = f"features: a row of column {vector!r} does not hold {len(features)} values as those of the training do"
+    return (
+        sf.when(sf.col(quoted(vector)).isNull(), sf.array_repeat(missing, len(features)))
+        .when(sf.size(values) == len(features), known)
+        .otherwise(sf.raise_error(sf.lit(told)))
+    )
+
+
+def _values_of(schema: StructType, column: str) -> Column:
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as sf
+    from pyspark.sql.types import ArrayType
+
+    values = sf.col(quoted(column))
+    return values if isinstance(schema[column].dataType, ArrayType) else vector_to_array(values, "float32")
+
+
 def rank_columns(
     frame: DataFrame,
     features: Sequence[str],
+    vector: str | None,
     label: str,
     weight: str | None,
     group: str | None,
@@ -58,9 +124,7 @@ def rank_columns(
     """
     from pyspark.sql import functions as sf
 
-    missing = sf.lit(float("nan")).cast("float")
-    values = [sf.coalesce(sf.col(quoted(name)).cast("float"), missing) for name in features]
-    columns = [sf.array(*values).alias(FEATURES)] if values else []
+    columns = [feature_list(frame.schema, features, vector).alias(FEATURES)] if features else []
     columns.append(sf.col(quoted(label)).cast("string" if label_is_text else "double").alias("label"))
     if weight is not None:
         columns.append(sf.col(quoted(weight)).cast("double").alias("weight"))

@@ -33,6 +33,8 @@ class LightGBMModel:
         LightGBM's own format. Its features are called Column_0, Column_1 ...; `features` holds the real names.
     features, categorical : list of str
         Columns in the order of the text, and those of them that name categories.
+    vector : str, optional
+        The one column that holds all features, where they were given so.
     objective : str
         LightGBM's objective, or "custom".
     num_class : int
@@ -62,6 +64,7 @@ class LightGBMModel:
     best_iteration: int | None = None
     params: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    vector: str | None = None
 
     @property
     def booster(self) -> lgb.Booster:

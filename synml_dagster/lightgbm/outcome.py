@@ -56,6 +56,7 @@ def model_of(
     return LightGBMModel(
         text=texts[0].decode(),
         features=list(source.features),
+        vector=source.vector,
         categorical=list(source.categorical),
         objective=objective,
         num_class=int(params.get("num_class", 1)),

@@ -16,8 +16,10 @@ from synml_dagster.lightgbm.frames import (
     check_columns,
     check_marks,
     check_numeric,
+    check_vector,
     rank_columns,
     to_ranks,
+    vector_width,
 )
 from synml_dagster.lightgbm.objectives import starts_from_mean
 from synml_dagster.lightgbm.totals import find_rows, summed_up
@@ -67,6 +69,7 @@ class TrainingData:
     label_type: str
     classes: tuple[str, ...] | None
     marks: str | None = None
+    vector: str | None = None
 
     @property
     def validated(self) -> bool:
@@ -124,10 +127,12 @@ class TrainingData:
     def _reads_files(self, ranks: int) -> bool:
         from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
-        if self.marks or (self.group and ranks > 1) or not isinstance(self.data, ParquetFiles):
+        in_files = isinstance(self.data, ParquetFiles) and self.vector is None
+        if self.marks or (self.group and ranks > 1) or not in_files:
             return False
         if self.validation is not None and not isinstance(self.validation, ParquetFiles):
             return False
+        assert isinstance(self.data, ParquetFiles)
         known = shares_reachable(self.spark, self.data)
         return known and (self.validation is None or shares_reachable(self.spark, self.validation))
 
@@ -186,7 +191,14 @@ class TrainingData:
     ) -> DataFrame:
         frame = self._frame(data)
         columns = rank_columns(
-            frame, features, self.label, self.weight, self.group, self.init, self.label_is_text
+            frame,
+            features,
+            self.vector,
+            self.label,
+            self.weight,
+            self.group,
+            self.init,
+            self.label_is_text,
         )
         return frame.select(*columns, *more)
 
@@ -201,7 +213,7 @@ def training_data(
     *,
     spark: SparkSession | None,
     label: str,
-    features: Sequence[str],
+    features: Sequence[str] | str,
     weight: str | None,
     init_score: str | Sequence[str] | None,
     group: str | None,
@@ -218,6 +230,9 @@ def training_data(
     from synml_dagster.spark.shares import ParquetFiles
 
     session = spark or (_active() if isinstance(data, ParquetFiles) else data.sparkSession)
+    vector = features if isinstance(features, str) else None
+    if vector is not None:
+        features = _places(vector, session, data, validation)
     if not features:
         raise ConfigError("features: at least one column is needed.")
     if len(set(features)) != len(features):
@@ -228,7 +243,7 @@ def training_data(
             raise ConfigError(
                 f"categorical: {name!r} is not among the features.{did_you_mean(name, features)}"
             )
-    if label in features:
+    if label in (features if vector is None else [vector]):
         raise ConfigError(f"features: the label {label!r} is among them; the model would learn to copy it.")
     if objective in _RANKS and group is None:
         raise ConfigError(
@@ -242,9 +257,12 @@ def training_data(
         check_marks(schema, marks)
     sides = [("data", schema), *([("validation", _schema(held_out))] if held_out is not None else [])]
     for side, kind in sides:
-        check_columns(kind, features, f"features of {side}")
+        if vector is None:
+            check_columns(kind, features, f"features of {side}")
+            check_numeric(kind, features, f"features of {side}")
+        else:
+            check_vector(kind, vector)
         check_columns(kind, [c for c in (label, weight, group, *init) if c], side)
-        check_numeric(kind, features, f"features of {side}")
         check_numeric(kind, [c for c in (weight, *init) if c], side)
     label_type = schema[label].dataType.simpleString()
     classes: tuple[str, ...] | None = None
@@ -274,7 +292,26 @@ def training_data(
         label_type,
         classes,
         marks,
+        vector,
     )
+
+
+def _places(vector: str, spark: SparkSession, data: DataFrame | ParquetFiles, validation: Any) -> list[str]:
+    """Name the places of a column that holds all features."""
+    from synml_dagster.spark.shares import ParquetFiles
+
+    widths = []
+    for side in (data, validation):
+        if side is None or isinstance(side, str):
+            continue
+        frame = side.dataframe(spark) if isinstance(side, ParquetFiles) else side
+        check_vector(frame.schema, vector)
+        widths.append(vector_width(frame, vector))
+    if len(set(widths)) > 1:
+        raise DataError(
+            f"features: rows of column {vector!r} hold {widths[0]} values in data and {widths[1]} in validation."
+        )
+    return [f"{vector}_{i}" for i in range(widths[0])]
 
 
 def _schema(data: DataFrame | ParquetFiles) -> StructType:

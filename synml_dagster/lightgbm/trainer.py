@@ -152,7 +152,7 @@ class LightGBM:
         *,
         spark: SparkSession | None = None,
         label: str,
-        features: Sequence[str],
+        features: Sequence[str] | str,
         weight: str | None = None,
         init_score: str | Sequence[str] | None = None,
         group: str | None = None,
@@ -171,8 +171,10 @@ class LightGBM:
             Needed with ParquetFiles where no session is active.
         label, weight, group : str
             Columns. A group (query) is kept whole on one rank; its rows need not lie together.
-        features : sequence of str
-            Numeric or boolean columns, rounded to float32.
+        features : sequence of str or str
+            Numeric or boolean columns, rounded to float32; or one column that holds all of them in each row, a vector
+            (as `VectorAssembler` and `HashingTF` make, sparse ones too) or an array of numbers. Its places are called
+            `<column>_0`, `<column>_1` ...
         init_score : str or sequence of str, optional
             Column of initial raw scores; one column a class for multiclass.
         validation : DataFrame, ParquetFiles or str, optional

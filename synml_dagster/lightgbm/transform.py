@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.lightgbm.frames import check_columns, check_numeric
-from synml_dagster.lightgbm.ingest import as_matrix
+from synml_dagster.lightgbm.frames import check_columns, check_numeric, check_vector, feature_list
+from synml_dagster.lightgbm.ingest import unpacked
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
@@ -61,30 +61,31 @@ def transform(
     wanted = [name for name in outputs if name != "probability" or _classifies(model)]
     kept = list(df.columns if keep is None else keep)
     check_columns(df.schema, kept, "keep")
-    check_columns(df.schema, model.features, "features")
-    check_numeric(df.schema, model.features, "features")
+    if model.vector is None:
+        check_columns(df.schema, model.features, "features")
+        check_numeric(df.schema, model.features, "features")
+    else:
+        check_vector(df.schema, model.vector)
     for name in wanted:
         if name in kept:
             raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
-    sent = kept + [name for name in model.features if name not in kept]
-    places = [sent.index(name) for name in model.features]
     schema = df.select(*[quoted(name) for name in kept]).schema
     for name in wanted:
         schema = schema.add(name, _spark_type(model, name))
     plain = _Plain(model, tuple(wanted))
-    width = len(kept)
+    width, features = len(kept), len(model.features)
 
     def score(batches: Iterator[Any]) -> Iterator[Any]:
         import pyarrow as pa
 
         for batch in batches:
             columns = [batch.column(i) for i in range(width)]
-            columns += plain.score(as_matrix(batch, places))
+            columns += plain.score(unpacked(batch.column(width), features))
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
 
     # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
-    safe = df.select(*[sf.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(sent)])
-    return safe.mapInArrow(score, schema)
+    sent = [sf.col(quoted(name)) for name in kept] + [feature_list(df.schema, model.features, model.vector)]
+    return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(score, schema)
 
 
 class _Plain:
