@@ -260,6 +260,7 @@ class LightGBM:
                 ranks,
                 partial(run_rank, job),
                 frame=ready.frame,
+                cpus=min(cores, self.threads or cores) if len(slots) >= ranks else 1,
                 timeout=None if deadline is None else max(0.0, deadline - time.monotonic()),
                 what=_what(ranks),
                 interrupt=listener.stop if listener else None,

@@ -76,6 +76,7 @@ def run_gang(
     work: Work,
     *,
     frame: DataFrame | None = None,
+    cpus: int = 1,
     timeout: float | None = None,
     what: str = "the gang",
     interrupt: threading.Event | None = None,
@@ -93,6 +94,9 @@ def run_gang(
         is a function of an importable module, or closes over small things alone.
     frame : DataFrame, optional
         What the members get as batches: exactly `size` partitions. Without it each gets one row.
+    cpus : int
+        Cores that each member keeps for itself, so that no other job's task runs on them meanwhile. Left out of account
+        where Spark cannot be asked for that: on a local session, and where executors come and go.
     timeout : float, optional
         Seconds until the job is stopped.
     interrupt : threading.Event, optional
@@ -127,7 +131,7 @@ def run_gang(
                     }
                 )
 
-    job = source.mapInArrow(member, _SCHEMA, barrier=size > 1)
+    job = source.mapInArrow(member, _SCHEMA, barrier=size > 1, profile=_profile(spark, cpus))
     if size > 1:
         job = job.repartition(1)
     rows = _collect(spark, job, timeout, what, interrupt)
@@ -186,6 +190,18 @@ def _slots(spark: SparkSession) -> int:
 
         slots = spark.range(1 << 16).select(sf.spark_partition_id().alias("p")).distinct().count()
     return slots
+
+
+def _profile(spark: SparkSession, cpus: int) -> Any:
+    """Stage-level resources: tasks of `cpus` cores on the executors that there are."""
+    from synml_dagster.spark.session import is_local
+
+    dynamic = str(spark.conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
+    if cpus <= int(spark.conf.get("spark.task.cpus", "1") or 1) or dynamic or is_local(spark):
+        return None
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    return ResourceProfileBuilder().require(TaskResourceRequests().cpus(cpus)).build
 
 
 def _too_few(size: int, slots: int | None, what: str) -> SetupError:
