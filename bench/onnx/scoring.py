@@ -64,7 +64,7 @@ def words_table(rows: int) -> pa.Table:
 
 
 def make_model(spark, table: pa.Table, trees: int):
-    """Fit the plan and the booster on the first 100,000 rows and export."""
+    """Fit the plan and the booster on the first 100,000 rows and export: return plan, booster's model and graph."""
     import lightgbm as lgb
 
     from synml_dagster.features import LABEL, assemble, fit_plan
@@ -81,7 +81,7 @@ def make_model(spark, table: pa.Table, trees: int):
         params, lgb.Dataset(X, rows.column(LABEL).to_numpy(), categorical_feature=places), trees
     )
     model = LightGBMModel(booster.model_to_string(), plan.feature_names, plan.categorical_features, "binary")
-    return plan, OnnxModel(export_pipeline(plan, model))
+    return plan, model, OnnxModel(export_pipeline(plan, model))
 
 
 def raw_onnxruntime(plan, file: Path, paths: list[str], threads: int) -> Callable[[], float]:
@@ -207,7 +207,7 @@ def main() -> None:
         table = numeric_table(given.rows) if given.table == "numeric" else words_table(given.rows)
         path = str(folder / "table.parquet")
         pq.write_table(table, path, row_group_size=131_072)
-        plan, model = make_model(spark, table, given.trees)
+        plan, _, model = make_model(spark, table, given.trees)
         del table
         model.save(folder)
         files = ParquetFiles((path,))

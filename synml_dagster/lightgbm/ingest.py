@@ -142,7 +142,8 @@ class SpooledRows:
 def spool(batches: Iterator[pa.RecordBatch], folder: Path, width: int) -> tuple[SpooledRows, SpooledRows]:
     """Write what Spark brings to disk: training rows and validation rows, of `width` features.
 
-    Each batch begins with the features as lists, and ends with two columns of our own: `valid` (boolean) and `task` (the map task that made the row).
+    Each batch begins with the features as lists, and ends with two columns of our own: `valid` (boolean) and `task` (the
+    map task that made the row).
     """
     import pyarrow as pa
 
