@@ -73,6 +73,8 @@ def prepare() -> None:
 def write_pipeline(source: str, label: str) -> str:
     """Write `assets/<table>/defs.yaml`, so that the UI knows the pipeline too, and return its name."""
     path = source if "://" in source else str(Path(source).resolve())
+    if "://" not in path and not set("*?[{") & set(path) and not Path(path).exists():
+        raise SystemExit(f"SOURCE: there is no {path}")
     name = (
         re.sub(r"\W+", "_", Path(path.rstrip("/")).name.split(".")[0], flags=re.ASCII).strip("_").lower()
         or "table"
@@ -94,15 +96,21 @@ def write_pipeline(source: str, label: str) -> str:
 
 
 class Plain(logging.Handler):
-    """Prints a line per finished step and what the steps themselves say."""
+    """Prints a line per finished step and what the steps themselves say; of steps that never start there is no word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, or nothing."""
         told = getattr(record, "dagster_meta", {})
         event = told.get("dagster_event")
         if event is None:
-            if record.levelno >= logging.INFO and told.get("step_key"):
+            if record.levelno >= logging.INFO and told.get("step_key") in self.started:
                 print(f"        {told.get('orig_message', record.getMessage())}", flush=True)
+        elif event.event_type_value == "STEP_START":
+            self.started.add(event.step_key)
         elif event.event_type_value == "STEP_SUCCESS":
             seconds = event.event_specific_data.duration_ms / 1000
             print(f"{seconds:6.1f}s {event.step_key.replace('__', '/')}", flush=True)
