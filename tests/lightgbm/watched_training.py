@@ -99,9 +99,7 @@ def main(
 
     began = time.monotonic()
     if kind == "connect":
-        from pyspark.sql.connect.session import SparkSession
-
-        spark = SparkSession.builder.remote(address).create()
+        spark = open_session(SparkSettings(remote=address))
     else:
         conf = {} if address.startswith("local") else CONF
         spark = open_session(SparkSettings(master=address, conf=conf))
