@@ -80,3 +80,17 @@ def test_a_saved_plan_loads_equal(tmp_path_factory, generated):
     plan.save(folder)
     assert FeaturePlan.load(folder) == plan
     assert FeaturePlan.load(folder).to_json() == plan.to_json()
+
+
+def test_spark_reads_days_that_there_were_and_none_of_the_year_0(classic_spark):
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.features.kinds.written_time import PATTERNS, parse_spark, parse_text
+
+    words = ["0000-01-01", "0000-12-31", "0001-01-01", "1900-02-29", "1970-01-02", "9999-12-31"]
+    frame = classic_spark.createDataFrame([(word,) for word in words], "day string")
+    read = frame.select(parse_spark(sf.col("day"), PATTERNS["yyyy-MM-dd"]).alias("days")).collect()
+    expected = [parse_text(word, PATTERNS["yyyy-MM-dd"]) for word in words]
+    np.testing.assert_array_equal([row["days"] for row in read], expected)
+    assert np.isnan(expected[:2]).all()
+    assert expected[2] == -719_162

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _Y, _M, _D = r"[0-9]{4}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 
+_FIRST_DAY = -719_162  # 0001-01-01, in days since 1970-01-01
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -77,7 +79,10 @@ def parse_spark(text: Column, pattern: Pattern) -> Column:
     java = {"y": "yyyy", "m": "MM", "d": "dd"}
     layout = pattern.mark.join(java[p] for p in pattern.order)
     day = sf.try_to_timestamp(sf.substring(text, 1, 10), sf.lit(layout)).cast("date")
-    days = sf.when(text.rlike(f"^(?:{pattern.regex})$"), sf.unix_date(day)).cast("double")
+    days = sf.unix_date(day)
+    # Spark reads the year 0000, which databases write where they know no date.
+    dated = text.rlike(f"^(?:{pattern.regex})$") & (days >= _FIRST_DAY)
+    days = sf.when(dated, days).cast("double")
     if pattern.has_time:
         seconds = sum(
             (
