@@ -17,7 +17,7 @@ from synml_dagster.lightgbm.ingest import ShareRows, unpacked
 from synml_dagster.lightgbm.sampling import (
     hashed_features,
     repeats_too_often,
-    row_hashes,
+    rows_below,
     take_smallest,
     threshold,
 )
@@ -64,19 +64,14 @@ def bins_of_shares(
     from synml_dagster.spark.shares import Share, share_frame
 
     rows, width = sum(share.rows for share in shares), len(columns)
-    used, limit = hashed_features(width), threshold(size, rows)
+    limit = threshold(size, rows)
 
     def sample(batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             for text in batch.column(1).to_pylist():
-                for block in ShareRows(Share.from_json(text), columns, width).features():
-                    hashes = (
-                        row_hashes([block[:, j] for j in used])
-                        if rows > size
-                        else np.zeros(len(block), np.int64)
-                    )
-                    below = hashes < limit
-                    yield from _pieces(block[below], hashes[below])
+                blocks = ShareRows(Share.from_json(text), columns, width).features()
+                for part, hashes in rows_below(blocks, limit, width):
+                    yield from _pieces(part, hashes)
 
     taken = share_frame(spark, shares).mapInArrow(sample, _PACKED)
     return _bins_of(taken, width, rows, size, params, refuse_repeats=rows > size) or None

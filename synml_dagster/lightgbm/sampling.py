@@ -8,7 +8,7 @@ and over the number of the repetition.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,22 +93,28 @@ def take_smallest(rows: NDArray[np.float32], hashes: NDArray[np.int64], size: in
     return rows[np.argsort(hashes, kind="stable")]
 
 
+def rows_below(
+    blocks: Iterable[NDArray[np.float32]], limit: int, features: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield of each block the rows whose hash is below `limit`, and their hashes."""
+    used = hashed_features(features)
+    for block in blocks:
+        hashes = row_hashes([block[:, j] for j in used])
+        below = hashes < limit
+        yield block[below], hashes[below]
+
+
 def sample_here(
     blocks: Callable[[], Iterator[NDArray[np.float32]]], rows: int, size: int, features: int
 ) -> NDArray[np.float32]:
     """Return the sample of a table that this process can read twice, block by block."""
     if rows <= size:
         return np.concatenate([np.empty((0, features), np.float32), *blocks()])
-    used, limit = hashed_features(features), threshold(size, rows)
-    kept, marks = [], []
-    for block in blocks():
-        hashes = row_hashes([block[:, j] for j in used])
-        below = hashes < limit
-        kept.append(block[below])
-        marks.append(hashes[below])
+    limit = threshold(size, rows)
+    parts, marks = zip(*rows_below(blocks(), limit, features), strict=True)
     found = np.concatenate(marks)
     if not repeats_too_often(found, size):
-        return take_smallest(np.concatenate(kept), found, size)
+        return take_smallest(np.concatenate(parts), found, size)
     whole = np.concatenate([row_hashes(list(block.T)) for block in blocks()])
     numbered = repeat_hashes(whole, _repetitions(whole))
     below = numbered < limit

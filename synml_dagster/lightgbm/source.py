@@ -127,24 +127,24 @@ class TrainingData:
     def _reads_files(self, ranks: int) -> bool:
         from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
-        in_files = isinstance(self.data, ParquetFiles) and self.vector is None
-        if self.marks or (self.group and ranks > 1) or not in_files:
+        if self.marks or self.vector or (self.group and ranks > 1):
+            return False
+        if not isinstance(self.data, ParquetFiles):
             return False
         if self.validation is not None and not isinstance(self.validation, ParquetFiles):
             return False
-        assert isinstance(self.data, ParquetFiles)
         known = shares_reachable(self.spark, self.data)
         return known and (self.validation is None or shares_reachable(self.spark, self.validation))
 
     def _bins_of_rows(self, train: DataFrame, rows: int, params: Mapping[str, Any], size: int) -> bytes:
         return bins_of_rows(train, len(self.features), rows, size, params)
 
-    def _bins_of_files(self, params: Mapping[str, Any], size: int) -> bytes:
+    def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
         from synml_dagster.spark.session import task_slots
         from synml_dagster.spark.shares import ParquetFiles, plan_shares
 
         assert isinstance(self.data, ParquetFiles)
-        shares = plan_shares(self.data, task_slots(self.spark) or 8)
+        shares = plan_shares(self.data, task_slots(self.spark) or 8, row_groups=row_groups)
         bins = bins_of_shares(self.spark, shares, self.features, size, params)
         if bins is not None:
             return bins
@@ -159,8 +159,8 @@ class TrainingData:
         from synml_dagster.spark.shares import ParquetFiles, plan_shares
 
         assert isinstance(self.data, ParquetFiles)
-        shares = plan_shares(self.data, ranks, block_of(params))
-        total = sum(s.rows for s in shares)
+        row_groups = self.data.row_groups()
+        shares = plan_shares(self.data, ranks, block_of(params), row_groups)
         valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         columns = (*columns, *([self.group] if self.group else []), *self.init)
@@ -169,8 +169,8 @@ class TrainingData:
         start = None
         if starts_from_mean(params) and not self.init:
             _, start = summed_up(self._selected(self.data, ()), params)
-        find_bins = partial(self._bins_of_files, params)
-        return Ready(None, shares, valid, columns, total, find_bins, start)
+        find_bins = partial(self._bins_of_files, row_groups, params)
+        return Ready(None, shares, valid, columns, sum(s.rows for s in shares), find_bins, start)
 
     def _marked(self) -> DataFrame:
         """The columns that ranks take, and VALID, which is true on validation rows."""
@@ -230,9 +230,11 @@ def training_data(
     from synml_dagster.spark.shares import ParquetFiles
 
     session = spark or (_active() if isinstance(data, ParquetFiles) else data.sparkSession)
+    marks = validation if isinstance(validation, str) else None
+    held_out = None if isinstance(validation, str) else validation
     vector = features if isinstance(features, str) else None
     if vector is not None:
-        features = _places(vector, session, data, validation)
+        features = _places(vector, session, data, held_out)
     if not features:
         raise ConfigError("features: at least one column is needed.")
     if len(set(features)) != len(features):
@@ -251,8 +253,6 @@ def training_data(
         )
     init = () if init_score is None else (init_score,) if isinstance(init_score, str) else tuple(init_score)
     schema = _schema(data)
-    marks = validation if isinstance(validation, str) else None
-    held_out = None if isinstance(validation, str) else validation
     if marks is not None:
         check_marks(schema, marks)
     sides = [("data", schema), *([("validation", _schema(held_out))] if held_out is not None else [])]
@@ -260,8 +260,6 @@ def training_data(
         if vector is None:
             check_columns(kind, features, f"features of {side}")
             check_numeric(kind, features, f"features of {side}")
-        else:
-            check_vector(kind, vector)
         check_columns(kind, [c for c in (label, weight, group, *init) if c], side)
         check_numeric(kind, [c for c in (weight, *init) if c], side)
     label_type = schema[label].dataType.simpleString()
@@ -296,13 +294,18 @@ def training_data(
     )
 
 
-def _places(vector: str, spark: SparkSession, data: DataFrame | ParquetFiles, validation: Any) -> list[str]:
+def _places(
+    vector: str,
+    spark: SparkSession,
+    data: DataFrame | ParquetFiles,
+    validation: DataFrame | ParquetFiles | None,
+) -> list[str]:
     """Name the places of a column that holds all features."""
     from synml_dagster.spark.shares import ParquetFiles
 
     widths = []
     for side in (data, validation):
-        if side is None or isinstance(side, str):
+        if side is None:
             continue
         frame = side.dataframe(spark) if isinstance(side, ParquetFiles) else side
         check_vector(frame.schema, vector)

@@ -63,7 +63,17 @@ class ParquetFiles:
         """Return the number of rows, from the files' footers where it is not known yet."""
         if self.rows is not None:
             return self.rows
-        return sum(sum(groups) for groups in _row_groups(self.paths))
+        return sum(sum(groups) for groups in self.row_groups())
+
+    def row_groups(self) -> list[list[int]]:
+        """Return the rows of each row group of each file, as the footers say."""
+
+        def rows(path: str) -> list[int]:
+            footer = _open(path).metadata
+            return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return list(pool.map(rows, self.paths))
 
     def dataframe(self, spark: SparkSession) -> DataFrame:
         """Open the files as a DataFrame."""
@@ -108,11 +118,14 @@ class Share:
         return cls(tuple(Piece(*piece) for piece in raw["pieces"]), raw["rows"])
 
 
-def plan_shares(files: ParquetFiles, n: int, block: int = 1) -> list[Share]:
+def plan_shares(
+    files: ParquetFiles, n: int, block: int = 1, row_groups: list[list[int]] | None = None
+) -> list[Share]:
     """Cut the rows of `files` into exactly `n` shares of nearly equal size; every row is in one of them.
 
     A cut falls on the edge of a row group where one is near (5 % of a share), else inside it. Shares are empty only
-    where there are fewer rows than shares. Only footers are read. With `block` shares begin after a multiple of so many
+    where there are fewer rows than shares. Only footers are read, and none where `row_groups` tells what
+    `files.row_groups()` has read of them. With `block` shares begin after a multiple of so many
     rows, see `even_cuts`.
 
     Raises
@@ -122,7 +135,7 @@ def plan_shares(files: ParquetFiles, n: int, block: int = 1) -> list[Share]:
     """
     if n < 1:
         raise ConfigError(f"the number of shares must be at least 1 but got {n}")
-    counts = _row_groups(files.paths)
+    counts = files.row_groups() if row_groups is None else row_groups
     edges = [0]
     for groups in counts:
         for rows in groups:
@@ -251,15 +264,6 @@ def _piece(path: str, groups: list[int], low: int, high: int) -> Piece:
         upto += groups[end]
         end += 1
     return Piece(path, first, end, low - before, high - low)
-
-
-def _row_groups(paths: Sequence[str]) -> list[list[int]]:
-    def rows(path: str) -> list[int]:
-        footer = _open(path).metadata
-        return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(rows, paths))
 
 
 def _read_piece(
