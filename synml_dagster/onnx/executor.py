@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +48,20 @@ class Shipment:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Which column of a batch holds the model's column `name`, and which value of its lists where it is a list of several."""
+
+    name: str
+    column: int
+    value: int | None = None
+
+
+@dataclass(frozen=True)
 class ScoreTask:
     """Scores the batches of one task; `options` are those of `Scorer`, as pairs.
 
-    A batch holds the `kept` columns first, then columns that are inputs only. `names` says which column of the batch
-    each of the model's columns is; the batch's own names do not count, because pyspark cannot send names with dots.
+    A batch holds the `kept` columns first, then columns that are inputs only. `names` says where in the batch each of
+    the model's columns is; the batch's own names do not count, because pyspark cannot send names with dots.
     `reason` is the column that says why a row is bad where Spark has found that out already; answers then end with the
     scorer's own reasons.
     """
@@ -60,7 +70,7 @@ class ScoreTask:
     options: tuple[tuple[str, Any], ...]
     provider: str
     kept: tuple[str, ...]
-    names: tuple[tuple[str, int], ...]
+    names: tuple[Place, ...]
     reason: int | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -88,9 +98,8 @@ class ScoreTask:
         """Return the kept columns of `batch` and its answers."""
         import pyarrow as pa
 
-        places = [place for _, place in self.names]
         given = pa.RecordBatch.from_arrays(
-            [batch.column(i) for i in places], names=[name for name, _ in self.names]
+            _placed(batch, self.names), names=[place.name for place in self.names]
         )
         answers = scorer.score(given) if self.names else scorer.score(batch)
         columns = [batch.column(i) for i in range(len(self.kept))]
@@ -135,6 +144,26 @@ def task_resources() -> tuple[int, int | None]:
     gpus = context.resources().get("gpu")
     first = gpus.addresses[0] if gpus and gpus.addresses else None
     return context.cpus() or 1, int(first) if first is not None and str(first).isdigit() else None
+
+
+def _placed(batch: pa.RecordBatch, places: Sequence[Place]) -> list[pa.Array]:
+    """Return the columns at `places`; those that came as lists are taken apart."""
+    import numpy as np
+    import pyarrow as pa
+
+    widths = Counter(place.column for place in places if place.value is not None)
+    flat = {i: batch.column(i).flatten() for i in widths}
+    columns = []
+    for place in places:
+        if place.value is None:
+            columns.append(batch.column(place.column))
+            continue
+        values, width = flat[place.column], widths[place.column]
+        if values.null_count:
+            columns.append(values.take(pa.array(np.arange(place.value, len(values), width))))
+        else:
+            columns.append(pa.array(np.ascontiguousarray(values.to_numpy()[place.value :: width])))
+    return columns
 
 
 def _blanked(answers: list[pa.Array], reason: pa.Array) -> list[pa.Array]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
 from synml_dagster.features.raw import RawInput
-from synml_dagster.onnx.executor import ScoreTask, ShareTask, freeze
+from synml_dagster.onnx.executor import Place, ScoreTask, ShareTask, freeze
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.spark.shares import ParquetFiles
 
+_PACKED = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 _AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}
 
 
@@ -87,18 +89,18 @@ def score(
     kept = _kept(frame, keep, local.schema.names)
     found, reason = _inputs(frame, model, local, lenient=bad_rows == "mark")
     sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
-    names: list[tuple[str, int]] = []
+    names: list[Place] = []
     plain = True
     for name, column, top in found:
         if top is not None and top in kept:
-            names.append((name, kept.index(top)))
+            names.append(Place(name, kept.index(top)))
             continue
         plain = plain and top is not None
-        names.append((name, len(sent)))
-        sent.append((top or f"__input_{len(sent)}", column))
+        names.append(Place(name, len(sent)))
+        sent.append((top or "", column))
     if reason is not None:
         plain = False
-        sent.append(("__reason", reason))
+        sent.append(("", reason))
     task = ScoreTask(
         shipment=ship(session, model),
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
@@ -110,6 +112,7 @@ def score(
     schema = _answer_schema(frame, kept, local)
     if files is not None and plain and files.paths:
         return _by_shares(session, files, task, tuple(name for name, _ in sent), schema, tasks)
+    sent, task = _packed(frame, sent, task)
     # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
     return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
         task, schema
@@ -145,6 +148,37 @@ def split_bad_rows(scored: DataFrame) -> tuple[DataFrame, DataFrame]:
     """
     reason = _col(REASON)
     return scored.where(reason.isNull()).drop(REASON), scored.where(reason.isNotNull())
+
+
+def _packed(
+    frame: DataFrame, sent: list[tuple[str, Column]], task: ScoreTask
+) -> tuple[list[tuple[str, Column]], ScoreTask]:
+    """Send numbers of one type that are inputs only as one column of lists: Spark moves a list faster than its columns."""
+    from pyspark.sql import functions as sf
+
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    alike: dict[str, list[int]] = {}
+    for i in range(len(task.kept), len(sent)):
+        if (kind := types.get(sent[i][0])) in _PACKED:
+            alike.setdefault(kind, []).append(i)
+    lists = [members for members in alike.values() if len(members) > 1]
+    if not lists:
+        return sent, task
+    within = {
+        old: (number, place) for number, members in enumerate(lists) for place, old in enumerate(members)
+    }
+    alone = [i for i in range(len(sent)) if i not in within]
+    moved = {old: new for new, old in enumerate(alone)}
+    columns = [sent[i] for i in alone]
+    columns += [(f"__list_{n}", sf.array(*(sent[i][1] for i in members))) for n, members in enumerate(lists)]
+    names = [
+        Place(place.name, len(alone) + within[place.column][0], within[place.column][1])
+        if place.column in within
+        else Place(place.name, moved[place.column])
+        for place in task.names
+    ]
+    reason = None if task.reason is None else moved[task.reason]
+    return columns, replace(task, names=tuple(names), reason=reason)
 
 
 def _by_shares(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.onnx.executor import ScoreTask, freeze
+from synml_dagster.onnx.executor import Place, ScoreTask, freeze
 from synml_dagster.onnx.scorer import Scorer
 from synml_dagster.onnx.shipping import ship
 
@@ -71,7 +71,7 @@ def register_function(
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
         provider=provider,
         kept=(),
-        names=tuple((column, i) for i, column in enumerate(arguments)),
+        names=tuple(Place(column, i) for i, column in enumerate(arguments)),
     )
     spark.udf.register(name, _function(task, from_arrow_type(kind)))
     return arguments
@@ -106,5 +106,5 @@ def _function(task: ScoreTask, kind: Any) -> Any:
 def _answer(task: ScoreTask, columns: list[Any]) -> Any:
     import pyarrow as pa
 
-    batch = pa.RecordBatch.from_arrays(columns, names=[name for name, _ in task.names])
+    batch = pa.RecordBatch.from_arrays(columns, names=[place.name for place in task.names])
     return task.scorer().score(batch).column(0)

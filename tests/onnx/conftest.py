@@ -38,6 +38,9 @@ def make_table(rows: int, seed: int = 0) -> pa.Table:
             "member": pa.array(holes(member.tolist()), pa.bool_()),
             "joined": pa.array(holes(day), pa.date32()),
             "seen": pa.array(holes(when), pa.timestamp("us", "UTC")),
+            # With another column of the same type each: Spark moves such as one column of lists.
+            "weight": pa.array((70 + score + rng.normal(0, 2, rows)).astype(np.float32)),
+            "visits": pa.array(holes(rng.integers(0, 30, rows).tolist()), pa.int32()),
             "accepted": pa.array(np.where(score > 1, "yes", "no").tolist()),
             "flag": pa.array((score > 1).tolist()),
             "grade": pa.array(np.digitize(score, [0.3, 1.6]).astype(np.int64) * 10),
