@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.names import RESERVED
-from synml_dagster.features.plan import Dropped, SplitPlan
+from synml_dagster.features.plan import Dropped
 from synml_dagster.features.raw import RawInput, Refused, raw_inputs
 from synml_dagster.features.spec import FeatureSpec, SplitSpec
 
@@ -65,7 +65,7 @@ def candidates(
     target: RawInput,
     weights: RawInput | None,
     groups: RawInput | None,
-    split: SplitPlan,
+    split_group: RawInput | None,
     arrays: dict[str, tuple[int, int]],
     dropped: list[Dropped],
 ) -> list[RawInput]:
@@ -79,7 +79,7 @@ def candidates(
             reason = "the weight column"
         elif groups is not None and raw.name == groups.name:
             reason = "the group column"
-        elif split.by == "group" and split.column is not None and raw.name == split.column.name:
+        elif split_group is not None and raw.name == split_group.name:
             reason = "the column that rows are split by"
         elif raw.name in features.exclude or raw.path[0] in features.exclude:
             reason = "excluded by the description"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.features.names import col
 from synml_dagster.features.raw import RawInput
+from synml_dagster.features.written import written_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -62,10 +63,9 @@ def _as_number(raw: Column, here: RawInput, plan: RawInput) -> tuple[Column, Col
     if plan.storage == "boolean" and here.storage == "string":
         flag = sf.trim(raw).try_cast("boolean").cast("int")
         return flag, sf.when(_there(raw, here) & flag.isNull(), _told(plan, "is not true or false"))
-    text = here.storage == "string"
     number = (
-        sf.trim(raw).try_cast("double")
-        if text
+        written_number(raw)
+        if here.storage == "string"
         else raw.cast("int" if here.storage == "boolean" else "double")
     )
     number = number.cast("double")

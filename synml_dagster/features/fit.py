@@ -1,4 +1,4 @@
-"""Fits a plan: two Spark passes over the table, one more where a vocabulary or an encoding asks for it."""
+"""Fits a plan: one or two Spark passes over the table, one more where a vocabulary or an encoding asks for it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features.candidates import candidates, check_names, leaves
 from synml_dagster.features.columns import fit_column, kind_of
 from synml_dagster.features.encodings import SMOOTHING, count_words, with_target_means
-from synml_dagster.features.figures import Seen, seen_number, seen_words, statistics
+from synml_dagster.features.figures import Seen, statistics
 from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
-from synml_dagster.features.kinds.categorical import as_word
 from synml_dagster.features.label import class_index, fit_label, label_input, label_number, label_word
 from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
-from synml_dagster.features.passes import summarise
 from synml_dagster.features.plan import Dropped, FeaturePlan
-from synml_dagster.features.profile import Profile
 from synml_dagster.features.raw import RawInput
-from synml_dagster.features.spec import FeatureSpec, Kind, SplitBy, SplitSpec, Task
-from synml_dagster.features.split import fit_split, fold, position, row_hash, side
+from synml_dagster.features.reading import Reading, label_values
+from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec, Task
+from synml_dagster.features.split import fit_split, fold
 from synml_dagster.features.suspicions import leaks, near_duplicates
 
 if TYPE_CHECKING:
@@ -44,9 +42,10 @@ def fit_plan(
 ) -> FeaturePlan:
     """Learn from a table how its columns become a model's inputs.
 
-    Two Spark jobs, however many columns there are: an outline (rows, labels, where the sides of the split begin)
-    and a profile of the training rows (figures, word counts, a sample of up to 20,000 rows chosen by content).
-    A third job counts the words of declared categorical columns with more distinct values than the profile keeps,
+    One Spark job, however many columns there are: an outline (rows, labels, where the sides of the split begin) and
+    a profile of the training rows (figures, word counts, a sample of up to 20,000 rows chosen by content). Two where
+    the training rows cannot be told before the outline is there: by time or group, with columns of arrays, or with
+    classes too small for the split to cut by hash alone in a large table. A further job counts the words of declared categorical columns with more distinct values than the profile keeps,
     and fits target encodings. Nothing that the plan learns depends on how the table is partitioned.
 
     Parameters
@@ -101,7 +100,14 @@ def fit_plan(
             f"split.column {split_column.name!r} is of type {split_column.spark_type}; a split by time needs a date, a timestamp or a number"
         )
 
-    outline, arrays = _outline(df, inputs, target, weights, by, split_column, hashed, split.seed)
+    reading = Reading(df, target, weights, by, split_column, split, hashed, features.declared())
+    dropped = [Dropped(column=r.column, reason=r.reason) for r in refused]
+    rules = partial(
+        candidates, features, inputs, target, weights, groups, split_column if by == "group" else None
+    )
+    arrays = [i for i in inputs if i.storage in ("array", "vector")]
+    use = None if arrays else rules({}, dropped)
+    outline, lengths = reading.outline(arrays, use)
     found, label_plan = fit_label(target, outline, task, group)
     if by == "stratified" and label_plan.classes is None:
         raise ConfigError(
@@ -118,23 +124,19 @@ def fit_plan(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
         )
 
-    dropped = [Dropped(column=r.column, reason=r.reason) for r in refused]
-    use = candidates(features, inputs, target, weights, groups, split_plan, arrays, dropped)
-    word = label_word(target)
-    index = class_index(label_plan, word) if label_plan.classes else None
-    number = index.cast("double") if index is not None else label_number(target)
-    rows = df.where((word != "") & (side(split_plan, index) == "train"))
-    content = row_hash(hashed, split.seed)
-    profile, seen = _profile(rows, use, content, number, features.declared())
+    if use is None:
+        use = rules(lengths, dropped)
+    profile, seen = reading.profile(use, split_plan, label_plan)
     if profile.rows == 0:
         raise DataError("split: no row is on the training side; make split.test and split.validation smaller")
     sample = profile.sample
     assert sample is not None
-    labels = sample.column("label").to_numpy()
+    labels = label_values(sample, label_plan)
     if label_plan.classes and not profile.sampled:
         warnings += _absent_classes(label_plan.classes, labels, by)
     single = {raw.name: one for raw in use if isinstance(one := seen[raw.name], Seen)}
 
+    rows = reading.training_rows(split_plan, label_plan)
     large = [raw for raw in use if raw.name in single and _uncounted(raw, single[raw.name], features)]
     if large:
         most = max([features.max_categories, *(o.max_categories or 0 for o in features.overrides.values())])
@@ -153,6 +155,11 @@ def fit_plan(
     if not columns:
         reasons = "; ".join(f"{d.column!r}: {d.reason}" for d in dropped[:10])
         raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
+    number = (
+        class_index(label_plan, label_word(target)).cast("double")
+        if label_plan.classes
+        else label_number(target)
+    )
     columns = _with_target_means(columns, features, found, rows, number, fold(hashed, split.seed))
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
@@ -172,36 +179,6 @@ def fit_plan(
         notes=near_duplicates(used),  # trees lose nothing by them
         statistics=stats,
     )
-
-
-def _outline(
-    df: DataFrame,
-    inputs: list[RawInput],
-    target: RawInput,
-    weights: RawInput | None,
-    by: str,
-    split_column: RawInput | None,
-    hashed: list[tuple[str, ...]],
-    seed: int,
-) -> tuple[Outline, dict[str, tuple[int, int]]]:
-    from pyspark.sql import functions as sf
-
-    arrays = [i for i in inputs if i.storage in ("array", "vector")]
-    columns = [
-        row_hash(hashed, seed).alias("hash"),
-        label_word(target).alias("word"),
-        label_number(target).alias("number"),
-        position(by, hashed, split_column, seed).alias("position"),
-        *([weights.value().cast("double").alias("weight")] if weights else []),
-        *[sf.size(a.value()).cast("double").alias(f"size_{i}") for i, a in enumerate(arrays)],
-    ]
-    outline = summarise(df.select(*columns), partial(Outline, per_class=by == "stratified"))
-    sizes = {
-        a.name: (int(low), int(high))
-        for i, a in enumerate(arrays)
-        for low, high in [outline.sizes.get(f"size_{i}", [0, 0])]
-    }
-    return outline, sizes
 
 
 def _check_weight(weights: RawInput | None, outline: Outline) -> None:
@@ -256,43 +233,6 @@ def _with_target_means(
     smoothing = [SMOOTHING if s is None else s for s in said]
     means = {c.name: c for c in with_target_means(rows, encoded, smoothing, number, row_fold)}
     return [means.get(c.name, c) for c in columns]
-
-
-def _profile(
-    rows: DataFrame, use: list[RawInput], content: Column, number: Column, declared: dict[str, Kind]
-) -> tuple[Profile, dict[str, Seen | list[Seen]]]:
-    from pyspark.sql import functions as sf
-
-    columns = [content.alias("hash"), number.alias("label")]
-    numbers: list[str] = []
-    words: list[str] = []
-    places: dict[str, list[tuple[bool, int]]] = {}
-    for i, raw in enumerate(use):
-        value = raw.value()
-        if raw.storage in ("array", "vector"):
-            for j in range(raw.width):
-                places.setdefault(raw.name, []).append((True, len(numbers)))
-                numbers.append(f"c{i}_{j}")
-                columns.append(sf.coalesce(sf.get(value, sf.lit(j)), sf.lit(float("nan"))).alias(numbers[-1]))
-        elif raw.storage == "string" or declared.get(raw.name) == "categorical":
-            places[raw.name] = [(False, len(words))]
-            words.append(f"c{i}")
-            columns.append(as_word(value, raw.storage).alias(words[-1]))
-        else:
-            places[raw.name] = [(True, len(numbers))]
-            numbers.append(f"c{i}")
-            columns.append(value.cast("double").alias(numbers[-1]))
-    profile = summarise(rows.select(*columns), partial(Profile, numbers, words))
-    if profile.rows == 0:
-        return profile, {}
-    seen: dict[str, Seen | list[Seen]] = {}
-    for raw in use:
-        read = [
-            seen_number(profile, k) if is_number else seen_words(profile, k)
-            for is_number, k in places[raw.name]
-        ]
-        seen[raw.name] = read if raw.storage in ("array", "vector") else read[0]
-    return profile, seen
 
 
 def _fingerprint(df: DataFrame, outline: Outline) -> str:

@@ -10,16 +10,13 @@ from synml_dagster.features.outline import MOST_CLASSES, Outline
 from synml_dagster.features.plan import LabelPlan
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.spec import Task
+from synml_dagster.features.written import written_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
 _GUESSED_CLASSES = 20
 """Whole-number labels with more distinct values than this are numbers, not names, unless the task says otherwise."""
-
-# A cast that fails costs Spark an exception a row, ten times the cast itself; these are all that a number, an infinity
-# or a NaN is written with.
-_LETTERS_OF_NUMBERS = "^[-+.0-9a-fA-FxXpPiItTyYnN]+$"
 
 
 def label_input(inputs: list[RawInput], column: str, columns: list[str]) -> RawInput:
@@ -69,9 +66,7 @@ def label_number(label: RawInput) -> Column:
     from pyspark.sql import functions as sf
 
     if label.storage == "string":
-        word = sf.trim(label.value())
-        number = sf.when(word.rlike(_LETTERS_OF_NUMBERS), word.try_cast("double"))
-        return sf.coalesce(number, sf.lit(float("nan")))
+        return sf.coalesce(written_number(label.value()), sf.lit(float("nan")))
     return label.value().cast("double")
 
 

@@ -1,4 +1,4 @@
-"""The first pass: how many rows, which labels, and where a split can cut. Runs on executors: numpy and pyarrow only."""
+"""The outline of a table: how many rows, which labels, and where a split can cut. Runs on executors: numpy and pyarrow only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outline:
 
     Reads batches with the columns `hash` (int64, of the row's content), `word` (the label as text), `number` (the
     label as float64), `position` (float64), `weight` (float64, may be absent), and `size_0`, `size_1` ... (float64,
-    the lengths of array columns).
+    the lengths of array columns); passes over others.
 
     Parameters
     ----------

@@ -1,13 +1,14 @@
-"""The second pass: figures, word counts and a sample of all columns at once. Runs on executors: numpy and pyarrow only."""
+"""The profile of the training rows: figures, word counts and a sample of all columns at once. Runs on executors: numpy and pyarrow only."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from synml_dagster.features.ipc import as_bytes, as_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +24,8 @@ COUNT, MISSING, INFINITE, LOW, HIGH, MEAN, SQUARES = range(7)
 class Profile:
     """Figures of numbers, counts of words, and a sample of rows chosen by their content.
 
-    Reads batches with `hash` (int64), `label` (float64), float64 columns (NaN is missing) and string columns ("" is
-    missing); what a column is follows from its Arrow type.
+    Reads batches with `hash` (int64), float64 columns (NaN is missing) and string columns ("" is missing). What else a
+    batch holds stays in the sample.
 
     Parameters
     ----------
@@ -89,12 +90,9 @@ class Profile:
 
     def merge(self, piece: bytes) -> None:
         """Take in a piece of what another profile has sent."""
-        import pyarrow as pa
-
         kind, payload = piece[:1], piece[1:]
         if kind == b"s":
-            with pa.ipc.open_stream(payload) as stream:
-                self._keep(stream.read_all())
+            self._keep(as_table(payload))
             return
         head, _, body = payload.partition(b"\n")
         about = json.loads(head)
@@ -107,8 +105,7 @@ class Profile:
             for i in range(other.shape[1]):
                 self.figures[:, i] = _joined(self.figures[:, i], other[:, i])
             return
-        with pa.ipc.open_stream(body) as stream:
-            table = stream.read_all()
+        table = as_table(body)
         if self.counts[about["column"]] is not None:
             found = zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
             self._count(about["column"], found)
@@ -125,13 +122,13 @@ class Profile:
                 table = pa.table(
                     {"w": pa.array(list(counts), pa.string()), "n": pa.array(list(counts.values()))}
                 )
-                yield b"w" + json.dumps({"column": i}).encode() + b"\n" + _ipc(table)
+                yield b"w" + json.dumps({"column": i}).encode() + b"\n" + as_bytes(table)
         sample = self.sample
         if sample is None:
             return
         rows = max(1, int(_PIECE / max(1.0, sample.nbytes / max(1, sample.num_rows))))
         for start in range(0, sample.num_rows, rows):
-            yield b"s" + _ipc(sample.slice(start, rows))
+            yield b"s" + as_bytes(sample.slice(start, rows))
 
     def _count(self, i: int, found: Iterator[tuple[str, int]]) -> None:
         counts = self.counts[i]
@@ -185,12 +182,3 @@ def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             out[MEAN] = a[MEAN] + away * (nb / (na + nb))
             out[SQUARES] = a[SQUARES] + b[SQUARES] + away * away * na * (nb / (na + nb))
     return out
-
-
-def _ipc(table: pa.Table) -> bytes:
-    import pyarrow as pa
-
-    out = io.BytesIO()
-    with pa.ipc.new_stream(out, table.schema) as stream:
-        stream.write_table(table)
-    return out.getvalue()

@@ -68,6 +68,18 @@ def side(split: SplitPlan, class_index: Column | None) -> Column:
     return sf.when(place < first, test).when(place < second, validation).otherwise(train)
 
 
+def trains(split: SplitPlan, places: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Return, as bool `[rows]`, whether rows at the positions `places` are on the training side; as `side`, without Spark.
+
+    Only for splits by position: by time a row is on another side. `classes` holds the index of each row's class.
+    """
+    if len(split.test) == 1 or classes is None:
+        first, second = split.test[0], split.validation[0]
+        return (places >= first) & (places >= second)
+    at = classes.astype(np.int64)
+    return (places >= np.array(split.test)[at]) & (places >= np.array(split.validation)[at])
+
+
 def fit_split(
     spec: SplitSpec,
     by: SplitBy,

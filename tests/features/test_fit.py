@@ -275,3 +275,47 @@ def test_a_ranking_keeps_queries_whole(classic_spark):
     assert plan.feature_names == ["x"]
     assert out["__label"].dtype == np.float64
     assert out.groupby("__group")["__split"].nunique().max() == 1
+
+
+def _labelled(rows: int, seed: int) -> pd.DataFrame:
+    """Words, numbers with gaps, a small third class, a label that is sometimes missing, a time and a group."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    grade = np.where(rng.random(rows) < 0.003, "rare", np.where(x + rng.normal(size=rows) > 0, "high", "low"))
+    return pd.DataFrame(
+        {
+            "x": np.where(rng.random(rows) < 0.05, np.nan, x),
+            "word": np.where(rng.random(rows) < 0.1, None, rng.choice(["a", "b", "c"], rows)),
+            "code": [f"{n:x}" for n in rng.integers(0, 200, rows)],
+            "day": rng.integers(0, 1000, rows),
+            "owner": rng.integers(0, 300, rows),
+            "grade": np.where(rng.random(rows) < 0.02, None, grade),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "passes"),
+    [
+        (2_000, SplitSpec(), 1),
+        (2_000, SplitSpec(by="stratified"), 1),
+        (2_000, SplitSpec(test=0.3, validation=0.0, seed=3), 1),
+        (2_000, SplitSpec(by="group", column="owner"), 2),
+        (2_000, SplitSpec(by="time", column="day"), 2),
+        (50_000, SplitSpec(), 1),
+        (50_000, SplitSpec(by="stratified"), 2),  # 150 rows of the rare class are cut one by one
+    ],
+)
+def test_a_plan_of_one_pass_is_that_of_two(classic_spark, monkeypatch, rows, split, passes):
+    from synml_dagster.features import reading
+
+    df = classic_spark.createDataFrame(_labelled(rows, rows)).repartition(3)
+    summarise, calls = reading.summarise, []
+    monkeypatch.setattr(reading, "summarise", lambda *given: calls.append(1) or summarise(*given))
+    plan = fit_plan(df, name="p", label="grade", split=split)
+    assert len(calls) == passes
+    outline = reading.Reading.outline
+    monkeypatch.setattr(reading.Reading, "outline", lambda self, arrays, use: outline(self, arrays, None))
+    calls.clear()
+    assert fit_plan(df, name="p", label="grade", split=split) == plan
+    assert len(calls) == 2
