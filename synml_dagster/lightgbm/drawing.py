@@ -24,6 +24,7 @@ _DERIVED = (
     "objective_seed",
     "extra_seed",
 )
+_DRAWN = ("bagging_seed", "feature_fraction_seed", "extra_seed")
 
 
 def bags(params: Mapping[str, Any]) -> bool:
@@ -56,6 +57,16 @@ def rank_seeds(params: Mapping[str, Any], rows: Sequence[int], rank: int) -> dic
         "bagging_seed": _seed(params, "bagging_seed") + blocks,
         "objective_seed": _seed(params, "objective_seed") + sum(rows[:rank]),
     }
+
+
+def later_seeds(params: Mapping[str, Any], rounds: int) -> dict[str, int]:
+    """Return the seeds of a training that goes on after `rounds` rounds.
+
+    LightGBM's generators begin anew then; with the old seeds they would draw the rows and features of the first rounds
+    again, and a forest would grow the same trees twice. The step keeps clear of the seeds of other ranks and blocks.
+    """
+    step = rounds * 1_000_003
+    return {name: (_seed(params, name) + step) % 2**31 for name in _DRAWN}
 
 
 def _draws(params: Mapping[str, Any], fraction: str) -> bool:

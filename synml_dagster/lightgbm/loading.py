@@ -22,6 +22,7 @@ from synml_dagster.lightgbm.ingest import (
 )
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.memory import release_freed
+from synml_dagster.lightgbm.model import averages
 from synml_dagster.lightgbm.sampling import sample_here
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def datasets(
         train = native.dataset_from_sample(sample, rows.rows, rows.rows, params)
         del sample
         release_freed()
-    _fill(train, rows, extras, sizes, before, job)
+    # The trees of a forest do not learn from each other's scores.
+    _fill(train, rows, extras, sizes, None if averages(first.text or "") else before, job)
     valid = None
     if valid_rows is not None:
         if valid_rows.rows == 0:

@@ -172,3 +172,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def averages(text: str) -> bool:
+    """Return whether the model of LightGBM's text averages its trees, as a forest does, and does not sum them."""
+    return "\naverage_output\n" in text[: max(0, text.find("\nTree="))]

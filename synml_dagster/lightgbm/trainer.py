@@ -14,7 +14,7 @@ from synml_dagster.lightgbm.arguments import take_functions, take_schedule, text
 from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
 from synml_dagster.lightgbm.job import RankJob
-from synml_dagster.lightgbm.model import LightGBMModel
+from synml_dagster.lightgbm.model import LightGBMModel, averages
 from synml_dagster.lightgbm.outcome import model_of, raise_errors
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.lightgbm.rank import run_rank
@@ -66,10 +66,9 @@ class LightGBM:
         Of everything random. The same seed on the same table gives the same model text.
     checkpoint : str, optional
         A directory (or fsspec URI) that outlives the executors, where the trees so far are kept; a training that was
-        killed goes on from there. What is drawn (bags, features of a tree) is drawn from the beginning of LightGBM's
-        generators again, so only a training without draws ends with the very trees of one that was not killed. Two
-        kinds of boosting start over: LightGBM refuses to go on with an rf, and the weights by which dart chooses the
-        trees to drop are not in its model text.
+        killed goes on from there. What is drawn (bags, features of a tree) is drawn by new generators from there on, so
+        only a training without draws ends with the very trees of one that was not killed. A dart starts over: the
+        weights by which it chooses the trees to drop are not in its model text.
     checkpoint_seconds : float
         How often, at least, the checkpoint is written.
     timeout : float, optional
@@ -185,7 +184,7 @@ class LightGBM:
         categorical : sequence of str
             Those of the features that hold whole numbers >= 0 naming a category.
         init_model : LightGBMModel or str, optional
-            A model (or its text) to go on from.
+            A model (or its text) to go on from; with boosting='rf' another forest, which gets further trees.
         on_progress : callable, optional
             Called with a `Progress` about once a second, from another thread. What it raises stops the training and is
             raised here.
@@ -208,12 +207,16 @@ class LightGBM:
             categorical=categorical,
             objective=str(self.params.get("objective", "regression")),
         )
-        if self.boosting == "rf" and (init_model is not None or init_score is not None):
+        if self.boosting == "rf" and init_score is not None:
             raise ConfigError(
-                "boosting='rf' grows its trees from no other model's scores: LightGBM refuses init_model and init_score with it. Leave them out, or use another boosting."
+                "boosting='rf' grows its trees from no other model's scores: LightGBM refuses init_score with it. Leave it out, or use another boosting."
             )
         session = source.spark
         before = init_model.text if isinstance(init_model, LightGBMModel) else init_model
+        if before is not None and averages(before) != (self.boosting == "rf"):
+            raise ConfigError(
+                f"init_model {'averages' if averages(before) else 'sums'} its trees, and boosting={self.boosting!r} does not. Go on with the boosting that it was trained with."
+            )
         listener = Listener(on_progress, _driver_hosts(session)) if on_progress else None
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         try:
@@ -307,7 +310,7 @@ class LightGBM:
         layout = Layout(
             tuple(source.features), source.extras, source.classes if source.label_is_text else None
         )
-        keeps = self.checkpoint if self.boosting not in ("dart", "rf") else None
+        keeps = self.checkpoint if self.boosting != "dart" else None
         files = {name: text_of(name, self.params[name]) for name in _FILE_PARAMS if self.params.get(name)}
         told = [
             params,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import lightgbm as lgb
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.errors import ConfigError, DataError, TrainingError
 from synml_dagster.lightgbm import LightGBM, LightGBMModel
 from tests.lightgbm.tables import as_parquet, binary_table, feature_names
 
@@ -77,7 +79,48 @@ def test_what_cannot_be_trained_is_said_before_anything_runs(classic_spark, tabl
         LightGBM(PARAMS).fit(df, label="label", features=["x00"])
     with pytest.raises(ConfigError, match="the label 'label' is among them"):
         LightGBM(PARAMS).fit(df, label="label", features=["x0", "label"])
-    with pytest.raises(ConfigError, match="LightGBM refuses init_model and init_score"):
+    with pytest.raises(ConfigError, match="LightGBM refuses init_score"):
         LightGBM({**PARAMS, "boosting": "rf"}).fit(df, label="label", features=["x0"], init_score="x1")
     with pytest.raises(ConfigError, match="early_stopping needs validation"):
         LightGBM(PARAMS, early_stopping=3).fit(df, label="label", features=["x0"])
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_forest_goes_on_from_its_checkpoint_with_other_trees(classic_spark, table, tmp_path, ranks):
+    names, forest = feature_names(table), {"boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1}
+    df = classic_spark.createDataFrame(table)
+    given = {"label": "label", "features": names, "validation": "held_out"}
+
+    def end(env):
+        if env.iteration == 11:
+            raise RuntimeError("the executor was lost")
+
+    def trainer(**more):
+        return LightGBM(
+            {**PARAMS, **forest},
+            rounds=20,
+            ranks=ranks,
+            checkpoint=str(tmp_path / "kept"),
+            checkpoint_seconds=0.0,
+            **more,
+        )
+
+    with pytest.raises(TrainingError, match="the executor was lost"):
+        trainer(callbacks=[end]).fit(df, **given)
+    first = json.loads((tmp_path / "kept" / "checkpoint.json").read_text())["rounds"]
+    model = trainer().fit(df, **given)
+    trees = [tree["tree_structure"] for tree in model.booster.dump_model()["tree_info"]]
+    assert first == 11
+    assert len(trees) == 20
+    assert len({json.dumps(tree) for tree in trees}) == 20
+    whole = LightGBM({**PARAMS, **forest}, rounds=20, ranks=ranks).fit(df, **given)
+    kept = [tree["tree_structure"] for tree in whole.booster.dump_model()["tree_info"]]
+    assert trees[:first] == kept[:first]
+    held = table[table["held_out"]]
+    found = roc_auc_score(held["label"], model.predict(held[names].to_numpy(np.float32)))
+    assert len(model.history["validation"]["auc"]) == 20
+    assert model.history["validation"]["auc"][-1] == pytest.approx(found, abs=1e-9)
+    more = LightGBM({**PARAMS, **forest}, rounds=5, ranks=ranks).fit(df, **given, init_model=model)
+    assert more.booster.num_trees() == 25
+    with pytest.raises(ConfigError, match="init_model averages its trees, and boosting='gbdt' does not"):
+        LightGBM(PARAMS, rounds=5).fit(df, **given, init_model=model)
