@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -34,8 +34,13 @@ def wait_for_port(port: int, process: subprocess.Popen, seconds: float, log: Pat
 
 
 @contextmanager
-def connect_server(cores: int = 2) -> Iterator[str]:
-    """Start a Spark Connect server from the pip-installed pyspark and yield its `sc://` address."""
+def connect_server(
+    cores: int = 2, packages: Sequence[str] = (), more: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Start a Spark Connect server from the pip-installed pyspark and yield its `sc://` address.
+
+    `packages` are Maven coordinates, which Spark fetches; `more` is configuration beside this function's own.
+    """
     import pyspark
 
     home = Path(pyspark.__file__).parent
@@ -53,8 +58,11 @@ def connect_server(cores: int = 2) -> Iterator[str]:
             "spark.sql.warehouse.dir": str(Path(folder) / "warehouse"),
             "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
             "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
+            **(more or {}),
         }
         command = [str(home / "bin" / "spark-submit"), "--master", f"local[{cores}]", "--driver-memory", "2g"]
+        if packages:
+            command += ["--packages", ",".join(packages)]
         for key, value in conf.items():
             command += ["--conf", f"{key}={value}"]
         command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
@@ -67,7 +75,7 @@ def connect_server(cores: int = 2) -> Iterator[str]:
                 command, stdout=out, stderr=out, env=environment, cwd=folder, start_new_session=True
             )
         try:
-            wait_for_port(port, process, 90, log)
+            wait_for_port(port, process, 300 if packages else 90, log)
             yield f"sc://127.0.0.1:{port}"
         finally:
             try:

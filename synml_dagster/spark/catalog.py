@@ -47,11 +47,12 @@ class CatalogTable:
 
 
 def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
-    """Make `df` the catalog table `name`, whole or not at all; rows are counted while they are written.
+    """Make `df` the catalog table `name`, whole or not at all, and count its rows.
 
-    A catalog of a table format (Delta, Iceberg) replaces the table in one commit. In Spark's session catalog the rows
-    are first written as a table beside the present one, which then takes its name: two changes of the catalog, and no
-    reader ever sees half a table. A write that fails leaves the present table as it was.
+    A table of a format with a log of its own (Delta, Iceberg) is replaced in one commit, and stays of that format. It
+    keeps its partitioning where `df` has the columns that it has; with other columns it gets a new definition. Any
+    other table of Spark's session catalog is first written beside the present one and then takes its name: two
+    changes of the catalog, and no reader ever sees half a table. A write that fails leaves the present table as it was.
 
     Raises
     ------
@@ -66,18 +67,29 @@ def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
     check_columns(df)
     spark = df.sparkSession
     parts = _parts(spark, name)
-    observation = Observation(f"catalog-{uuid.uuid4().hex}")
-    watched = df.observe(observation, sf.count(sf.lit(1)).alias(_ROWS))
     provider = _provider(spark, parts)
     if provider == "view":
         raise ConfigError(f"{name!r} is a view, and a table is to be written. Choose another name.")
-    if len(parts) == 3 and parts[0] != "spark_catalog":
-        watched.writeTo(quoted(*parts)).createOrReplace()
-    elif (provider or _default_provider(spark)) in _TRANSACTIONAL:
-        watched.write.mode("overwrite").option("overwriteSchema", "true").saveAsTable(quoted(*parts))
-    else:
+    elsewhere = len(parts) == 3 and parts[0] != "spark_catalog"
+    own = provider or _default_provider(spark)
+    if not elsewhere and own not in _TRANSACTIONAL:
+        observation = Observation(f"catalog-{uuid.uuid4().hex}")
+        watched = df.observe(observation, sf.count(sf.lit(1)).alias(_ROWS))
         _swap(spark, parts, watched.write.saveAsTable, exists=provider is not None)
-    return CatalogTable(name, int(observation.get[_ROWS]), df.schema.json(), _provider(spark, parts) or "")
+        rows = observation.get[_ROWS]
+    else:
+        if provider in _TRANSACTIONAL and _fits(df, spark.table(quoted(*parts))):
+            df.writeTo(quoted(*parts)).overwrite(sf.lit(True))
+        elif elsewhere:
+            df.writeTo(quoted(*parts)).createOrReplace()
+        else:
+            # Without its format Spark drops a Delta table and writes one of the session's default format in its place.
+            writer = df.write.format(own).mode("overwrite").option("overwriteSchema", "true")
+            writer.saveAsTable(quoted(*parts))
+        # Delta replaces a table in a query of its own, and nothing that this one observes comes back. Delta and
+        # Iceberg count from their logs.
+        rows = spark.table(quoted(*parts)).count()
+    return CatalogTable(name, int(rows), df.schema.json(), _provider(spark, parts) or "")
 
 
 def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
@@ -112,11 +124,24 @@ def _provider(spark: SparkSession, parts: list[str]) -> str | None:
     """Return the present table's format, `view` for a view, None where there is no table."""
     if not spark.catalog.tableExists(quoted(*parts)):
         return None
-    told = {
-        str(row["col_name"]).strip().casefold(): str(row["data_type"])
-        for row in spark.sql(f"DESCRIBE TABLE EXTENDED {quoted(*parts)}").collect()
-    }
+    told = described_table(spark, quoted(*parts))
     return "view" if told.get("type") == "VIEW" else told.get("provider", "").casefold()
+
+
+def described_table(spark: SparkSession, name: str) -> dict[str, str]:
+    """Return what the catalog tells of a table beside its columns (`provider`, `type`, `table properties`, ...)."""
+    rows = [(str(r[0]).strip(), str(r[1])) for r in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
+    # The columns come first, and one of them may be called `provider`.
+    start = next((i for i, (key, _) in enumerate(rows) if key == "# Detailed Table Information"), len(rows))
+    return {key.casefold(): value for key, value in rows[start + 1 :]}
+
+
+def _fits(df: DataFrame, present: DataFrame) -> bool:
+    """Whether the rows of `df` can be those of the present table as it is defined."""
+    mine, theirs = df.schema.fields, present.schema.fields
+    return [(f.name, f.dataType) for f in mine] == [(f.name, f.dataType) for f in theirs] and all(
+        field.nullable or not mine[i].nullable for i, field in enumerate(theirs)
+    )
 
 
 def _default_provider(spark: SparkSession) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.errors import SourceError, did_you_mean
+from synml_dagster.spark.catalog import described_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +31,8 @@ _FORMATS_BY_SUFFIX = {
     ".orc": "orc",
     ".avro": "avro",
 }
+# Formats whose files say nothing of the table's log, which says which of them, and which of their rows, still count.
+_BARE = {"parquet", "orc", "avro", "csv", "json", "text"}
 _COMPRESSIONS = {".gz", ".bz2", ".zst", ".snappy", ".lz4"}
 # What a person means by "read this CSV": names in the first line, types guessed, blanks around values dropped, and the
 # words that exports leave where a value is missing. Each is an option that the description can set otherwise.
@@ -151,6 +154,8 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
     _check_path(source)
     try:
         if source.table:
+            # Catalogs remember tables, and a session that lives long would not see what others have written since.
+            spark.catalog.refreshTable(source.table)
             frame = spark.read.options(**source.options).table(source.table)
         elif source.sql:
             frame = spark.sql(source.sql)
@@ -161,6 +166,11 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
             if name is None:
                 raise SourceError(
                     f"source: nothing in {source.path!r} tells its format. Say source.format: csv, parquet, json, orc, delta ..."
+                )
+            if name in _BARE and (own := _table_format(source.path or "")):
+                raise SourceError(
+                    f"source: {source.path!r} is a {own} table, whose files also hold rows that were removed from it. "
+                    f"Say source.format: {own}, not {name}"
                 )
             options = dict(source.options)
             if name == "csv":
@@ -177,8 +187,9 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
 def source_version(source: Source, spark: SparkSession | None = None) -> str:
     """Return a short text that changes when the data of `source` changes.
 
-    Files are told by name, size and time of change, a Delta table by the last entry of its log; other sources by
-    `version_query`, or, for a catalog table, by the files that it is made of. Only the last two need `spark`.
+    Files are told by name, size and time of change, a Delta table by the last entry of its log, an Iceberg table of a
+    catalog by its snapshot; other sources by `version_query`, or, for a catalog table, by the files that it is made of.
+    Only queries and catalog tables need `spark`.
 
     Raises
     ------
@@ -205,21 +216,50 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
     if source.path:
         _check_path(source)
         return _files_version(source)
-    if source.table and spark is not None:
-        files = sorted(spark.table(source.table).inputFiles())
-        if files:
-            return _digest(files)
+    if source.table and spark is not None and (version := _table_version(spark, source.table)):
+        return version
     raise SourceError(
         f"source: nothing tells when {source.describe()} changes. Give source.version_query, "
         "for example SELECT max(updated_at) FROM the_table"
     )
 
 
+def _table_version(spark: SparkSession, name: str) -> str | None:
+    try:
+        spark.catalog.refreshTable(name)
+        told = described_table(spark, name)
+        provider = told.get("provider", "").casefold()
+        if provider == "delta":  # a row that is removed by a deletion vector changes no file's name
+            last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").first()
+            return f"delta-{last['version']}" if last is not None else None
+        if provider == "iceberg":
+            snapshot = re.search(r"\bcurrent-snapshot-id=(-?\w+)", told.get("table properties", ""))
+            return f"iceberg-{snapshot.group(1)}" if snapshot else None
+        files = sorted(spark.table(name).inputFiles())
+    except Exception as problem:
+        raise SourceError(f"source: table {name} cannot be read: {_reason(problem)}") from problem
+    return _digest(files) if files else None
+
+
 def _jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> DataFrame:
     return spark.read.format("jdbc").option("url", address).options(**options).load()
 
 
+def _table_format(path: str) -> str | None:
+    """Name the table format whose log is in a folder of this host."""
+    local = _local_path(path)
+    if local is None or not local.is_dir():
+        return None
+    if (local / "_delta_log").is_dir():
+        return "delta"
+    if (local / ".hoodie").is_dir():
+        return "hudi"
+    return "iceberg" if any((local / "metadata").glob("*.metadata.json")) else None
+
+
 def _guess_format(path: str | None) -> str | None:
+    if own := _table_format(path or ""):
+        return own
     suffixes = [s.lower() for s in Path((path or "").rstrip("/*")).suffixes]
     while suffixes and suffixes[-1] in _COMPRESSIONS:
         suffixes.pop()
@@ -227,8 +267,6 @@ def _guess_format(path: str | None) -> str | None:
         return _FORMATS_BY_SUFFIX[suffixes[-1]]
     local = _local_path(path or "")
     if local is not None and local.is_dir():
-        if (local / "_delta_log").is_dir():
-            return "delta"
         for file in sorted(local.rglob("*"))[:1000]:
             if file.suffix.lower() in _FORMATS_BY_SUFFIX:
                 return _FORMATS_BY_SUFFIX[file.suffix.lower()]
@@ -274,8 +312,12 @@ def _files_version(source: Source) -> str:
     path = (source.path or "").rstrip("/")
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(f"{root}/_delta_log"):
-        commits = [e for e in filesystem.find(f"{root}/_delta_log") if e.endswith(".json")]
-        return f"delta-{max(commits).rsplit('/', 1)[-1].removesuffix('.json').lstrip('0') or '0'}"
+        # Checkpoints and commits that are not yet made are JSON too, under longer names.
+        entries = [e.rsplit("/", 1)[-1] for e in filesystem.ls(f"{root}/_delta_log", detail=False)]
+        commits = [int(e[:20]) for e in entries if re.fullmatch(r"\d{20}\.json", e)]
+        if not commits:
+            raise SourceError(f"source: {source.path!r} has a Delta log without an entry")
+        return f"delta-{max(commits)}"
     if _has_glob(root):
         found = filesystem.glob(root, detail=True)
     elif filesystem.isdir(root):

@@ -192,3 +192,27 @@ def test_a_version_query_is_asked_of_spark(classic_spark):
 def test_a_source_whose_version_nothing_tells_says_what_to_give(classic_spark):
     with pytest.raises(SourceError, match=r"Give source\.version_query"):
         source_version(Source(sql="SELECT 1 AS x"), classic_spark)
+
+
+def test_a_folder_with_the_log_of_a_table_format_is_never_read_by_its_bare_files(classic_spark, tmp_path):
+    for kind, log in {
+        "delta": "_delta_log/00000000000000000000.json",
+        "iceberg": "metadata/v1.metadata.json",
+        "hudi": ".hoodie/hoodie.properties",
+    }.items():
+        folder = tmp_path / f"{kind}.parquet"
+        classic_spark.range(3).write.parquet(str(folder))
+        (folder / log).parent.mkdir()
+        (folder / log).write_text("{}")
+        assert Source(path=str(folder)).resolved_format() == kind
+        with pytest.raises(SourceError, match=f"is a {kind} table"):
+            read_source(classic_spark, Source(path=str(folder), format="parquet"))
+
+
+def test_the_version_of_a_delta_folder_is_its_last_commit(tmp_path):
+    log = tmp_path / "_delta_log"
+    (log / "_staged_commits").mkdir(parents=True)
+    for name in ("9", "10", "10.checkpoint.c0ffee", "_staged_commits/11.c0ffee"):
+        number, _, rest = name.rpartition("/")[2].partition(".")
+        (log / name).with_name(f"{number:0>20}{'.' if rest else ''}{rest}.json").write_text("{}")
+    assert source_version(Source(path=str(tmp_path))) == "delta-10"
