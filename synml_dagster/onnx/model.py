@@ -62,7 +62,8 @@ class OnnxModel:
     Raises
     ------
     ModelError
-        There is no such file, or it is not an ONNX model.
+        There is no such file, it is not an ONNX model, or the files beside it that hold its weights are not there, cut
+        short, or cannot be found because bytes or a graph were given.
 
     Examples
     --------
@@ -86,6 +87,7 @@ class OnnxModel:
                     f"This graph cannot be held in memory as one file ({problem}). Save it with onnx.save_model(..., save_as_external_data=True) and give its path."
                 ) from problem
         self._graph = _parse(self)
+        _check_weights(self)
 
     @classmethod
     def load(cls, place: str | Path) -> OnnxModel:
@@ -126,16 +128,7 @@ class OnnxModel:
     @cached_property
     def external_files(self) -> tuple[str, ...]:
         """The files beside the model that hold its weights, relative to its folder."""
-        from onnx.external_data_helper import _get_all_tensors, uses_external_data
-
-        names = {
-            entry.value
-            for tensor in _get_all_tensors(self._graph)
-            if uses_external_data(tensor)
-            for entry in tensor.external_data
-            if entry.key == "location"
-        }
-        return tuple(sorted(names))
+        return tuple(sorted(_weight_files(self._graph)))
 
     @cached_property
     def digest(self) -> str:
@@ -212,6 +205,37 @@ def _parse(model: OnnxModel) -> onnx.ModelProto:
     if not found.graph.node and not found.graph.output:
         raise ModelError(f"{where} is not an ONNX model: it has no graph.")
     return found
+
+
+def _weight_files(graph: onnx.ModelProto) -> dict[str, int]:
+    """Return the files that hold the graph's weights, and how many bytes each must have."""
+    from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+    found: dict[str, int] = {}
+    for tensor in _get_all_tensors(graph):
+        if uses_external_data(tensor):
+            told = {entry.key: entry.value for entry in tensor.external_data}
+            end = int(told.get("offset", 0)) + int(told.get("length", 0))
+            found[told["location"]] = max(found.get(told["location"], 0), end)
+    return found
+
+
+def _check_weights(model: OnnxModel) -> None:
+    """Refuse a model whose weights are not where it says; the runtime would, on the executors, in its own words."""
+    for name, needed in sorted(_weight_files(model.proto).items()):
+        if model.path is None:
+            raise ModelError(
+                f"This model keeps its weights in the file {name!r} beside it, which bytes and graphs in memory do not say where to find. Give the path of the model's file."
+            )
+        file = model.path.parent / name
+        if not file.is_file():
+            raise ModelError(
+                f"The model {str(model.path)!r} keeps its weights in {name!r} beside it, and there is no {str(file)!r}. Copy the two together."
+            )
+        if (size := file.stat().st_size) < needed:
+            raise ModelError(
+                f"The model {str(model.path)!r} keeps {needed} bytes of weights in {str(file)!r}, which has {size}: it is cut short. Copy it again."
+            )
 
 
 def _first(problem: BaseException) -> str:

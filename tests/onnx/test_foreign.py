@@ -212,9 +212,23 @@ def test_weights_in_files_of_their_own_are_found_and_saved_along(tmp_path, spark
     frame = spark.createDataFrame(ROWS.slice(0, 2))
     found = score(frame, copy, inputs={"X": ["a", "b"]}).toArrow().column("Y").to_pylist()
     assert found == [[0.0, 0.0, 0.0], [7.0, 8.0, 9.0]]
-    (tmp_path / "copy" / "weights.bin").unlink()
-    with pytest.raises(ModelError, match=r"weights\.bin"):
-        Scorer(OnnxModel.load(tmp_path / "copy"), inputs={"X": ["a", "b"]})
+
+
+def test_weights_that_are_not_beside_their_model_are_said_when_it_is_opened(tmp_path):
+    whole = linear().proto
+    for tensor in whole.graph.initializer:
+        tensor.raw_data = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+    file, weights = tmp_path / "m.onnx", tmp_path / "weights.bin"
+    onnx.save_model(whole, str(file), save_as_external_data=True, location=weights.name, size_threshold=0)
+    for in_memory in (file.read_bytes(), onnx.load(str(file), load_external_data=False)):
+        with pytest.raises(ModelError, match=r"in the file 'weights\.bin' beside it.*Give the path"):
+            OnnxModel(in_memory)
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(ModelError, match=r"24 bytes of weights in '.*weights\.bin', which has 20"):
+        OnnxModel.load(file)
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"there is no '.*weights\.bin'"):
+        OnnxModel.load(file)
 
 
 def test_a_gpu_that_is_not_there_is_an_error_when_asked_for_and_no_matter_when_automatic():
