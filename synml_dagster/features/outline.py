@@ -48,18 +48,19 @@ class Outline:
         self.weight_missing = 0
         self.position_missing = 0
         self.sizes: dict[str, list[float]] = {}
-        self._hashes = np.empty(0, dtype=np.int64)
-        self._positions = np.empty(0, dtype=np.float64)
+        self._kept = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))]
+        self._held = 0
+        self._limit = np.iinfo(np.int64).max
 
     @property
     def positions(self) -> np.ndarray:
         """Positions of a sample of the labelled rows, chosen by content, float64 `[rows]`; all where they are few."""
-        return self._positions
+        return self._sample()[1]
 
     @property
     def sampled(self) -> bool:
         """Whether `positions` leaves rows out."""
-        return self.rows - self.unlabelled > len(self._positions)
+        return self.rows - self.unlabelled > len(self.positions)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in a batch of rows."""
@@ -138,7 +139,8 @@ class Outline:
             "too_many_words words places sizes"
         )
         head = json.dumps({name: _plain(getattr(self, name)) for name in names.split()})
-        yield head.encode() + b"\n" + self._hashes.tobytes() + self._positions.tobytes()
+        hashes, positions = self._sample()
+        yield head.encode() + b"\n" + hashes.tobytes() + positions.tobytes()
 
     def _count(self, word: str, n: int) -> None:
         if self.too_many_words:
@@ -160,11 +162,21 @@ class Outline:
         self.sizes[name] = [min(old[0], low), max(old[1], high)]
 
     def _keep(self, hashes: np.ndarray, positions: np.ndarray) -> None:
-        self._hashes = np.concatenate([self._hashes, hashes])
-        self._positions = np.concatenate([self._positions, positions])
-        if len(self._hashes) > _SAMPLE:
-            order = np.lexsort((self._positions, self._hashes))[:_SAMPLE]
-            self._hashes, self._positions = self._hashes[order], self._positions[order]
+        near = hashes <= self._limit
+        self._kept.append((hashes[near], positions[near]))
+        self._held += int(near.sum())
+        if self._held > 2 * _SAMPLE:
+            self._sample()
+
+    def _sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """Leave the rows with the smallest hashes, and return their hashes and positions."""
+        hashes, positions = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        if len(hashes) > _SAMPLE:
+            order = np.lexsort((positions, hashes))[:_SAMPLE]
+            hashes, positions = hashes[order], positions[order]
+            self._limit = int(hashes[-1])
+        self._kept, self._held = [(hashes, positions)], len(hashes)
+        return hashes, positions
 
     def small_class(self, word: str) -> list[float] | None:
         """Return the positions of all rows of a class, or None where they are too many to list."""

@@ -58,6 +58,7 @@ class Reading:
     hashed: list[tuple[str, ...]]
     declared: dict[str, Kind]
     _first: FirstPass | None = None
+    _values: _Values | None = None
 
     def outline(
         self, arrays: list[RawInput], use: list[RawInput] | None
@@ -83,7 +84,7 @@ class Reading:
         ]
         per_class = self.by == "stratified"
         if use is not None and self.by in ("random", "stratified"):
-            values = _values(use, self.declared)
+            values = self._values = _values(use, self.declared)
             make = partial(FirstPass, self._cut, values.numbers, values.words, per_class)
             self._first = summarise(self.df.select(*columns, *values.columns), make)
             return self._first.outline, {}
@@ -99,7 +100,7 @@ class Reading:
         self, use: list[RawInput], split: SplitPlan, label: LabelPlan
     ) -> tuple[Profile, dict[str, Seen | list[Seen]]]:
         """Return the profile of the training rows, and what was seen of each of the columns `use`."""
-        values = _values(use, self.declared)
+        values = self._values or _values(use, self.declared)
         profile = self._from_first(values, split, label)
         if profile is None:
             columns = [
