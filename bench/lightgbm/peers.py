@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def timed(fit) -> tuple[float, object]:
     return time.perf_counter() - began, model
 
 
-def synml(path, test, cores):
+def synml(path, test, cores, preset=None):
     import pyarrow.parquet as pq
     from sklearn.metrics import roc_auc_score
 
@@ -65,7 +66,7 @@ def synml(path, test, cores):
     spark = open_session(SparkSettings(master=f"local[{cores}]"))
     params = {"objective": "binary", "num_leaves": LEAVES}
     seconds, model = timed(
-        lambda rounds: LightGBM(params, rounds=rounds).fit(
+        lambda rounds: LightGBM(params, rounds=rounds, preset=preset).fit(
             ParquetFiles((str(path),)), spark=spark, label="label", features=NAMES
         )
     )
@@ -121,7 +122,13 @@ def synapseml(path, test, cores):
     return seconds, auc_of(model.transform(assembled(spark, test)))
 
 
-PEERS = {"synml": synml, "sparkml": sparkml, "xgboost": xgboost, "synapseml": synapseml}
+PEERS = {
+    "synml": synml,
+    "synml-fast": partial(synml, preset="fast"),
+    "sparkml": sparkml,
+    "xgboost": xgboost,
+    "synapseml": synapseml,
+}
 
 
 def main() -> None:

@@ -120,7 +120,6 @@ def ours(spark, model, data, **options) -> Callable[[], float]:
 
 def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
     import mlflow
-    import onnx
     from pyspark.sql import functions as sf
 
     from synml_dagster.features import raw_frame
@@ -134,10 +133,7 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
         ),
         mlflow.types.Schema([mlflow.types.ColSpec("double", "p")]),
     )
-    only = onnx.ModelProto.FromString(model.content)
-    _take_flat_inputs(only)
-    _give_flat_answer(only)
-    mlflow.onnx.save_model(only, str(place), signature=signature)
+    mlflow.onnx.save_model(_flat(model), str(place), signature=signature)
     udf = mlflow.pyfunc.spark_udf(spark, str(place), result_type="double", env_manager="local")
 
     def run() -> float:
@@ -147,6 +143,50 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
         )
 
     return run
+
+
+def keep(folder: Path, table: str, model) -> None:
+    """Leave the table, and the graph as those want it who fill each input with a tensor `[N]`."""
+    import shutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(table, folder / "table.parquet")
+    (folder / "flat.onnx").write_bytes(_older(_flat(model)).SerializeToString())
+
+
+def _older(graph):
+    """The same graph in float32 for the runtime of 2021 that SynapseML carries: its trees know no doubles."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph.ir_version = 7
+    for opset in graph.opset_import:
+        opset.version = 2 if opset.domain else 14
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == TensorProto.DOUBLE:
+            single = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(single, tensor.name))
+    for node in graph.graph.node:
+        kept = []
+        for attribute in node.attribute:
+            name = attribute.name
+            if name.endswith("_as_tensor"):
+                values = numpy_helper.to_array(attribute.t).astype(np.float32)
+                attribute = helper.make_attribute(name.removesuffix("_as_tensor"), values.tolist())
+            elif name == "to" and attribute.i == TensorProto.DOUBLE:
+                attribute.i = TensorProto.FLOAT
+            kept.append(attribute)
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    return graph
+
+
+def _flat(model):
+    import onnx
+
+    only = onnx.ModelProto.FromString(model.content)
+    _take_flat_inputs(only)
+    _give_flat_answer(only)
+    return only
 
 
 def _take_flat_inputs(model) -> None:
@@ -197,6 +237,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--keep", help="a folder that gets the table and the flat graph, for synapseml.py")
     given = parser.parse_args()
 
     from synml_dagster.spark import ParquetFiles, SparkSettings, open_session
@@ -217,6 +258,8 @@ def main() -> None:
             "ours by shares": ours(spark, model, files),
             "ours by rows": ours(spark, model, frame),
         }
+        if given.keep:
+            keep(Path(given.keep), path, model)
         if not given.without_mlflow:
             ways["mlflow spark_udf"] = mlflow_udf(spark, plan, model, frame, folder)
         base = None
