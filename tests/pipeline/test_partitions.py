@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -84,7 +89,28 @@ def told(done, stage):
 
 
 @pytest.mark.slow
-def test_days_are_read_trained_on_together_and_scored_one_by_one(folder, classic_spark):
+def test_days_are_read_trained_on_together_and_scored_one_by_one(folder):
+    score_days_one_by_one(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.connect
+def test_days_are_scored_one_by_one_on_connect(tmp_path, connect_server):
+    visits().to_csv(tmp_path / "visits.csv", index=False)
+    other = ("SPARK_MASTER", "DAGSTER_HOME", "MLFLOW_TRACKING_URI")
+    environment = {key: value for key, value in os.environ.items() if key not in other}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.pipeline.test_partitions", str(tmp_path)],
+        env=environment | {"SPARK_REMOTE": connect_server, "SYNML_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def score_days_one_by_one(folder):
     defs = MLPipeline.model_validate(description(folder)).definitions()
     with dg.DagsterInstance.ephemeral() as instance:
         done = run(defs, "shop_train", instance, *DAYS[:2])  # one run reads two days and trains once
@@ -114,7 +140,7 @@ def test_days_are_read_trained_on_together_and_scored_one_by_one(folder, classic
         after = {day: part(folder, "predictions", day).version for day in DAYS[:2]}
         assert after[DAYS[0]] != before[DAYS[0]]
         assert after[DAYS[1]] == before[DAYS[1]]
-        scores = part(folder, "predictions", DAYS[1]).dataframe(classic_spark).toPandas()
+        scores = pq.read_table(part(folder, "predictions", DAYS[1]).path).to_pandas()
         assert sorted(scores["id"]) == list(range(A_DAY, 2 * A_DAY))
         assert set(scores["model_version"]) == {"1"}
 
@@ -171,3 +197,7 @@ def test_training_before_anything_was_read_says_so(folder):
         )
     (failure,) = [e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure]
     assert "shop/raw: none of its 4 partitions has been materialized" in failure
+
+
+if __name__ == "__main__":
+    score_days_one_by_one(Path(sys.argv[1]))
