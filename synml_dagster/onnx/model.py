@@ -109,6 +109,20 @@ class OnnxModel:
                 there.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.path.parent / name, there)
 
+    def with_weights_in(self, files: Mapping[str, str]) -> bytes:
+        """Return the bytes of the file itself, its external weights looked for under the new names that `files` gives."""
+        import onnx
+        from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+        if not files:
+            return self.content
+        graph = onnx.load_from_string(self.content)
+        for tensor in _get_all_tensors(graph):
+            for entry in tensor.external_data if uses_external_data(tensor) else ():
+                if entry.key == "location":
+                    entry.value = files[entry.value]
+        return bytes(graph.SerializeToString())
+
     @property
     def content(self) -> bytes:
         """The bytes of the file itself, without external weights."""

@@ -32,12 +32,17 @@ def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
         return Shipment(model.digest, path=str((model.path or _on_disk(model)).resolve()))
     key = (id(spark), model.digest)
     if key not in _SENT:
+        # All files that Spark sends along lie in one folder, under their bare names.
+        name = f"synml-{model.digest[:16]}"
         folder = _on_disk(model).parent
-        name = f"synml-{model.digest[:16]}.onnx"
-        (folder / "model.onnx").rename(folder / name)
-        files = [str(folder / name), *(str(folder / external) for external in model.external_files)]
-        spark.addArtifacts(*files, file=True)
-        _SENT[key] = name
+        weights = {old: f"{name}-{i}.weights" for i, old in enumerate(model.external_files)}
+        for old, new in weights.items():
+            (folder / old).rename(folder / new)
+        (folder / "model.onnx").unlink()
+        (folder / f"{name}.onnx").write_bytes(model.with_weights_in(weights))
+        files = [folder / f"{name}.onnx", *(folder / new for new in weights.values())]
+        spark.addArtifacts(*map(str, files), file=True)
+        _SENT[key] = f"{name}.onnx"
     return Shipment(model.digest, artifact=_SENT[key])
 
 

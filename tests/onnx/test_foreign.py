@@ -199,19 +199,22 @@ def test_text_in_a_number_column_is_refused_or_read_where_rows_are_marked():
 
 
 def test_weights_in_files_of_their_own_are_found_and_saved_along(tmp_path, spark):
-    whole = linear().proto
-    for tensor in whole.graph.initializer:
-        tensor.raw_data = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-    onnx.save_model(
-        whole, str(tmp_path / "m.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=0
-    )
-    model = OnnxModel.load(tmp_path / "m.onnx")
-    assert model.external_files == ("weights.bin",)
-    model.save(tmp_path / "copy")
-    copy = OnnxModel.load(tmp_path / "copy")
     frame = spark.createDataFrame(ROWS.slice(0, 2))
-    found = score(frame, copy, inputs={"X": ["a", "b"]}).toArrow().column("Y").to_pylist()
-    assert found == [[0.0, 0.0, 0.0], [7.0, 8.0, 9.0]]
+    for times, expected in ((1, [7.0, 8.0, 9.0]), (10, [70.0, 80.0, 90.0])):  # two models, one name of a file
+        whole = linear().proto
+        weights = times * numpy_helper.to_array(whole.graph.initializer[0])
+        whole.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "W"))
+        file = tmp_path / str(times) / "m.onnx"
+        file.parent.mkdir()
+        onnx.save_model(
+            whole, str(file), save_as_external_data=True, location="weights.bin", size_threshold=0
+        )
+        model = OnnxModel.load(file)
+        assert model.external_files == ("weights.bin",)
+        model.save(tmp_path / f"copy{times}")
+        copy = OnnxModel.load(tmp_path / f"copy{times}")
+        found = score(frame, copy, inputs={"X": ["a", "b"]}).toArrow().column("Y").to_pylist()
+        assert found == [[0.0, 0.0, 0.0], expected]
 
 
 def test_weights_that_are_not_beside_their_model_are_said_when_it_is_opened(tmp_path):
