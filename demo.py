@@ -16,6 +16,9 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from synml_dagster.errors import SourceError
+from synml_dagster.spark.source import Source, check_path
+
 HERE = Path(__file__).parent
 HOME = Path(os.environ.setdefault("DAGSTER_HOME", str(HERE / ".dagster")))
 
@@ -73,8 +76,10 @@ def prepare() -> None:
 def write_pipeline(source: str, label: str) -> str:
     """Write `assets/<table>/defs.yaml`, so that the UI knows the pipeline too, and return its name."""
     path = source if "://" in source else str(Path(source).resolve())
-    if "://" not in path and not set("*?[{") & set(path) and not Path(path).exists():
-        raise SystemExit(f"SOURCE: there is no {path}")
+    try:
+        check_path(Source(path=path))
+    except SourceError as problem:
+        raise SystemExit(str(problem)) from None
     name = (
         re.sub(r"\W+", "_", Path(path.rstrip("/")).name.split(".")[0], flags=re.ASCII).strip("_").lower()
         or "table"

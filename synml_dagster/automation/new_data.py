@@ -7,7 +7,8 @@ from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.errors import SynmlError
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark.source import SOURCE_VERSION, Source, source_version
+from synml_dagster.spark.source import Source
+from synml_dagster.spark.source_version import SOURCE_VERSION, source_version
 
 
 def new_data_sensor(

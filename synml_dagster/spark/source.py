@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,9 @@ from urllib.parse import urlparse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.errors import SourceError, did_you_mean
-from synml_dagster.spark.catalog import described_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-SOURCE_VERSION = "synml/source_version"
-"""Metadata key under which a table asset remembers the version of the source that it read."""
 
 _FORMATS_BY_SUFFIX = {
     ".csv": "csv",
@@ -43,8 +38,6 @@ _CSV_OPTIONS = {
     "ignoreTrailingWhiteSpace": "true",
     "escape": '"',
 }
-# What of a JDBC source's options says which rows, and how they are cut into partitions.
-_JDBC_ROWS = {"dbtable", "query", "partitionColumn", "lowerBound", "upperBound", "numPartitions"}
 
 
 class Source(BaseModel):
@@ -151,7 +144,7 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
     SourceError
         The file, table or query is not there or cannot be read; the message says where was looked.
     """
-    _check_path(source)
+    check_path(source)
     try:
         if source.table:
             # Catalogs remember tables, and a session that lives long would not see what others have written since.
@@ -160,7 +153,7 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
         elif source.sql:
             frame = spark.sql(source.sql)
         elif source.jdbc:
-            frame = _jdbc(spark, source.jdbc, source.options)
+            frame = open_jdbc(spark, source.jdbc, source.options)
         else:
             name = source.resolved_format()
             if name is None:
@@ -180,68 +173,12 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
     except SourceError:
         raise
     except Exception as problem:
-        raise SourceError(f"source: {source.describe()} cannot be read: {_reason(problem)}") from problem
+        raise SourceError(f"source: {source.describe()} cannot be read: {first_line(problem)}") from problem
     return _trimmed_names(frame)
 
 
-def source_version(source: Source, spark: SparkSession | None = None) -> str:
-    """Return a short text that changes when the data of `source` changes.
-
-    Files are told by name, size and time of change, a Delta table by the last entry of its log, an Iceberg table of a
-    catalog by its snapshot; other sources by `version_query`, or, for a catalog table, by the files that it is made of.
-    Only queries and catalog tables need `spark`.
-
-    Raises
-    ------
-    SourceError
-        The source is not there, or nothing can tell its version.
-    """
-    if source.version_query:
-        if spark is None:
-            raise SourceError(
-                f"source: {source.describe()} asks Spark for its version and no session was given"
-            )
-        try:
-            if source.jdbc:
-                options = {k: v for k, v in source.options.items() if k not in _JDBC_ROWS}
-                asked = _jdbc(spark, source.jdbc, options | {"query": source.version_query})
-            else:
-                asked = spark.sql(source.version_query)
-            row = asked.first()
-        except Exception as problem:
-            raise SourceError(
-                f"source.version_query {source.version_query!r} failed: {_reason(problem)}"
-            ) from problem
-        return str(row[0]) if row is not None else "empty"
-    if source.path:
-        _check_path(source)
-        return _files_version(source)
-    if source.table and spark is not None and (version := _table_version(spark, source.table)):
-        return version
-    raise SourceError(
-        f"source: nothing tells when {source.describe()} changes. Give source.version_query, "
-        "for example SELECT max(updated_at) FROM the_table"
-    )
-
-
-def _table_version(spark: SparkSession, name: str) -> str | None:
-    try:
-        spark.catalog.refreshTable(name)
-        told = described_table(spark, name)
-        provider = told.get("provider", "").casefold()
-        if provider == "delta":  # a row that is removed by a deletion vector changes no file's name
-            last = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").first()
-            return f"delta-{last['version']}" if last is not None else None
-        if provider == "iceberg":
-            snapshot = re.search(r"\bcurrent-snapshot-id=(-?\w+)", told.get("table properties", ""))
-            return f"iceberg-{snapshot.group(1)}" if snapshot else None
-        files = sorted(spark.table(name).inputFiles())
-    except Exception as problem:
-        raise SourceError(f"source: table {name} cannot be read: {_reason(problem)}") from problem
-    return _digest(files) if files else None
-
-
-def _jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> DataFrame:
+def open_jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> DataFrame:
+    """Open what `options` ask of the database at `address`."""
     return spark.read.format("jdbc").option("url", address).options(**options).load()
 
 
@@ -284,17 +221,18 @@ def _local_path(path: str) -> Path | None:
     return Path(path) if "://" not in path else None
 
 
-def _has_glob(path: str) -> bool:
+def has_glob(path: str) -> bool:
+    """Return whether a path is a pattern of several."""
     return any(c in path for c in "*?[{")
 
 
-def _check_path(source: Source) -> None:
+def check_path(source: Source) -> None:
     """A path on this host that is not there is named with its neighbours; Spark's own message is a page long."""
     local = _local_path(source.path) if source.path else None
     if local is None or local.exists():
         return
-    if _has_glob(str(local)):
-        first = next(i for i, part in enumerate(local.parts) if _has_glob(part))
+    if has_glob(str(local)):
+        first = next(i for i, part in enumerate(local.parts) if has_glob(part))
         anchor = Path(*local.parts[:first])
         if any(anchor.glob(str(local.relative_to(anchor)))):
             return
@@ -306,42 +244,6 @@ def _check_path(source: Source) -> None:
     raise SourceError(f"source: there is no {str(local.absolute())!r}.{where}")
 
 
-def _files_version(source: Source) -> str:
-    import fsspec
-
-    path = (source.path or "").rstrip("/")
-    filesystem, root = fsspec.core.url_to_fs(path)
-    if filesystem.isdir(f"{root}/_delta_log"):
-        # Checkpoints and commits that are not yet made are JSON too, under longer names.
-        entries = [e.rsplit("/", 1)[-1] for e in filesystem.ls(f"{root}/_delta_log", detail=False)]
-        commits = [int(e[:20]) for e in entries if re.fullmatch(r"\d{20}\.json", e)]
-        if not commits:
-            raise SourceError(f"source: {source.path!r} has a Delta log without an entry")
-        return f"delta-{max(commits)}"
-    if _has_glob(root):
-        found = filesystem.glob(root, detail=True)
-    elif filesystem.isdir(root):
-        found = filesystem.find(root, detail=True)
-    else:
-        found = {root: filesystem.info(root)}
-    marks = []
-    for name, info in sorted(found.items()):
-        within = name.removeprefix(root).split("/") if name != root and not _has_glob(root) else []
-        hidden = any(part.startswith(("_", ".")) for part in within)
-        if info.get("type") == "file" and not hidden:
-            stamp = (
-                info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
-            )
-            marks.append(f"{name}|{info.get('size')}|{stamp}")
-    if not marks:
-        raise SourceError(f"source: {source.path!r} holds no files")
-    return _digest(marks)
-
-
-def _digest(lines: list[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
 def _trimmed_names(frame: DataFrame) -> DataFrame:
     """`age, workclass` in a CSV's first line names a column " workclass"; nobody means the blank."""
     names = [name.strip() for name in frame.columns]
@@ -350,6 +252,7 @@ def _trimmed_names(frame: DataFrame) -> DataFrame:
     return frame.toDF(*names)
 
 
-def _reason(problem: Exception) -> str:
+def first_line(problem: Exception) -> str:
+    """Return the first line of what Spark says, without its code."""
     text = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
     return text.split(" SQLSTATE")[0].rstrip()

@@ -9,7 +9,8 @@ from synml_dagster import MLPipeline
 from synml_dagster.automation import REASON_TAG
 from synml_dagster.partitions import PartitionsSpec, newest
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
-from synml_dagster.spark.source import SOURCE_VERSION, Source, source_version
+from synml_dagster.spark.source import Source
+from synml_dagster.spark.source_version import SOURCE_VERSION, source_version
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark import open_catalog_table, publish_catalog_table
-from synml_dagster.spark.source import Source, read_source, source_version
+from synml_dagster.spark.source import Source, read_source
+from synml_dagster.spark.source_version import source_version
 from tests.servers import connect_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.connect]

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.source import Source, read_source, source_version
+from synml_dagster.spark.source import Source, read_source
+from synml_dagster.spark.source_version import source_version
 
 PEOPLE = "age, job ,income\n39, clerk ,<=50K\n50,,>50K\n"
 
