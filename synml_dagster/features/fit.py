@@ -45,8 +45,9 @@ def fit_plan(
     One Spark job, however many columns there are: an outline (rows, labels, where the sides of the split begin) and
     a profile of the training rows (figures, word counts, a sample of up to 20,000 rows chosen by content). Two where
     the training rows cannot be told before the outline is there: by time or group, with columns of arrays, or with
-    classes too small for the split to cut by hash alone in a large table. A further job counts the words of declared categorical columns with more distinct values than the profile keeps,
-    and fits target encodings. Nothing that the plan learns depends on how the table is partitioned.
+    classes too small for the split to cut by hash alone in a large table. A further job counts the words of declared
+    categorical columns with more distinct values than the profile keeps, and fits target encodings. Nothing that the
+    plan learns depends on how the table is partitioned.
 
     Parameters
     ----------

@@ -75,9 +75,7 @@ class Reading:
         from pyspark.sql import functions as sf
 
         columns = [
-            row_hash(self.hashed, self.split.seed).alias("hash"),
-            label_word(self.target).alias("word"),
-            label_number(self.target).alias("number"),
+            *self._row(),
             position(self.by, self.hashed, self.split_column, self.split.seed).alias("position"),
             *([self.weights.value().cast("double").alias("weight")] if self.weights else []),
             *[sf.size(a.value()).cast("double").alias(f"size_{i}") for i, a in enumerate(arrays)],
@@ -103,13 +101,7 @@ class Reading:
         values = self._values or _values(use, self.declared)
         profile = self._from_first(values, split, label)
         if profile is None:
-            columns = [
-                row_hash(self.hashed, self.split.seed).alias("hash"),
-                label_word(self.target).alias("word"),
-                label_number(self.target).alias("number"),
-                *values.columns,
-            ]
-            rows = self.training_rows(split, label).select(*columns)
+            rows = self.training_rows(split, label).select(*self._row(), *values.columns)
             profile = summarise(rows, partial(Profile, values.numbers, values.words))
         if profile.rows == 0:
             return profile, {}
@@ -127,6 +119,14 @@ class Reading:
         word = label_word(self.target)
         index = class_index(label, word) if label.classes else None
         return self.df.where((word != "") & (side(split, index) == "train"))
+
+    def _row(self) -> list[Column]:
+        """What either summary is told of a row: the hash of its content, and its label as text and as a number."""
+        return [
+            row_hash(self.hashed, self.split.seed).alias("hash"),
+            label_word(self.target).alias("word"),
+            label_number(self.target).alias("number"),
+        ]
 
     @property
     def _cut(self) -> float:

@@ -10,7 +10,6 @@ from synml_dagster.lightgbm.checkpoint import Checkpoint, write_checkpoint
 from synml_dagster.lightgbm.drawing import later_seeds
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.loading import First, open_booster
-from synml_dagster.lightgbm.model import averages
 from synml_dagster.lightgbm.reporting import Reporter
 from synml_dagster.lightgbm.validation import Watch
 
@@ -38,8 +37,7 @@ def boost(
     if first.checkpoint is not None:
         watch.history, watch.best = first.checkpoint.history, dict(first.checkpoint.best)
     before = open_booster(first.text) if first.text else None
-    forest = before is not None and averages(first.text or "")
-    if before is not None and (first.rounds or forest):
+    if before is not None and (first.rounds or first.forest):
         params = {**params, **later_seeds(params, before.current_iteration())}
     booster = lgb.Booster(dict(params), train)
     if before is not None:

@@ -57,6 +57,11 @@ class First:
     rounds: int
     checkpoint: Checkpoint | None
 
+    @property
+    def forest(self) -> bool:
+        """Whether the trees are those of a forest, which do not learn from each other's scores."""
+        return self.text is not None and averages(self.text)
+
 
 def datasets(
     job: RankJob,
@@ -84,8 +89,7 @@ def datasets(
         train = native.dataset_from_sample(sample, rows.rows, rows.rows, params)
         del sample
         release_freed()
-    # The trees of a forest do not learn from each other's scores.
-    _fill(train, rows, extras, sizes, None if averages(first.text or "") else before, job)
+    _fill(train, rows, extras, sizes, None if first.forest else before, job)
     valid = None
     if valid_rows is not None:
         if valid_rows.rows == 0:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.errors import ConfigError
 from synml_dagster.lightgbm.arguments import take_functions, take_schedule, text_of, whole
 from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
@@ -17,6 +17,7 @@ from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.model import LightGBMModel, averages
 from synml_dagster.lightgbm.outcome import model_of, raise_errors
 from synml_dagster.lightgbm.params import check_params
+from synml_dagster.lightgbm.presets import check_preset, preset_params
 from synml_dagster.lightgbm.rank import run_rank
 from synml_dagster.lightgbm.reporting import Listener, driver_hosts
 from synml_dagster.lightgbm.sampling import DEFAULT_SAMPLE, sample_size
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 
 _known_slots: dict[int, tuple[float, list[int]]] = {}
 _FILE_PARAMS = ("forcedbins_filename", "forcedsplits_filename")
-# Measured in bench/lightgbm: parameters for one rank, and those that are safe on several. The user's own win.
-PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "fast": (
-        {"use_quantized_grad": True, "quant_train_renew_leaf": True, "bin_construct_sample_cnt": 50_000},
-        {"max_bin": 63},
-    ),
-}
 # Beyond so many features LightGBM's histograms are faster column by column.
 _WIDE = 512
 
@@ -106,10 +100,7 @@ class LightGBM:
         callbacks: Sequence[Callable[..., Any]] = (),
         preset: str | None = None,
     ):
-        if preset not in (None, *PRESETS):
-            raise ConfigError(
-                f"there is no preset {preset!r}.{did_you_mean(str(preset), PRESETS)} There is: {', '.join(PRESETS)}."
-            )
+        check_preset(preset)
         self.preset = preset
         given = dict(params or {})
         self.objective_function = given.pop("objective") if callable(given.get("objective")) else None
@@ -275,12 +266,11 @@ class LightGBM:
         return messages, params
 
     def _native_params(self, source: TrainingData, ranks: int) -> dict[str, Any]:
-        preset = PRESETS[self.preset][ranks > 1] if self.preset else {}
         params: dict[str, Any] = {
             "verbosity": -1,
             "deterministic": True,
             "seed": self.seed,
-            **preset,
+            **preset_params(self.preset, ranks),
             **self.params,
         }
         for name in _FILE_PARAMS:

@@ -112,13 +112,12 @@ class OnnxModel:
     def with_weights_in(self, files: Mapping[str, str]) -> bytes:
         """Return the bytes of the file itself, its external weights looked for under the new names that `files` gives."""
         import onnx
-        from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
         if not files:
             return self.content
         graph = onnx.load_from_string(self.content)
-        for tensor in _get_all_tensors(graph):
-            for entry in tensor.external_data if uses_external_data(tensor) else ():
+        for tensor in _external_tensors(graph):
+            for entry in tensor.external_data:
                 if entry.key == "location":
                     entry.value = files[entry.value]
         return bytes(graph.SerializeToString())
@@ -221,16 +220,19 @@ def _parse(model: OnnxModel) -> onnx.ModelProto:
     return found
 
 
-def _weight_files(graph: onnx.ModelProto) -> dict[str, int]:
-    """Return the files that hold the graph's weights, and how many bytes each must have."""
+def _external_tensors(graph: onnx.ModelProto) -> list[onnx.TensorProto]:
     from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
+    return [tensor for tensor in _get_all_tensors(graph) if uses_external_data(tensor)]
+
+
+def _weight_files(graph: onnx.ModelProto) -> dict[str, int]:
+    """Return the files that hold the graph's weights, and how many bytes each must have."""
     found: dict[str, int] = {}
-    for tensor in _get_all_tensors(graph):
-        if uses_external_data(tensor):
-            told = {entry.key: entry.value for entry in tensor.external_data}
-            end = int(told.get("offset", 0)) + int(told.get("length", 0))
-            found[told["location"]] = max(found.get(told["location"], 0), end)
+    for tensor in _external_tensors(graph):
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        end = int(told.get("offset", 0)) + int(told.get("length", 0))
+        found[told["location"]] = max(found.get(told["location"], 0), end)
     return found
 
 

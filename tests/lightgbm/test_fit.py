@@ -124,3 +124,13 @@ def test_a_forest_goes_on_from_its_checkpoint_with_other_trees(classic_spark, ta
     assert more.booster.num_trees() == 25
     with pytest.raises(ConfigError, match="init_model averages its trees, and boosting='gbdt' does not"):
         LightGBM(PARAMS, rounds=5).fit(df, **given, init_model=model)
+
+
+def test_a_preset_gives_parameters_that_the_users_own_win_over(classic_spark, table):
+    df = classic_spark.createDataFrame(table)
+    fast = LightGBM({**PARAMS, "bin_construct_sample_cnt": 3000}, rounds=5, preset="fast")
+    model = fast.fit(df, label="label", features=feature_names(table))
+    assert model.params["use_quantized_grad"] is True
+    assert model.params["bin_construct_sample_cnt"] == 3000
+    with pytest.raises(ConfigError, match=r"no preset 'fats'. Did you mean 'fast'"):
+        LightGBM(PARAMS, preset="fats")
