@@ -31,11 +31,13 @@ _NUMBERS = [
 ]
 _MOST_ROWS = 20_000
 _MOST_PER_COLUMN = 400
+_MOST_CELLS = 20_000_000
 
 
 def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, seed: int = 0) -> pa.Table:
-    """Return rows of `raw` in each of which one column holds an awkward value, and rows where all do.
+    """Return rows of `raw` in each of which a column holds an awkward value, and a row where all are missing.
 
+    It is one column a row, unless there are more than a thousand: then several share a row, so that rows stay few.
     Numbers are missing, infinite, tiny, huge, and at the thresholds of the model's splits on that column and one step
     to each side; text is missing, blank, unseen, long or looks like something else; dates are extreme.
     """
@@ -47,15 +49,18 @@ def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, 
     columns = list(raw.schema)
     thresholds = _thresholds(plan, model)
     per_column = min(_MOST_PER_COLUMN, max(16, _MOST_ROWS // max(1, len(columns))))
-    tables = []
+    values = [_awkward(c.type, thresholds.get(c.name, []))[:per_column] for c in columns]
+    blocks = max(1, min(len(columns), _MOST_CELLS // (per_column * len(columns))))
+    sizes = [max(map(len, values[block::blocks])) for block in range(blocks)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    base = raw.take(pa.array(rng.integers(0, raw.num_rows, starts[-1])))
+    made = []
     for i, column in enumerate(columns):
-        values = _awkward(column.type, thresholds.get(column.name, []))[:per_column]
-        if not values:
-            continue
-        base = raw.take(pa.array(rng.integers(0, raw.num_rows, len(values))))
-        tables.append(base.set_column(i, column, pa.chunked_array([_array(values, column.type)])))
-    empty = pa.table({c.name: pa.nulls(1, c.type) for c in columns}, schema=raw.schema)
-    return pa.concat_tables([*tables, empty])
+        start, here = int(starts[i % blocks]), _array(values[i], column.type)
+        ordinary = base.column(i)
+        parts = [*ordinary[:start].chunks, here, *ordinary[start + len(here) :].chunks]
+        made.append(pa.concat_arrays([*parts, pa.nulls(1, column.type)]))
+    return pa.Table.from_arrays(made, schema=raw.schema)
 
 
 def _thresholds(plan: FeaturePlan, model: LightGBMModel) -> dict[str, list[float]]:

@@ -23,6 +23,7 @@ from synml_dagster.onnx import (
     register_function,
     score,
 )
+from synml_dagster.onnx.adversarial import adversarial_rows
 from synml_dagster.spark import ParquetFiles
 from tests.onnx.conftest import LABELS, make_table
 
@@ -53,6 +54,23 @@ def test_parity_fails_and_shows_the_worst_row_where_the_graph_is_of_another_mode
     assert report.rows_different > 100
     assert report.worst["difference"] == report.max_difference > 0.01
     assert set(report.worst["row"]) == {r.name for r in plan.raw_inputs}
+
+
+@pytest.mark.parametrize("cells", [20_000_000, 12_000])
+def test_awkward_values_of_all_columns_are_there_however_few_rows_hold_them(
+    table, pipelines, monkeypatch, cells
+):
+    plan, model = pipelines["accepted"]
+    raw = table.select([r.name for r in plan.raw_inputs])
+    monkeypatch.setattr("synml_dagster.onnx.adversarial._MOST_CELLS", cells)
+    made = adversarial_rows(raw, plan, model)
+    assert made.schema == raw.schema
+    assert made.num_rows * made.num_columns <= max(cells, 20_000)
+    assert set(made.slice(made.num_rows - 1).to_pylist()[0].values()) == {None}
+    weight = made.column("weight").to_numpy()
+    assert {"nan", "inf", "-inf", "0.0"} < {str(v) for v in weight.tolist()}
+    assert {"", " ", "ünseen ☃", None} < set(made.column("city").to_pylist())
+    assert {None, True, False} == set(made.column("member").to_pylist())
 
 
 def _first_trees(model, n: int) -> str:
