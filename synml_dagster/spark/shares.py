@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +154,12 @@ def plan_shares(
 
 
 def read_share(
-    share: Share, columns: Sequence[str] | None = None, batch_rows: int = 65536, *, threads: bool = True
+    share: Share,
+    columns: Sequence[str] | None = None,
+    batch_rows: int = 65536,
+    *,
+    threads: bool = True,
+    absent: Mapping[str, pyarrow.DataType] | None = None,
 ) -> Iterator[pyarrow.RecordBatch]:
     """Read the rows of `share`, batch by batch; runs on the executors.
 
@@ -168,16 +173,18 @@ def read_share(
         At most so many rows come in a batch.
     threads
         Whether columns are decoded in parallel.
+    absent
+        The types of columns that are null in the rows of a file that lacks them, as one written before they were added.
 
     Raises
     ------
     SourceError
         A file is missing, is not Parquet, or has changed since the share was planned.
     DataError
-        A wanted column is not in a file.
+        A wanted column is not in a file, and its type is not in `absent`.
     """
     for piece in share.pieces:
-        yield from _read_piece(piece, columns, batch_rows, threads)
+        yield from _read_piece(piece, columns, batch_rows, threads, absent or {})
 
 
 def share_frame(spark: SparkSession, shares: Sequence[Share]) -> DataFrame:
@@ -267,13 +274,18 @@ def _piece(path: str, groups: list[int], low: int, high: int) -> Piece:
 
 
 def _read_piece(
-    piece: Piece, columns: Sequence[str] | None, batch_rows: int, threads: bool
+    piece: Piece,
+    columns: Sequence[str] | None,
+    batch_rows: int,
+    threads: bool,
+    absent: Mapping[str, pyarrow.DataType],
 ) -> Iterator[pyarrow.RecordBatch]:
     file = _open(piece.path)
     names = file.schema_arrow.names
-    known = set(names)
+    known, folded = set(names), {name.casefold() for name in names}
     for column in columns or ():
-        if column not in known:
+        # Spark would take `AGE` for `age`; here it is an error, and never a column without values.
+        if column not in known and (column not in absent or column.casefold() in folded):
             raise DataError(
                 f"{piece.path!r} has no column {column!r}.{did_you_mean(column, names)} "
                 "Columns that a partitioned table keeps in its folder names are not in its files."
@@ -282,7 +294,7 @@ def _read_piece(
     # A row more or less than planned would be a row lost or counted twice, so it is an error and never a shorter share.
     if file.metadata.num_row_groups < piece.end_group:
         raise _changed(piece)
-    wanted = None if columns is None else list(columns)
+    wanted = None if columns is None else [column for column in columns if column in known]
     if wanted == []:
         wanted = names[:1]  # something has to be read for the rows to be counted
     skip, left = piece.offset, piece.rows
@@ -293,11 +305,24 @@ def _read_piece(
         part = batch.slice(skip, left)
         skip, left = 0, left - part.num_rows
         # pyarrow reads `a.b` too when asked for `a`, and keeps the file's order.
-        yield part if columns is None else part.select(list(columns))
+        yield part if columns is None else _arranged(part, columns, absent)
         if left == 0:
             return
     if left:
         raise _changed(piece)
+
+
+def _arranged(
+    batch: pyarrow.RecordBatch, columns: Sequence[str], absent: Mapping[str, pyarrow.DataType]
+) -> pyarrow.RecordBatch:
+    """The columns wanted, in the order wanted."""
+    import pyarrow as pa
+
+    known = set(batch.schema.names)
+    if known.issuperset(columns):
+        return batch.select(list(columns))
+    each = [batch.column(c) if c in known else pa.nulls(batch.num_rows, absent[c]) for c in columns]
+    return pa.RecordBatch.from_arrays(each, names=list(columns))
 
 
 def _changed(piece: Piece) -> SourceError:
@@ -311,10 +336,13 @@ def _open(path: str) -> Any:
     import pyarrow.parquet as pq
 
     try:
+        # Nanoseconds, which pyarrow makes of Spark's old timestamps unasked, end in the year 2262 and begin anew in 1677.
         if "://" not in path:
-            return pq.ParquetFile(path, memory_map=True)
+            return pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit="us")
         filesystem, inside = _pyarrow_filesystem(path)
-        return pq.ParquetFile(inside, filesystem=filesystem, pre_buffer=True)
+        return pq.ParquetFile(
+            inside, filesystem=filesystem, pre_buffer=True, coerce_int96_timestamp_unit="us"
+        )
     except FileNotFoundError as problem:
         raise SourceError(f"there is no file {path!r}") from problem
     except (pa.ArrowInvalid, OSError) as problem:

@@ -143,3 +143,35 @@ def test_shares_can_begin_after_whole_blocks_of_rows(tmp_path):
     files = write(tmp_path, [[30, 31], [42]])
     assert [s.rows for s in plan_shares(files, 3, block=10)] == [30, 40, 33]
     assert [s.rows for s in plan_shares(files, 4, block=30)] == [26, 26, 25, 26]
+
+
+def test_a_file_without_a_column_has_nulls_only_where_they_are_expected(tmp_path):
+    pq.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), tmp_path / "new.parquet")
+    pq.write_table(pa.table({"a": [3]}), tmp_path / "old.parquet")
+    files = ParquetFiles(tuple(str(tmp_path / name) for name in ("new.parquet", "old.parquet")))
+    share = plan_shares(files, 1)[0]
+    batches = list(read_share(share, ["b", "a"], absent={"b": pa.string()}))
+    assert pa.Table.from_batches(batches).to_pylist() == [
+        {"b": "x", "a": 1},
+        {"b": "y", "a": 2},
+        {"b": None, "a": 3},
+    ]
+    with pytest.raises(DataError, match=r"old.parquet' has no column 'b'"):
+        list(read_share(share, ["b", "a"]))
+    with pytest.raises(DataError, match=r"has no column 'A'.*'a'"):
+        list(read_share(share, ["A"], absent={"A": pa.int64()}))
+
+
+def test_timestamps_of_all_years_are_read_as_spark_wrote_them(classic_spark, tmp_path):
+    frame = classic_spark.sql(
+        "select timestamp'9999-12-31 23:59:59.999999' t union all select timestamp'0001-01-01'"
+    )
+    classic_spark.conf.set("spark.sql.parquet.outputTimestampType", "INT96")
+    try:
+        frame.coalesce(1).write.parquet(str(tmp_path / "t"))
+    finally:
+        classic_spark.conf.unset("spark.sql.parquet.outputTimestampType")
+    files = ParquetFiles(tuple(map(str, (tmp_path / "t").glob("*.parquet"))))
+    [batch] = read_share(plan_shares(files, 1)[0])
+    micros = sorted(batch.column(0).cast(pa.int64()).to_pylist())
+    assert micros == [-62135596800000000, 253402300799999999]
