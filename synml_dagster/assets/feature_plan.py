@@ -25,7 +25,7 @@ def build_feature_plan(
     @dg.asset(**stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")))
     def feature_plan(context: dg.AssetExecutionContext, spark: SparkResource, raw: Table) -> FeaturePlan:
         plan = fit_plan(
-            raw.dataframe(spark.session),
+            raw.nearest(spark.session),
             name=pipeline,
             label=label,
             task=task,
@@ -33,6 +33,7 @@ def build_feature_plan(
             split=split,
             weight=weight,
             group=group,
+            spark=spark.session,
         )
         for warning in plan.warnings:
             context.log.warning(warning)

@@ -16,7 +16,7 @@ from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Marked, Table, TableUnion, shares_reachable
+from synml_dagster.spark import Marked, Table, TableUnion
 from synml_dagster.spark.source import read_source
 
 
@@ -63,10 +63,10 @@ def build_predictions(
             )
             whole = read_source(session, spec.source)
         if partitions is None:
-            rows = _readable(session, raw) if whole is None else whole
+            rows = raw.nearest(session) if whole is None else whole
             return scored(rows, model, provenance, spec, session)
         each = (
-            {key: _readable(session, part) for key, part in _tables_of(context, raw).items()}
+            {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
             if whole is None
             else parts_of(context, whole, partitions)
         )
@@ -117,9 +117,3 @@ def _tables_of(context: dg.AssetExecutionContext, raw: Table) -> dict[str, Table
     """The table of each of the run's partitions."""
     parts = raw.parts if isinstance(raw, TableUnion) else (raw,)
     return dict(zip(context.asset_partition_keys_for_input("raw"), parts, strict=True))
-
-
-def _readable(spark: Any, table: Any) -> Any:
-    """The table's files, where the tasks can read them by themselves, which is faster; else its rows."""
-    files = table.files()
-    return files if shares_reachable(spark, files) else table.dataframe(spark)

@@ -12,6 +12,7 @@ from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.reading import readings
 from synml_dagster.lightgbm.trees import TreeEnsemble, parse_trees
+from synml_dagster.spark.session import active_session
 from synml_dagster.spark.shares import ParquetFiles, plan_shares, share_frame, shares_reachable
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def explain(
 
     total = None
     if isinstance(features, ParquetFiles):
-        session = spark or _active_session()
+        session = spark or active_session()
         total = features.count()
         if shares_reachable(session, features):
             frame = _from_files(session, features, model.text, names, label, rows, seed)
@@ -176,12 +177,3 @@ def _link(ensemble: TreeEnsemble) -> Literal["identity", "log", "sqrt", "logit",
     if name in ("binary", "cross_entropy"):
         return "logit"
     return "softmax" if name == "multiclass" else "identity"
-
-
-def _active_session() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is None:
-        raise ConfigError("There is no active Spark session to explain files with: pass `spark`.")
-    return session

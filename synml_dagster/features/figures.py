@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.features.profile import COUNT, HIGH, INFINITE, LOW, MEAN, MISSING, SQUARES, Profile
+from synml_dagster.features.profile import (
+    COUNT,
+    HIGH,
+    INFINITE,
+    LOW,
+    MEAN,
+    MISSING,
+    SQUARES,
+    Profile,
+    figures_of,
+)
 from synml_dagster.features.stats import ColumnStats
 
 if TYPE_CHECKING:
@@ -102,9 +112,7 @@ def seen_words(profile: Profile, i: int) -> Seen:
 
 def of_numbers(values: np.ndarray, rows: int) -> Seen:
     """Return what there is to see in parsed values of a sample, as if they were the whole column."""
-    from synml_dagster.features.profile import _figures
-
-    figures = _figures(values)
+    figures = figures_of(values)
     share = rows / max(1, len(values))
     return Seen(rows=rows, missing=round(figures[MISSING] * share), figures=figures, numbers=values)
 

@@ -45,9 +45,9 @@ class FirstPass:
         """All labelled rows in the order of their hashes; None where they are many."""
         import pyarrow as pa
 
-        sample = self.profile.sample
         if self._before is None or self.profile.sampled:
             return None
+        sample = self.profile.sample
         tables = [*self._before, *([sample] if sample is not None else [])]
         if not tables:
             return None

@@ -10,27 +10,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.features.arrow_values import label_values
 from synml_dagster.features.candidates import candidates, check_names, leaves
 from synml_dagster.features.columns import fit_column, kind_of
 from synml_dagster.features.encodings import SMOOTHING, count_words, with_target_means
 from synml_dagster.features.figures import Seen, statistics
+from synml_dagster.features.file_rows import FileRows, can_be_read
 from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.label import class_index, fit_label, label_input, label_number, label_word
 from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
-from synml_dagster.features.plan import Dropped, FeaturePlan
+from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.raw import RawInput
-from synml_dagster.features.reading import Reading, label_values
+from synml_dagster.features.reading import Reading
+from synml_dagster.features.row_facts import RowFacts
+from synml_dagster.features.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec, Task
 from synml_dagster.features.split import fit_split, fold
 from synml_dagster.features.suspicions import leaks, near_duplicates
+from synml_dagster.spark.session import active_session
+from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def fit_plan(
-    df: DataFrame,
+    table: DataFrame | ParquetFiles,
     *,
     name: str,
     label: str,
@@ -39,6 +45,7 @@ def fit_plan(
     split: SplitSpec | None = None,
     weight: str | None = None,
     group: str | None = None,
+    spark: SparkSession | None = None,
 ) -> FeaturePlan:
     """Learn from a table how its columns become a model's inputs.
 
@@ -47,12 +54,14 @@ def fit_plan(
     the training rows cannot be told before the outline is there: by time or group, with columns of arrays, or with
     classes too small for the split to cut by hash alone in a large table. A further job counts the words of declared
     categorical columns with more distinct values than the profile keeps, and fits target encodings. Nothing that the
-    plan learns depends on how the table is partitioned.
+    plan learns depends on how the table is partitioned, or on whether its rows come through Spark or from files.
 
     Parameters
     ----------
-    df
-        The raw table, classic Spark or Connect.
+    table
+        The raw table: a DataFrame, classic or Connect, or Parquet files. Files are read by Spark's tasks themselves
+        where they can open them and hold numbers, booleans, strings, dates and timestamps alone: faster, and the only
+        way for thousands of columns.
     name
         The pipeline's name.
     label
@@ -67,6 +76,8 @@ def fit_plan(
         A column of row weights, none of them missing or negative.
     group
         The column that tells which query a row belongs to; a ranking's split never cuts a query.
+    spark
+        The session for files; the open one when None.
 
     Raises
     ------
@@ -76,13 +87,16 @@ def fit_plan(
         The description names a column that is not there, or combines what does not go together.
     """
     features, split = features or FeatureSpec(), split or SplitSpec()
+    files = table if isinstance(table, ParquetFiles) else None
+    df = table.dataframe(spark or active_session()) if isinstance(table, ParquetFiles) else table
     inputs, refused = leaves(df)
     target = label_input(inputs, label, df.columns)
     check_names(features, split, weight, group, inputs, [r.column for r in refused])
     by_name = {i.name: i for i in inputs}
     weights = by_name[weight] if weight else None
     groups = by_name[group] if group else None
-    hashed = [i.path for i in inputs if i.storage != "vector"]
+    hashed = [i for i in inputs if i.storage != "vector"]
+    paths = [i.path for i in hashed]
     warnings: list[str] = []
     by: SplitBy = split.by
     split_column = by_name[split.column] if split.column else None
@@ -101,7 +115,15 @@ def fit_plan(
             f"split.column {split_column.name!r} is of type {split_column.spark_type}; a split by time needs a date, a timestamp or a number"
         )
 
-    reading = Reading(df, target, weights, by, split_column, split, hashed, features.declared())
+    facts = RowFacts(target, weights, by, split_column, hashed, split.seed)
+    declared = features.declared()
+    reading = Reading(SparkRows(df, facts), split, declared)
+    if (
+        files is not None
+        and can_be_read(files, inputs, declared)
+        and shares_reachable(df.sparkSession, files)
+    ):
+        reading.from_files = FileRows(df.sparkSession, files, facts)
     dropped = [Dropped(column=r.column, reason=r.reason) for r in refused]
     rules = partial(
         candidates, features, inputs, target, weights, groups, split_column if by == "group" else None
@@ -119,7 +141,7 @@ def fit_plan(
             f"{outline.unlabelled} of {outline.rows} rows have no label {label!r} and are left out"
         )
     _check_weight(weights, outline)
-    split_plan = fit_split(split, by, split_column, hashed, outline, label_plan.classes)
+    split_plan = fit_split(split, by, split_column, paths, outline, label_plan.classes, reading.small)
     if by == "time" and outline.position_missing:
         warnings.append(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
@@ -132,16 +154,17 @@ def fit_plan(
         raise DataError("split: no row is on the training side; make split.test and split.validation smaller")
     sample = profile.sample
     assert sample is not None
-    labels = label_values(sample, label_plan)
+    labels = label_values(sample.column("word"), sample.column("number").to_numpy(), label_plan.classes)
     if label_plan.classes and not profile.sampled:
         warnings += _absent_classes(label_plan.classes, labels, by)
     single = {raw.name: one for raw in use if isinstance(one := seen[raw.name], Seen)}
 
-    rows = reading.training_rows(split_plan, label_plan)
     large = [raw for raw in use if raw.name in single and _uncounted(raw, single[raw.name], features)]
     if large:
         most = max([features.max_categories, *(o.max_categories or 0 for o in features.overrides.values())])
-        for name_of, counts in count_words(rows, large, most + 1).items():
+        for name_of, counts in count_words(
+            reading.table.training_rows(split_plan, label_plan), large, most + 1
+        ).items():
             single[name_of] = seen[name_of] = replace(single[name_of], counts=counts)
 
     unique = UniqueNames(RESERVED)
@@ -156,12 +179,7 @@ def fit_plan(
     if not columns:
         reasons = "; ".join(f"{d.column!r}: {d.reason}" for d in dropped[:10])
         raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
-    number = (
-        class_index(label_plan, label_word(target)).cast("double")
-        if label_plan.classes
-        else label_number(target)
-    )
-    columns = _with_target_means(columns, features, found, rows, number, fold(hashed, split.seed))
+    columns = _with_target_means(columns, features, found, reading.table, split_plan, label_plan)
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
@@ -219,9 +237,9 @@ def _with_target_means(
     columns: list[FittedColumn],
     features: FeatureSpec,
     task: Task,
-    rows: DataFrame,
-    number: Column,
-    row_fold: Column,
+    table: SparkRows,
+    split: SplitPlan,
+    label: LabelPlan,
 ) -> list[FittedColumn]:
     encoded = [c for c in columns if isinstance(c, CategoricalColumn) and c.encoding == "target"]
     if not encoded:
@@ -232,6 +250,9 @@ def _with_target_means(
         )
     said = [features.overrides[c.name].smoothing for c in encoded]
     smoothing = [SMOOTHING if s is None else s for s in said]
+    target = table.facts.target
+    number = class_index(label, label_word(target)).cast("double") if label.classes else label_number(target)
+    rows, row_fold = table.training_rows(split, label), fold(split.hashed, split.spec.seed)
     means = {c.name: c for c in with_target_means(rows, encoded, smoothing, number, row_fold)}
     return [means.get(c.name, c) for c in columns]
 

@@ -29,15 +29,20 @@ class Summary(Protocol):
 S = TypeVar("S", bound=Summary)
 
 
-def summarise(frame: DataFrame, make: Callable[[], S]) -> S:
+def summarise(
+    frame: DataFrame,
+    make: Callable[[], S],
+    told: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None = None,
+) -> S:
     """Return the summary of all rows of `frame`, whatever its partitions are: one Spark job of two stages.
 
-    The driver gets one merged summary however many partitions there are. `make` is sent to the executors.
+    The driver gets one merged summary however many partitions there are. `make` is sent to the executors, and so is
+    `told`, which makes the batches to summarise of those of the frame where they are not the same.
     """
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         summary = make()
-        for batch in batches:
+        for batch in batches if told is None else told(batches):
             summary.add(batch)
         yield from _send(summary)
 

@@ -53,6 +53,7 @@ class Profile:
         self.sample_rows = max(500, min(SAMPLE_ROWS, _SAMPLE_CELLS // max(1, columns)))
         self._sample: list[pa.Table] = []
         self._held = 0
+        self._fresh = False
         self._limit = np.iinfo(np.int64).max
 
     @property
@@ -76,10 +77,9 @@ class Profile:
             return
         self.rows += batch.num_rows
         column = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
-        for i, name in enumerate(self.numbers):
-            self.figures[:, i] = _joined(
-                self.figures[:, i], _figures(column[name].to_numpy(zero_copy_only=False))
-            )
+        if self.numbers:
+            here = [figures_of(column[name].to_numpy(zero_copy_only=False)) for name in self.numbers]
+            self.figures = _joined(self.figures, np.stack(here, axis=1))
         for i, name in enumerate(self.words):
             self.missing_words[i] += pc.sum(pc.equal(column[name], "")).as_py() or 0
             if self.counts[i] is not None:
@@ -101,9 +101,7 @@ class Profile:
             self.missing_words += np.array(about["missing"], dtype=np.int64)
             for i in about["too_many"]:
                 self.counts[i] = None
-            other = np.frombuffer(body).reshape(7, -1)
-            for i in range(other.shape[1]):
-                self.figures[:, i] = _joined(self.figures[:, i], other[:, i])
+            self.figures = _joined(self.figures, np.frombuffer(body).reshape(7, -1))
             return
         table = as_table(body)
         if self.counts[about["column"]] is not None:
@@ -145,6 +143,7 @@ class Profile:
 
         rows = rows.filter(pc.less_equal(rows.column("hash"), int(self._limit)))
         self._sample.append(rows)
+        self._fresh = True
         self._held += rows.num_rows
         if self._held > 2 * self.sample_rows:
             self._shrink()
@@ -152,17 +151,18 @@ class Profile:
     def _shrink(self) -> None:
         import pyarrow as pa
 
-        if not self._sample:
+        if not self._fresh:
             return
         table = pa.concat_tables(self._sample)
         order = np.argsort(table.column("hash").to_numpy(), kind="stable")[: self.sample_rows]
         table = table.take(pa.array(order)).combine_chunks()
-        self._sample, self._held = [table], table.num_rows
+        self._sample, self._held, self._fresh = [table], table.num_rows, False
         if table.num_rows == self.sample_rows:
             self._limit = int(table.column("hash")[-1].as_py())
 
 
-def _figures(values: np.ndarray) -> np.ndarray:
+def figures_of(values: np.ndarray) -> np.ndarray:
+    """Return the figures of one column's values, float64 `[7]`; see `Profile.figures`."""
     missing, infinite = np.isnan(values), np.isinf(values)
     finite = values[~(missing | infinite)]
     out = np.array([len(values), missing.sum(), infinite.sum(), np.inf, -np.inf, 0.0, 0.0])
@@ -175,10 +175,11 @@ def _figures(values: np.ndarray) -> np.ndarray:
 def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Figures of two parts together (Chan, Golub and LeVeque, 1979): no cancellation as in sums of squares."""
     na, nb = (x[COUNT] - x[MISSING] - x[INFINITE] for x in (a, b))
-    out = np.concatenate([a[:LOW] + b[:LOW], [min(a[LOW], b[LOW]), max(a[HIGH], b[HIGH]), 0.0, 0.0]])
-    if na + nb:
-        with np.errstate(over="ignore", invalid="ignore"):
-            away = b[MEAN] - a[MEAN]
-            out[MEAN] = a[MEAN] + away * (nb / (na + nb))
-            out[SQUARES] = a[SQUARES] + b[SQUARES] + away * away * na * (nb / (na + nb))
+    out = a + b
+    out[LOW], out[HIGH] = np.minimum(a[LOW], b[LOW]), np.maximum(a[HIGH], b[HIGH])
+    weight = nb / np.maximum(1.0, na + nb)
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = b[MEAN] - a[MEAN]
+        out[MEAN] = a[MEAN] + away * weight
+        out[SQUARES] = a[SQUARES] + b[SQUARES] + away * away * na * weight
     return out

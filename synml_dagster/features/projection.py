@@ -13,6 +13,7 @@ from synml_dagster.features.names import GROUP, LABEL, RESERVED, SPLIT, WEIGHT, 
 from synml_dagster.features.plan import FeaturePlan, LabelPlan
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.split import fold, side
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -47,7 +48,9 @@ def assemble(
     inputs = matched(df, plan.raw_inputs)
     _check_keep(df, plan, keep)
     prepared = [
-        c.prepare(raw.value()).alias(f"__{i}")
+        sf.expr(f"{raw.value_sql} AS __{i}")
+        if c.as_it_is and raw.value_sql
+        else c.prepare(raw.value()).alias(f"__{i}")
         for i, (c, raw) in enumerate(zip(plan.columns, inputs, strict=True))
     ]
     extra: list[Column] = [col(c).alias(f"__keep_{i}") for i, c in enumerate(keep)]
@@ -63,11 +66,15 @@ def assemble(
         df = df.where(word != "")
         extra += added
         out += [sf.col(name) for name in names]
-    features = [
-        made.cast("float").alias(name)
-        for i, column in enumerate(plan.columns)
-        for name, made in zip(column.features, column.to_spark(sf.col(f"__{i}"), folds), strict=True)
-    ]
+    features: list[Column] = []
+    for i, column in enumerate(plan.columns):
+        if (
+            column.as_it_is
+        ):  # as text: of a wide table's columns most are of this sort, and each call costs a millisecond
+            features.append(sf.expr(f"cast(__{i} as float) AS {quoted(*column.features)}"))
+            continue
+        made = column.to_spark(sf.col(f"__{i}"), folds)
+        features += [one.cast("float").alias(name) for name, one in zip(column.features, made, strict=True)]
     return df.select(*prepared, *extra).select(*features, *out)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from synml_dagster.features.names import col
+from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -47,7 +48,21 @@ class RawInput(BaseModel):
 
     def value(self) -> Column:
         """Return the column as the value that the graph gets: NaN or "" where it is missing."""
-        return self.value_of(col(*self.path))
+        from pyspark.sql import functions as sf
+
+        return self.value_of(col(*self.path)) if self.value_sql is None else sf.expr(self.value_sql)
+
+    @property
+    def value_sql(self) -> str | None:
+        """What `value` returns as Spark's SQL, for the plainest types; built of functions it takes ten times as long."""
+        raw = quoted(*self.path)
+        if self.storage == "string" or self.planned == "string":
+            return f"coalesce(cast({raw} as string), '')"
+        if self.storage == "boolean":
+            raw = f"cast({raw} as int)"
+        elif self.storage not in ("number", "integer"):
+            return None
+        return f"coalesce(cast({raw} as double), double('NaN'))"
 
     def value_of(self, raw: Column) -> Column:
         """Return `raw`, which is of this input's type, as the value that the graph gets."""

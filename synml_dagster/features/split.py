@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synml_dagster.errors import DataError
-from synml_dagster.features.names import SIDES, col
+from synml_dagster.features.names import SIDES
 from synml_dagster.features.outline import Outline
 from synml_dagster.features.plan import SplitPlan
 from synml_dagster.features.raw import RawInput
+from synml_dagster.features.row_hash import row_hash
 from synml_dagster.features.spec import SplitBy, SplitSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
 FOLDS = 5
-
-
-def row_hash(hashed: list[tuple[str, ...]], seed: int) -> Column:
-    """Return a bigint that depends on the content of the columns `hashed`, on the seed, and on nothing else."""
-    from pyspark.sql import functions as sf
-
-    return sf.xxhash64(sf.lit(seed), *[col(*path) for path in hashed])
 
 
 def position(by: str, hashed: list[tuple[str, ...]], column: RawInput | None, seed: int) -> Column:
@@ -68,18 +62,6 @@ def side(split: SplitPlan, class_index: Column | None) -> Column:
     return sf.when(place < first, test).when(place < second, validation).otherwise(train)
 
 
-def trains(split: SplitPlan, places: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Return, as bool `[rows]`, whether rows at the positions `places` are on the training side; as `side`, without Spark.
-
-    Only for splits by position: by time a row is on another side. `classes` holds the index of each row's class.
-    """
-    if len(split.test) == 1 or classes is None:
-        first, second = split.test[0], split.validation[0]
-        return (places >= first) & (places >= second)
-    at = classes.astype(np.int64)
-    return (places >= np.array(split.test)[at]) & (places >= np.array(split.validation)[at])
-
-
 def fit_split(
     spec: SplitSpec,
     by: SplitBy,
@@ -87,8 +69,12 @@ def fit_split(
     hashed: list[tuple[str, ...]],
     outline: Outline,
     classes: list[str] | None,
+    exact: bool = True,
 ) -> SplitPlan:
     """Return the split with its limits, exact where the table is small, to about 0.3 % of its rows where not.
+
+    Without `exact` a random split's limits are the shares asked for, whatever its rows; a share is then right to a
+    hundredth from 2,000 rows on.
 
     Raises
     ------
@@ -99,7 +85,7 @@ def fit_split(
         pairs = [_class_limits(spec, outline, c) for c in classes]
     elif by == "time":
         pairs = [_time_limits(spec, outline, column)]
-    elif by == "random" and outline.sampled:
+    elif by == "random" and (outline.sampled or not exact):
         pairs = [(spec.test, spec.test + spec.validation)]
     elif by == "group":
         _check_groups(spec, outline, column)

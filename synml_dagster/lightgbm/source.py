@@ -227,9 +227,10 @@ def training_data(
     ------
     ConfigError, DataError
     """
+    from synml_dagster.spark.session import active_session
     from synml_dagster.spark.shares import ParquetFiles
 
-    session = spark or (_active() if isinstance(data, ParquetFiles) else data.sparkSession)
+    session = spark or (active_session() if isinstance(data, ParquetFiles) else data.sparkSession)
     marks = validation if isinstance(validation, str) else None
     held_out = None if isinstance(validation, str) else validation
     vector = features if isinstance(features, str) else None
@@ -337,14 +338,3 @@ def _check_classes(classes: tuple[str, ...], objective: str, label: str) -> None
         raise DataError(
             f"label: column {label!r} has {len(classes)} classes ({', '.join(classes[:5])} ...); objective 'binary' wants 2. Use 'multiclass'."
         )
-
-
-def _active() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is None:
-        raise ConfigError(
-            "no Spark session is active. Pass spark= to fit(), or open one with open_session()."
-        )
-    return session

@@ -14,6 +14,7 @@ from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
 from synml_dagster.spark.quoting import quoted
+from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -84,7 +85,7 @@ def score(
         frame = data
     else:
         files = data
-        frame = files.dataframe(spark or _active())
+        frame = files.dataframe(spark or active_session())
     session = frame.sparkSession
     kept = _kept(frame, keep, local.schema.names)
     found, reason = _inputs(frame, model, local, lenient=bad_rows == "mark")
@@ -279,12 +280,3 @@ def _col(name: str) -> Column:
     from pyspark.sql import functions as sf
 
     return sf.col(quoted(name))
-
-
-def _active() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is None:
-        raise ConfigError("There is no active Spark session; give spark=.")
-    return session

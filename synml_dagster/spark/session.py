@@ -39,6 +39,9 @@ _STATIC_DEFAULTS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
     "spark.ui.showConsoleProgress": "false",
+    # Else every operator on a column looks for the line of Python that it stands on, which takes three times as long
+    # as the operator itself; wide tables take thousands of them.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
@@ -168,6 +171,22 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
         os.environ.update(hidden)
     if not local:
         ship_code(session)
+    return session
+
+
+def active_session() -> SparkSession:
+    """Return the session that is open, for work on files whose caller has named none.
+
+    Raises
+    ------
+    ConfigError
+        None is.
+    """
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise ConfigError("no Spark session is open. Open one with open_session(), or pass spark=.")
     return session
 
 

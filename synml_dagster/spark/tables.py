@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError, did_you_mean
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.shares import ParquetFiles, spark_path
+from synml_dagster.spark.shares import ParquetFiles, shares_reachable, spark_path
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of, is_remote
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ class Table:
         frame = spark.read.schema(schema).parquet(spark_path(self.path))
         # Spark puts partition columns last, wherever they were.
         return frame.select(*(quoted(name) for name in schema.names))
+
+    def nearest(self, spark: SparkSession) -> ParquetFiles | DataFrame:
+        """Return the table's files where Spark's tasks can read all of it from them, which is faster; else its rows."""
+        files = self.files()
+        return files if not self.partition_by and shares_reachable(spark, files) else self.dataframe(spark)
 
     def files(self, **partition: str | None) -> ParquetFiles:
         """Return the Parquet files of this version, or of the partitions that the arguments name.

@@ -37,6 +37,11 @@ class FittedColumn(BaseModel):
         return []
 
     @property
+    def as_it_is(self) -> bool:
+        """Whether the one feature is the raw value itself, a number."""
+        return False
+
+    @property
     def outside_onnx(self) -> str | None:
         """Why ONNX operators cannot make these features, or None where they can."""
         return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from synml_dagster.features.arrow_values import LARGEST_WORD, TOO_LARGE
 from synml_dagster.features.kinds.base import FittedColumn
 from synml_dagster.features.lookup import look_up
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from synml_dagster.features.graph import Graph
 
 NAN = float("nan")
-_LARGEST = 9.2e18  # within int64: casting a larger float64 is undefined in C and an error in Spark
 
 
 class CategoricalColumn(FittedColumn):
@@ -106,7 +106,7 @@ class CategoricalColumn(FittedColumn):
         gone, other = (graph.constant(v, np.float32) for v in (missing, rare))
         value = graph.cast(value, "double")
         absent = graph.node("IsNaN", value)
-        large = graph.constant(_LARGEST, np.float64)
+        large = graph.constant(LARGEST_WORD, np.float64)
         if self.input.storage == "number":
             # float32 on both sides; -0.0 is 0.0.
             zero = graph.constant(0.0, np.float32)
@@ -135,6 +135,6 @@ def as_word(value: Column, storage: str) -> Column:
     if storage == "number":
         word = (value.cast("float") + sf.lit(0.0).cast("float")).cast("string")
     else:
-        fits = sf.abs(value) < _LARGEST
-        word = sf.when(fits, value.try_cast("bigint").cast("string")).otherwise(sf.lit("too large"))
+        fits = sf.abs(value) < LARGEST_WORD
+        word = sf.when(fits, value.try_cast("bigint").cast("string")).otherwise(sf.lit(TOO_LARGE))
     return sf.when(sf.isnan(value), sf.lit("")).otherwise(word)

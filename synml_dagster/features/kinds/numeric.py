@@ -85,6 +85,12 @@ class NumericColumn(FittedColumn):
     indicator: bool = False
     scale: Annotated[Affine | Quantiles, Field(discriminator="kind")] | None = None
 
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the number is neither read from text nor imputed, flagged or scaled."""
+        changed = self.impute is not None or self.indicator or self.scale is not None
+        return self.input.storage != "string" and not changed
+
     def prepare(self, value: Column) -> Column:
         """Return the number, read from text where it is written so."""
         from pyspark.sql import functions as sf

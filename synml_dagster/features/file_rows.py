@@ -1,0 +1,75 @@
+"""Rows of Parquet files as a plan's summaries are told of them: tasks read the files themselves, past Spark's rows.
+
+What `SparkRows` asks of Spark is said once more in Arrow and numpy, equal in every value: moving a column through
+Spark's rows costs many times what reading it costs, and grows without measure where there are thousands of columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synml_dagster.features.arrow_values import ARROW_TYPES
+from synml_dagster.features.passes import S, summarise
+from synml_dagster.features.raw import RawInput
+from synml_dagster.features.row_facts import Asked, RowFacts
+from synml_dagster.features.row_reader import FileColumn, FileValue, RowReader
+from synml_dagster.features.sides import Sides
+from synml_dagster.features.spec import Kind
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from synml_dagster.spark.shares import ParquetFiles
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The rows of files that tasks can open."""
+
+    spark: SparkSession
+    files: ParquetFiles
+    facts: RowFacts
+
+    def summary(self, asked: Asked, make: Callable[[], S]) -> S:
+        """Return the summary of the rows, in one Spark job."""
+        from synml_dagster.spark.session import task_slots
+        from synml_dagster.spark.shares import plan_shares, share_frame
+
+        facts, trained = self.facts, None
+        if asked.trained is not None:
+            split, label = asked.trained
+            trained = Sides(split.by, split.test, split.validation, label.classes)
+        by_time = facts.by == "time" and facts.split_column is not None
+        placed = [facts.split_column] if by_time else facts.hashed_for_position
+        reader = RowReader(
+            hashed=_columns(facts.hashed),
+            placed=_columns(placed),  # type: ignore[arg-type]
+            by_time=by_time,
+            seed=facts.seed,
+            label=_column(facts.target),
+            weight=_column(facts.weights) if facts.weights else None,
+            values=tuple(FileValue(v.name, _column(v.raw), v.is_word) for v in asked.values),
+            trained=trained,
+        )
+        shares = [s for s in plan_shares(self.files, task_slots(self.spark) or 8) if s.rows]
+        return summarise(share_frame(self.spark, shares), make, reader) if shares else make()
+
+
+def can_be_read(files: ParquetFiles, inputs: list[RawInput], declared: dict[str, Kind]) -> bool:
+    """Return whether `inputs` are of types that are read here; fractions as words are Spark's to write."""
+    return bool(files.paths) and all(
+        raw.spark_type in ARROW_TYPES
+        and len(raw.path) == 1
+        and not (raw.storage == "number" and declared.get(raw.name) == "categorical")
+        for raw in inputs
+    )
+
+
+def _columns(inputs: list[RawInput]) -> tuple[FileColumn, ...]:
+    return tuple(_column(raw) for raw in inputs)
+
+
+def _column(raw: RawInput) -> FileColumn:
+    return FileColumn(raw.name, raw.spark_type)

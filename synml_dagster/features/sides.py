@@ -1,0 +1,36 @@
+"""The training side of a split, told without Spark. Runs on executors: numpy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Sides(NamedTuple):
+    """The limits of a split, one or one per class, and the classes of the label; as in `SplitPlan` and `LabelPlan`."""
+
+    by: str
+    test: list[float]
+    validation: list[float]
+    classes: list[str] | None
+
+    def trains(self, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return, as bool `[rows]`, whether rows are on the training side, as `split.side` has it.
+
+        Parameters
+        ----------
+        places
+            Positions, float64.
+        labels
+            float64: the index of each row's class, where the label has classes.
+        """
+        first, second = np.array(self.test), np.array(self.validation)
+        if len(self.test) > 1 and self.classes is not None:
+            at = labels.astype(np.int64)
+            first, second = first[at], second[at]
+        else:
+            first, second = first[:1], second[:1]
+        if self.by == "time":  # a row without a time is older than all others
+            return ~((places >= first) | (places >= second))
+        return (places >= first) & (places >= second)
