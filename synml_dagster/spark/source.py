@@ -5,30 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.errors import SourceError, did_you_mean
+from synml_dagster.spark.source_format import BARE, guess_format, has_glob, local_path, log_beside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_FORMATS_BY_SUFFIX = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".orc": "orc",
-    ".avro": "avro",
-}
-# Formats whose files say nothing of the table's log, which says which of them, and which of their rows, still count.
-_BARE = {"parquet", "orc", "avro", "csv", "json", "text"}
-_COMPRESSIONS = {".gz", ".bz2", ".zst", ".snappy", ".lz4"}
 # What a person means by "read this CSV": names in the first line, types guessed, blanks around values dropped, and the
 # words that exports leave where a value is missing. Each is an option that the description can set otherwise.
 _CSV_OPTIONS = {
@@ -116,7 +101,7 @@ class Source(BaseModel):
 
     def resolved_format(self) -> str | None:
         """Return Spark's name of the format of a `path` source, None for the other kinds."""
-        return (self.format or _guess_format(self.path)) if self.path else None
+        return (self.format or guess_format(self.path)) if self.path else None
 
     def describe(self) -> str:
         """Return the source in a few words, without the options, which may hold passwords."""
@@ -160,14 +145,15 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
                 raise SourceError(
                     f"source: nothing in {source.path!r} tells its format. Say source.format: csv, parquet, json, orc, delta ..."
                 )
-            if name in _BARE and (own := _table_format(source.path or "")):
+            if name in BARE and (own := log_beside(source.path or "")):
                 raise SourceError(
                     f"source: {source.path!r} is a {own} table, whose files also hold rows that were removed from it. "
                     f"Say source.format: {own}, not {name}"
                 )
             options = dict(source.options)
             if name == "csv":
-                options = _CSV_OPTIONS | _separator(source.path or "") | options
+                tabs = {"sep": "\t"} if (source.path or "").lower().endswith(".tsv") else {}
+                options = _CSV_OPTIONS | tabs | options
             frame = spark.read.format(name).options(**options).load(source.path)
         frame.schema  # noqa: B018 - Connect analyses a frame only when something is asked of it
     except SourceError:
@@ -182,53 +168,9 @@ def open_jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> Dat
     return spark.read.format("jdbc").option("url", address).options(**options).load()
 
 
-def _table_format(path: str) -> str | None:
-    """Name the table format whose log is in a folder of this host."""
-    local = _local_path(path)
-    if local is None or not local.is_dir():
-        return None
-    if (local / "_delta_log").is_dir():
-        return "delta"
-    if (local / ".hoodie").is_dir():
-        return "hudi"
-    return "iceberg" if any((local / "metadata").glob("*.metadata.json")) else None
-
-
-def _guess_format(path: str | None) -> str | None:
-    if own := _table_format(path or ""):
-        return own
-    suffixes = [s.lower() for s in Path((path or "").rstrip("/*")).suffixes]
-    while suffixes and suffixes[-1] in _COMPRESSIONS:
-        suffixes.pop()
-    if suffixes and suffixes[-1] in _FORMATS_BY_SUFFIX:
-        return _FORMATS_BY_SUFFIX[suffixes[-1]]
-    local = _local_path(path or "")
-    if local is not None and local.is_dir():
-        for file in sorted(local.rglob("*"))[:1000]:
-            if file.suffix.lower() in _FORMATS_BY_SUFFIX:
-                return _FORMATS_BY_SUFFIX[file.suffix.lower()]
-    return None
-
-
-def _separator(path: str) -> dict[str, str]:
-    return {"sep": "\t"} if Path(path).suffix.lower() == ".tsv" else {}
-
-
-def _local_path(path: str) -> Path | None:
-    parsed = urlparse(path)
-    if parsed.scheme == "file":
-        return Path(parsed.path)
-    return Path(path) if "://" not in path else None
-
-
-def has_glob(path: str) -> bool:
-    """Return whether a path is a pattern of several."""
-    return any(c in path for c in "*?[{")
-
-
 def check_path(source: Source) -> None:
     """A path on this host that is not there is named with its neighbours; Spark's own message is a page long."""
-    local = _local_path(source.path) if source.path else None
+    local = local_path(source.path) if source.path else None
     if local is None or local.exists():
         return
     if has_glob(str(local)):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark.catalog import described_table
-from synml_dagster.spark.source import Source, check_path, first_line, has_glob, open_jdbc
+from synml_dagster.spark.source import Source, check_path, first_line, open_jdbc
+from synml_dagster.spark.source_format import has_glob
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark.source import Source, read_source
+from synml_dagster.spark.source_format import log_beside
 from synml_dagster.spark.source_version import source_version
 
 PEOPLE = "age, job ,income\n39, clerk ,<=50K\n50,,>50K\n"
@@ -208,6 +209,28 @@ def test_a_folder_with_the_log_of_a_table_format_is_never_read_by_its_bare_files
         assert Source(path=str(folder)).resolved_format() == kind
         with pytest.raises(SourceError, match=f"is a {kind} table"):
             read_source(classic_spark, Source(path=str(folder), format="parquet"))
+        with pytest.raises(SourceError, match=f"is a {kind} table"):
+            read_source(classic_spark, Source(path=f"{folder}/*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "delta"),
+        ("metadata/v1.metadata.json", "iceberg"),
+        (".hoodie/hoodie.properties", "hudi"),
+        ("metadata/readme.txt", None),
+    ],
+)
+def test_the_log_of_a_table_in_an_object_store_is_found(tmp_path, log, kind):
+    import fsspec
+
+    folder = f"memory://{tmp_path.name}/sales"
+    with fsspec.open(f"{folder}/{log}", "w") as out:
+        out.write("{}")
+    assert log_beside(folder) == kind
+    assert log_beside(f"{folder}/day=*/*.parquet") == kind
+    assert log_beside("nosuch://bucket/sales") is None
 
 
 def test_the_version_of_a_delta_folder_is_its_last_commit(tmp_path):
