@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from synml_dagster.features.arrow_values import ARROW_TYPES
@@ -21,7 +22,11 @@ from synml_dagster.features.spec import Kind
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.shares import ParquetFiles, Share
+
+
+# A task that fails is run again from its first row.
+_MOST_ROWS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -34,27 +39,34 @@ class FileRows:
 
     def summary(self, asked: Asked, make: Callable[[], S]) -> S:
         """Return the summary of the rows, in one Spark job."""
-        from synml_dagster.spark.session import task_slots
-        from synml_dagster.spark.shares import plan_shares, share_frame
+        from synml_dagster.spark.shares import share_frame
 
         facts, trained = self.facts, None
         if asked.trained is not None:
             split, label = asked.trained
             trained = Sides(split.by, split.test, split.validation, label.classes)
-        by_time = facts.by == "time" and facts.split_column is not None
-        placed = [facts.split_column] if by_time else facts.hashed_for_position
         reader = RowReader(
             hashed=_columns(facts.hashed),
-            placed=_columns(placed),  # type: ignore[arg-type]
-            by_time=by_time,
+            placed=_columns(facts.placed),
+            by_time=facts.by == "time",
             seed=facts.seed,
             label=_column(facts.target),
             weight=_column(facts.weights) if facts.weights else None,
             values=tuple(FileValue(v.name, _column(v.raw), v.is_word) for v in asked.values),
             trained=trained,
         )
-        shares = [s for s in plan_shares(self.files, task_slots(self.spark) or 8) if s.rows]
-        return summarise(share_frame(self.spark, shares), make, reader) if shares else make()
+        return summarise(share_frame(self.spark, self._shares), make, reader) if self._shares else make()
+
+    @cached_property
+    def _shares(self) -> list[Share]:
+        """Footers are read once for both passes."""
+        from synml_dagster.spark.session import task_slots
+        from synml_dagster.spark.shares import plan_shares
+
+        row_groups = self.files.row_groups()
+        slots = task_slots(self.spark) or 8
+        rounds = -(-sum(map(sum, row_groups)) // (slots * _MOST_ROWS)) or 1
+        return [s for s in plan_shares(self.files, slots * rounds, row_groups=row_groups) if s.rows]
 
 
 def can_be_read(files: ParquetFiles, inputs: list[RawInput], declared: dict[str, Kind]) -> bool:

@@ -26,10 +26,11 @@ class RowFacts:
     seed: int
 
     @property
-    def hashed_for_position(self) -> list[RawInput]:
-        """The columns whose content says where a row stands, in a split that is not by time."""
-        grouped = self.by == "group" and self.split_column is not None
-        return [self.split_column] if grouped else self.hashed  # type: ignore[list-item]
+    def placed(self) -> list[RawInput]:
+        """The columns whose content says where a row stands; in a split by time the one time that does."""
+        if self.by in ("group", "time") and self.split_column is not None:
+            return [self.split_column]
+        return self.hashed
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # A cut moves to the next row group's edge where that unbalances a share by less than this part: a row group that two
 # tasks share is decoded by both.
 _SNAP = 0.05
+_BATCH_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def read_share(
     columns
         The columns wanted, in the order wanted; all of the files' columns when None.
     batch_rows
-        At most so many rows come in a batch.
+        At most so many rows come in a batch; fewer where they are long texts, so that a batch stays below 256 MiB.
     threads
         Whether columns are decoded in parallel.
     absent
@@ -298,7 +299,9 @@ def _read_piece(
     if wanted == []:
         wanted = names[:1]  # something has to be read for the rows to be counted
     skip, left = piece.offset, piece.rows
-    for batch in file.iter_batches(batch_rows, row_groups=groups, columns=wanted, use_threads=threads):
+    for batch in file.iter_batches(
+        min(batch_rows, _rows_that_fit(file, groups)), row_groups=groups, columns=wanted, use_threads=threads
+    ):
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue
@@ -310,6 +313,13 @@ def _read_piece(
             return
     if left:
         raise _changed(piece)
+
+
+def _rows_that_fit(file: Any, groups: list[int]) -> int:
+    """How many rows of these row groups are 256 MiB, as the footer has their length."""
+    about = [file.metadata.row_group(i) for i in groups]
+    rows, size = sum(g.num_rows for g in about), sum(g.total_byte_size for g in about)
+    return max(1, _BATCH_BYTES * rows // max(1, size))
 
 
 def _arranged(

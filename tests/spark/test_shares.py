@@ -162,6 +162,16 @@ def test_a_file_without_a_column_has_nulls_only_where_they_are_expected(tmp_path
         list(read_share(share, ["A"], absent={"A": pa.int64()}))
 
 
+def test_long_texts_come_in_batches_that_fit_into_memory(tmp_path, monkeypatch):
+    texts = [f"{i}" * 10_000 for i in range(40)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "t.parquet")
+    share = plan_shares(ParquetFiles((str(tmp_path / "t.parquet"),)), 1)[0]
+    monkeypatch.setattr("synml_dagster.spark.shares._BATCH_BYTES", 100_000)
+    batches = list(read_share(share))
+    assert len(batches) > 4
+    assert pa.Table.from_batches(batches).column("text").to_pylist() == texts
+
+
 def test_timestamps_of_all_years_are_read_as_spark_wrote_them(classic_spark, tmp_path):
     frame = classic_spark.sql(
         "select timestamp'9999-12-31 23:59:59.999999' t union all select timestamp'0001-01-01'"
