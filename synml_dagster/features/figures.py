@@ -129,8 +129,8 @@ def statistics(raw: RawInput, seen: Seen) -> ColumnStats:
             update={
                 "minimum": rounded(seen.low),
                 "maximum": rounded(seen.high),
-                "mean": rounded(seen.mean),
-                "deviation": rounded(seen.deviation),
+                "mean": _written(seen.mean),
+                "deviation": _written(seen.deviation),
                 "infinite": int(seen.figures[INFINITE]),
                 "distinct": len(np.unique(finite)),
                 "quantiles": {f"p{q:02d}": rounded(v) for q, v in zip(_QUANTILES, marks, strict=True)},
@@ -146,6 +146,11 @@ def statistics(raw: RawInput, seen: Seen) -> ColumnStats:
 def by_frequency(counts: dict[str, int]) -> list[str]:
     """Return the words, the most frequent first, equally frequent ones by their characters."""
     return sorted(counts, key=lambda w: (-counts[w], w))
+
+
+def _written(value: float) -> float | None:
+    """JSON has no number for a sum of squares that is past the largest float64."""
+    return rounded(value) if np.isfinite(value) else None
 
 
 def rounded(value: float) -> float:

@@ -167,19 +167,20 @@ def figures_of(values: np.ndarray) -> np.ndarray:
     finite = values[~(missing | infinite)]
     out = np.array([len(values), missing.sum(), infinite.sum(), np.inf, -np.inf, 0.0, 0.0])
     if len(finite):
-        mean = finite.mean()
-        out[LOW:] = finite.min(), finite.max(), mean, ((finite - mean) ** 2).sum()
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = finite.mean()
+            out[LOW:] = finite.min(), finite.max(), mean, ((finite - mean) ** 2).sum()
     return out
 
 
 def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Figures of two parts together (Chan, Golub and LeVeque, 1979): no cancellation as in sums of squares."""
     na, nb = (x[COUNT] - x[MISSING] - x[INFINITE] for x in (a, b))
-    out = a + b
-    out[LOW], out[HIGH] = np.minimum(a[LOW], b[LOW]), np.maximum(a[HIGH], b[HIGH])
     weight = nb / np.maximum(1.0, na + nb)
     with np.errstate(over="ignore", invalid="ignore"):
+        out = a + b
         away = b[MEAN] - a[MEAN]
         out[MEAN] = a[MEAN] + away * weight
-        out[SQUARES] = a[SQUARES] + b[SQUARES] + away * away * na * weight
+        out[SQUARES] = a[SQUARES] + b[SQUARES] + away * (na * weight) * away  # 0 before what may be infinite
+    out[LOW], out[HIGH] = np.minimum(a[LOW], b[LOW]), np.maximum(a[HIGH], b[HIGH])
     return out

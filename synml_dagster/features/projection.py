@@ -68,9 +68,8 @@ def assemble(
         out += [sf.col(name) for name in names]
     features: list[Column] = []
     for i, column in enumerate(plan.columns):
-        if (
-            column.as_it_is
-        ):  # as text: of a wide table's columns most are of this sort, and each call costs a millisecond
+        # As text: most columns of a wide table are of this sort, and each function called costs a millisecond.
+        if column.as_it_is:
             features.append(sf.expr(f"cast(__{i} as float) AS {quoted(*column.features)}"))
             continue
         made = column.to_spark(sf.col(f"__{i}"), folds)

@@ -65,11 +65,9 @@ class RawInput(BaseModel):
         return f"coalesce(cast({raw} as double), double('NaN'))"
 
     def value_of(self, raw: Column) -> Column:
-        """Return `raw`, which is of this input's type, as the value that the graph gets."""
+        """Return `raw`, which is of this input's type and no text, as the value that the graph gets."""
         from pyspark.sql import functions as sf
 
-        if self.storage == "string" or self.planned == "string":
-            return sf.coalesce(raw.cast("string"), sf.lit(""))
         if self.storage == "array":
             return sf.transform(
                 sf.coalesce(raw.cast("array<double>"), sf.array().cast("array<double>")), _nan_for_null

@@ -171,7 +171,7 @@ def read_share(
     columns
         The columns wanted, in the order wanted; all of the files' columns when None.
     batch_rows
-        At most so many rows come in a batch; fewer where they are long texts, so that a batch stays below 256 MiB.
+        At most so many rows come in a batch; fewer where they are long texts, so that a batch is about 256 MiB at most.
     threads
         Whether columns are decoded in parallel.
     absent

@@ -11,6 +11,7 @@ import pytest
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import (
     ColumnSpec,
+    FeaturePlan,
     FeatureSpec,
     SplitSpec,
     assemble,
@@ -275,6 +276,23 @@ def test_a_ranking_keeps_queries_whole(classic_spark):
     assert plan.feature_names == ["x"]
     assert out["__label"].dtype == np.float64
     assert out.groupby("__group")["__split"].nunique().max() == 1
+
+
+def test_a_plan_of_numbers_near_the_largest_is_saved_and_opened(classic_spark, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "wide": rng.normal(size=300) * 1e200,
+            "far": 1e200 + rng.normal(size=300) * 1e180,
+            "ends": rng.choice([-1.7e308, 1.7e308], 300) * rng.random(300),
+            "y": rng.choice(["a", "b"], 300),
+        }
+    )
+    plan = fit_plan(classic_spark.createDataFrame(frame).repartition(5), name="t", label="y")
+    assert plan.statistics_of("far").mean == pytest.approx(1e200)
+    assert plan.statistics_of("wide").deviation is None
+    plan.save(tmp_path)
+    assert FeaturePlan.load(tmp_path) == plan
 
 
 def _labelled(rows: int, seed: int) -> pd.DataFrame:
