@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synml_dagster.features.names import col
-from synml_dagster.features.raw import RawInput
+from synml_dagster.features.raw import RawInput, nan_for_null
 from synml_dagster.features.written import written_number
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def converted(here: RawInput, plan: RawInput) -> tuple[Column, Column] | None:
         return sf.coalesce(_as_text(raw, here), sf.lit("")), none
     if plan.storage in _NUMBERS and here.storage in ("string", *_NUMBERS):
         number, bad = _as_number(raw, here, plan)
-    elif plan.storage in _TIMES and here.storage in ("string", *_TIMES):
-        number = (sf.trim(raw) if here.storage == "string" else raw).try_cast(plan.spark_type)
-        bad = sf.when(_there(raw, here) & number.isNull(), sf.lit(f"{plan.name!r} is not a {plan.storage}"))
-    else:
-        return None
-    return plan.value_of(number), bad
+        return nan_for_null(number.cast("double")), bad
+    if plan.storage in _TIMES and here.storage in ("string", *_TIMES):
+        moment = (sf.trim(raw) if here.storage == "string" else raw).try_cast(plan.spark_type)
+        bad = sf.when(_there(raw, here) & moment.isNull(), sf.lit(f"{plan.name!r} is not a {plan.storage}"))
+        return plan.value_of(moment), bad
+    return None
 
 
 def _there(raw: Column, here: RawInput) -> Column:

@@ -65,12 +65,12 @@ class RawInput(BaseModel):
         return f"coalesce(cast({raw} as double), double('NaN'))"
 
     def value_of(self, raw: Column) -> Column:
-        """Return `raw`, which is of this input's type and no text, as the value that the graph gets."""
+        """Return `raw`, of this input's type, as the value that the graph gets; for the types that `value_sql` leaves out."""
         from pyspark.sql import functions as sf
 
         if self.storage == "array":
             return sf.transform(
-                sf.coalesce(raw.cast("array<double>"), sf.array().cast("array<double>")), _nan_for_null
+                sf.coalesce(raw.cast("array<double>"), sf.array().cast("array<double>")), nan_for_null
             )
         if self.storage == "vector":
             from pyspark.ml.functions import vector_to_array
@@ -81,9 +81,7 @@ class RawInput(BaseModel):
             raw = days.cast("bigint") * MICROSECONDS_A_DAY if self.planned == "timestamp" else days
         elif self.storage == "timestamp":
             raw = _wall_clock_micros(raw) if self.wall_clock else sf.unix_micros(raw)
-        elif self.storage == "boolean":
-            raw = raw.cast("int")
-        return _nan_for_null(raw.cast("double"))
+        return nan_for_null(raw.cast("double"))
 
     @property
     def wall_clock(self) -> bool:
@@ -175,7 +173,8 @@ def _wall_clock_micros(raw: Column) -> Column:
     return minutes * 60_000_000 + (sf.date_part(sf.lit("SECOND"), raw) * 1_000_000).cast("bigint")
 
 
-def _nan_for_null(value: Column) -> Column:
+def nan_for_null(value: Column) -> Column:
+    """Return a float64 column with NaN where it is null."""
     from pyspark.sql import functions as sf
 
     return sf.coalesce(value, sf.lit(float("nan")))
