@@ -16,7 +16,6 @@ from synml_dagster.features.passes import S, summarise
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.row_facts import Asked, RowFacts
 from synml_dagster.features.row_reader import FileColumn, FileValue, RowReader
-from synml_dagster.features.sides import Sides
 from synml_dagster.features.spec import Kind
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class FileRows:
         facts, trained = self.facts, None
         if asked.trained is not None:
             split, label = asked.trained
-            trained = Sides(split.by, split.test, split.validation, label.classes)
+            trained = split.sides(label.classes)
         reader = RowReader(
             hashed=_columns(facts.hashed),
             placed=_columns(facts.placed),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from synml_dagster.errors import ModelError
 from synml_dagster.features.kinds import AnyColumn
 from synml_dagster.features.raw import RawInput, Storage
+from synml_dagster.features.sides import Sides
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task
 from synml_dagster.features.stats import ColumnStats
 
@@ -58,6 +59,10 @@ class SplitPlan(BaseModel):
     )
     test: list[float]
     validation: list[float]
+
+    def sides(self, classes: list[str] | None) -> Sides:
+        """Return the sides as they are told without Spark; `classes` are the label's."""
+        return Sides(self.by, self.test, self.validation, classes)
 
 
 class Dropped(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from synml_dagster.features.arrow_values import as_spark_writes, label_values
 from synml_dagster.features.figures import Seen, seen_number, seen_words
@@ -17,9 +18,11 @@ from synml_dagster.features.plan import LabelPlan, SplitPlan
 from synml_dagster.features.profile import Profile
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.row_facts import Asked, RowFacts, Rows, Value, values_of
-from synml_dagster.features.sides import Sides
 from synml_dagster.features.spark_rows import SparkRows
 from synml_dagster.features.spec import Kind, SplitSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Reading:
     declared: dict[str, Kind]
     from_files: Rows | None = None
     _first: FirstPass | None = None
+    _kept: pa.Table | None = None
     _values: tuple[Value, ...] | None = None
 
     def outline(
@@ -80,7 +84,7 @@ class Reading:
     @property
     def small(self) -> bool:
         """Whether a first pass has kept all rows, so that whatever the split is takes no other; or there was none."""
-        return self._first is None or self._first.all_rows is not None
+        return self._first is None or self._kept is not None
 
     @property
     def facts(self) -> RowFacts:
@@ -98,6 +102,7 @@ class Reading:
         values = self._values = values_of(use, self.declared)
         make = partial(FirstPass, self._cut, *_names(values), per_class)
         self._first = self._rows.summary(Asked(values), make)
+        self._kept = self._first.all_rows
         return self._first.outline
 
     @property
@@ -110,11 +115,11 @@ class Reading:
             return None
         if {*split.test} == {self.split.test} and {*split.validation} == {self._cut}:
             return self._first.profile
-        rows = self._first.all_rows
+        rows = self._kept
         if rows is None:
             return None
         labels = label_values(rows.column("word"), rows.column("number").to_numpy(), label.classes)
-        sides = Sides(split.by, split.test, split.validation, label.classes)
+        sides = split.sides(label.classes)
         profile = Profile(*_names(values))
         for batch in rows.filter(sides.trains(rows.column("position").to_numpy(), labels)).to_batches():
             profile.add(batch)

@@ -1,7 +1,7 @@
 """The sample that bins are found from: chosen by what is in a row, so that it does not depend on where the row lies.
 
 A row's hash is Spark's own xxhash64 over up to eight of its features, computed by Spark where rows come through Spark
-and by the same formula here where a rank reads files. The rows with the smallest hashes are the sample. Where rows
+and by the same formula in numpy where a rank reads files. The rows with the smallest hashes are the sample. Where rows
 repeat so often that whole groups of equal rows would come or stay away together, the hash is taken over all features
 and over the number of the repetition.
 """
@@ -14,24 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.spark.xxhash import SEED, hash_floats, hash_longs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_SAMPLE = 200_000
 _HASHED_FEATURES = 8
 _SAMPLE_BYTES = 1 << 30
-_SEED = 42
-# xxHash64 by Yann Collet; Spark chains it column by column, the hash so far being the next seed.
-_P1, _P2, _P3, _P4, _P5 = (
-    np.uint64(p)
-    for p in (
-        0x9E3779B185EBCA87,
-        0xC2B2AE3D27D4EB4F,
-        0x165667B19E3779F9,
-        0x85EBCA77C2B2AE63,
-        0x27D4EB2F165667C5,
-    )
-)
 
 
 def sample_size(asked: int, features: int) -> int:
@@ -48,30 +38,15 @@ def hashed_features(features: int) -> list[int]:
 
 def row_hashes(columns: list[NDArray[np.float32]]) -> NDArray[np.int64]:
     """Return Spark's `xxhash64(*columns)` of float columns without nulls, one number a row."""
-    state: NDArray[np.uint64] = np.full(len(columns[0]), _SEED, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in columns:
-            values = np.where(
-                np.isnan(column), np.float32(np.nan), column + np.float32(0)
-            )  # one NaN, one zero
-            bits = values.view(np.uint32).astype(np.uint64)
-            state = state + (_P5 + np.uint64(4))
-            state ^= bits * _P1
-            state = _rotated(state, 23) * _P2 + _P3
-            state = _mixed(state)
-    return state.view(np.int64)
+    state: NDArray[np.uint64] | int = SEED
+    for column in columns:
+        state = hash_floats(column, state)
+    return np.asarray(state).view(np.int64)
 
 
 def repeat_hashes(hashes: NDArray[np.int64], repetition: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return Spark's `xxhash64(hash, repetition)` of two long columns."""
-    state: NDArray[np.uint64] = np.full(len(hashes), _SEED, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in (hashes, repetition):
-            state = state + (_P5 + np.uint64(8))
-            state ^= _rotated(column.astype(np.int64).view(np.uint64) * _P2, 31) * _P1
-            state = _rotated(state, 27) * _P1 + _P4
-            state = _mixed(state)
-    return state.view(np.int64)
+    return hash_longs(repetition.astype(np.int64), hash_longs(hashes)).view(np.int64)
 
 
 def threshold(size: int, rows: int) -> int:
@@ -134,13 +109,3 @@ def _repetitions(hashes: NDArray[np.int64]) -> NDArray[np.int64]:
     numbers = np.empty(len(hashes), np.int64)
     numbers[order] = np.arange(len(hashes)) - np.repeat(starts, np.diff(np.r_[starts, len(hashes)])) + 1
     return numbers
-
-
-def _rotated(x: NDArray[np.uint64], by: int) -> NDArray[np.uint64]:
-    return (x << np.uint64(by)) | (x >> np.uint64(64 - by))
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(33))) * _P2
-    x = (x ^ (x >> np.uint64(29))) * _P3
-    return x ^ (x >> np.uint64(32))

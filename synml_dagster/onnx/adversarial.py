@@ -31,7 +31,8 @@ _NUMBERS = [
 ]
 _MOST_ROWS = 20_000
 _MOST_PER_COLUMN = 400
-_MOST_CELLS = 20_000_000
+MOST_CELLS = 20_000_000
+"""So many values are compared at most, of made-up rows and of the table's own each."""
 
 
 def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, seed: int = 0) -> pa.Table:
@@ -50,7 +51,7 @@ def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, 
     thresholds = _thresholds(plan, model)
     per_column = min(_MOST_PER_COLUMN, max(16, _MOST_ROWS // max(1, len(columns))))
     values = [_awkward(c.type, thresholds.get(c.name, []))[:per_column] for c in columns]
-    blocks = max(1, min(len(columns), _MOST_CELLS // (per_column * len(columns))))
+    blocks = max(1, min(len(columns), MOST_CELLS // (per_column * len(columns))))
     sizes = [max(map(len, values[block::blocks])) for block in range(blocks)]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     base = raw.take(pa.array(rng.integers(0, raw.num_rows, starts[-1])))

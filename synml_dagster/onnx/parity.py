@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synml_dagster.onnx.adversarial import adversarial_rows
+from synml_dagster.onnx.adversarial import MOST_CELLS, adversarial_rows
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import Scorer
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from synml_dagster.lightgbm import LightGBMModel
 
 TOLERANCE = 1e-6
-_MOST_CELLS = 20_000_000
 _ROW = "__parity_row"
 
 
@@ -73,7 +72,7 @@ def check_parity(
     ParityReport
         `passed` where no label differs and no difference is above `tolerance`.
     """
-    raw = _sample(raw_df, plan, min(rows, max(1000, _MOST_CELLS // len(plan.columns))), seed)
+    raw = _sample(raw_df, plan, min(rows, max(1000, MOST_CELLS // len(plan.columns))), seed)
     made = adversarial_rows(raw, plan, model, seed=seed)
     together = made if raw.num_rows == 0 else _concat(raw, made)
     features = _assembled(spark, plan, raw_df, together)

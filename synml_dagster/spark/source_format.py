@@ -21,6 +21,7 @@ _FORMATS_BY_SUFFIX = {
 }
 # Formats whose files say nothing of the table's log, which says which of them, and which of their rows, still count.
 BARE = {"parquet", "orc", "avro", "csv", "json", "text"}
+_LOGS = {"delta": "_delta_log/", "hudi": ".hoodie/", "iceberg": "metadata/*.metadata.json"}
 _COMPRESSIONS = {".gz", ".bz2", ".zst", ".snappy", ".lz4"}
 
 
@@ -29,11 +30,7 @@ def table_format(path: str) -> str | None:
     local = local_path(path)
     if local is None or not local.is_dir():
         return None
-    if (local / "_delta_log").is_dir():
-        return "delta"
-    if (local / ".hoodie").is_dir():
-        return "hudi"
-    return "iceberg" if any((local / "metadata").glob("*.metadata.json")) else None
+    return next((name for name, log in _LOGS.items() if any(local.glob(log))), None)
 
 
 def log_beside(path: str) -> str | None:
@@ -48,11 +45,7 @@ def log_beside(path: str) -> str | None:
         return table_format(folder)
     try:
         filesystem, inside = filesystem_of(folder)
-        if filesystem.exists(f"{inside}/_delta_log"):
-            return "delta"
-        if filesystem.exists(f"{inside}/.hoodie"):
-            return "hudi"
-        return "iceberg" if filesystem.glob(f"{inside}/metadata/*.metadata.json") else None
+        return next((name for name, log in _LOGS.items() if filesystem.glob(f"{inside}/{log}")), None)
     except Exception:
         return None
 

@@ -62,7 +62,7 @@ def test_awkward_values_of_all_columns_are_there_however_few_rows_hold_them(
 ):
     plan, model = pipelines["accepted"]
     raw = table.select([r.name for r in plan.raw_inputs])
-    monkeypatch.setattr("synml_dagster.onnx.adversarial._MOST_CELLS", cells)
+    monkeypatch.setattr("synml_dagster.onnx.adversarial.MOST_CELLS", cells)
     made = adversarial_rows(raw, plan, model)
     assert made.schema == raw.schema
     assert made.num_rows * made.num_columns <= max(cells, 20_000)
