@@ -12,23 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synml_dagster.lightgbm.blocks import features_of, from_bytes, is_sparse, stacked, to_bytes
 from synml_dagster.lightgbm.frames import FEATURES
-from synml_dagster.lightgbm.ingest import ShareRows, unpacked
+from synml_dagster.lightgbm.ingest import ShareRows
 from synml_dagster.lightgbm.sampling import (
     hashed_features,
     repeats_too_often,
     rows_below,
     take_smallest,
     threshold,
+    whole_hashes,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from synml_dagster.lightgbm.blocks import Block
     from synml_dagster.spark.shares import Share
 
 _PIECE_BYTES = 1 << 23
-_PACKED = "hashes binary, matrix binary"
+_PACKED = "hashes binary, block binary, sparse boolean"
 
 
 def bins_of_rows(frame: DataFrame, width: int, rows: int, size: int, params: Mapping[str, Any]) -> bytes:
@@ -49,6 +52,49 @@ def bins_of_rows(frame: DataFrame, width: int, rows: int, size: int, params: Map
     repetition = sf.row_number().over(Window.partitionBy("whole").orderBy("whole")).cast("long")
     numbered = whole.select(FEATURES, sf.xxhash64("whole", repetition).alias("hash"))
     return _bins_of(_packed(numbered.where(sf.col("hash") < limit), width), width, rows, size, params)
+
+
+def bins_of_vectors(frame: DataFrame, width: int, rows: int, size: int, params: Mapping[str, Any]) -> bytes:
+    """Return LightGBM's bins of sparse vectors, the column FEATURES of `frame`, as `bins_of_rows` does of lists."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as sf
+
+    limit, every = threshold(size, rows), rows <= size
+
+    def sample(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            block = features_of(batch.column(0), width)
+            if every:
+                yield from _pieces(block, np.zeros(block.shape[0], np.int64))
+            else:
+                for part, hashes in rows_below([block], limit, width):
+                    yield from _pieces(part, hashes)
+
+    vectors = frame.select(FEATURES)
+    bins = _bins_of(vectors.mapInArrow(sample, _PACKED), width, rows, size, params, refuse_repeats=not every)
+    if bins:
+        return bins
+
+    def hashed(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        for batch in batches:
+            block = features_of(batch.column(0), width)
+            each = [to_bytes(block[i : i + 1]) for i in range(block.shape[0])]
+            yield pa.RecordBatch.from_pydict(
+                {"whole": whole_hashes(block), "row": pa.array(each, pa.binary())}
+            )
+
+    def pack(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            each = [from_bytes(row.as_buffer(), 1, width, sparse=True) for row in batch.column(1)]
+            yield from _pieces(stacked(each, width), batch.column(0).to_numpy(zero_copy_only=False))
+
+    whole = vectors.mapInArrow(hashed, "whole long, row binary")
+    repetition = sf.row_number().over(Window.partitionBy("whole").orderBy("whole")).cast("long")
+    numbered = whole.select(sf.xxhash64("whole", repetition).alias("hash"), "row")
+    packed = numbered.where(sf.col("hash") < sf.lit(limit)).mapInArrow(pack, _PACKED)
+    return _bins_of(packed, width, rows, size, params)
 
 
 def bins_of_shares(
@@ -83,21 +129,23 @@ def _packed(frame: DataFrame, width: int) -> DataFrame:
     def pack(batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             hashes = batch.column(1).to_numpy(zero_copy_only=False)
-            yield from _pieces(unpacked(batch.column(0), width), hashes)
+            yield from _pieces(features_of(batch.column(0), width), hashes)
 
     return frame.mapInArrow(pack, _PACKED)
 
 
-def _pieces(matrix: np.ndarray, hashes: np.ndarray) -> Iterator[Any]:
+def _pieces(block: Block, hashes: np.ndarray) -> Iterator[Any]:
     import pyarrow as pa
 
-    step = max(1, _PIECE_BYTES // (4 * max(1, matrix.shape[1])))
+    stored = 2 * block.nnz if is_sparse(block) else block.size
+    step = max(1, _PIECE_BYTES * len(hashes) // (4 * max(1, stored)))
     for start in range(0, len(hashes), step):
         cut = slice(start, start + step)
         yield pa.RecordBatch.from_pydict(
             {
                 "hashes": pa.array([hashes[cut].tobytes()], pa.binary()),
-                "matrix": pa.array([np.ascontiguousarray(matrix[cut]).tobytes()], pa.binary()),
+                "block": pa.array([to_bytes(block[cut])], pa.binary()),
+                "sparse": pa.array([is_sparse(block)]),
             }
         )
 
@@ -117,15 +165,16 @@ def _bins_of(
 
         from synml_dagster.lightgbm.native import dataset_from_sample, serialize_bins
 
-        parts, marks = [np.empty((0, width), np.float32)], [np.empty(0, np.int64)]
+        parts: list[Block] = []
+        marks = [np.empty(0, np.int64)]
         for batch in batches:
-            for hashes, matrix in zip(batch.column(0), batch.column(1), strict=True):
+            for hashes, block, sparse in zip(*batch.columns, strict=True):
                 marks.append(np.frombuffer(hashes.as_buffer(), np.int64))
-                parts.append(np.frombuffer(matrix.as_buffer(), np.float32).reshape(-1, width))
+                parts.append(from_bytes(block.as_buffer(), len(marks[-1]), width, sparse.as_py()))
         hashes = np.concatenate(marks)
         if refuse_repeats and repeats_too_often(hashes, size):
             return
-        sample = take_smallest(np.concatenate(parts), hashes, size)
+        sample = take_smallest(stacked(parts, width), hashes, size)
         bins = serialize_bins(dataset_from_sample(sample, 1, rows, params))
         step = 1 << 20
         for start in range(0, len(bins), step):

@@ -6,13 +6,13 @@ into memory as the matrix that LightGBM reads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType, StructType
@@ -51,14 +51,19 @@ def check_vector(schema: StructType, column: str) -> None:
     check_columns(schema, [column], "features")
     kind = schema[column].dataType
     numbers = isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType | BooleanType)
-    if not numbers and type(kind).__name__ != "VectorUDT":
+    if not numbers and not is_vector(schema, column):
         raise DataError(
             f"features: column {column!r} is {kind.simpleString()}, and one column of features is a vector or an array of numbers. Name columns of numbers as a list: features=[{column!r}]."
         )
 
 
-def vector_width(frame: DataFrame, column: str) -> int:
-    """Return how many values each row of a column of vectors or arrays has.
+def is_vector(schema: StructType, column: str) -> bool:
+    """Return whether the column holds Spark's vectors."""
+    return type(schema[column].dataType).__name__ == "VectorUDT"
+
+
+def vector_width(frame: DataFrame, column: str) -> tuple[int, float]:
+    """Return how many values each row of a column of vectors or arrays has, and how many it stores on average.
 
     Raises
     ------
@@ -67,9 +72,18 @@ def vector_width(frame: DataFrame, column: str) -> int:
     """
     from pyspark.sql import functions as sf
 
-    size = sf.size(_values_of(frame.schema, column))
-    size = sf.when(sf.col(quoted(column)).isNotNull(), size)
-    found = frame.agg(sf.min(size).alias("low"), sf.max(size).alias("high")).first()
+    if is_vector(frame.schema, column):
+        sizes = frame.select(sf.col(quoted(column)).alias("v")).mapInArrow(
+            _vector_sizes, "low long, high long, stored long, rows long"
+        )
+    else:
+        size = sf.when(sf.col(quoted(column)).isNotNull(), sf.size(quoted(column))).cast("long")
+        sizes = frame.select(size.alias("low"), size.alias("high"), size.alias("stored"))
+        sizes = sizes.withColumn("rows", sf.lit(1))
+    found = sizes.agg(sf.min("low"), sf.max("high"), sf.sum("stored") / sf.sum("rows")).toDF(
+        "low", "high", "stored"
+    )
+    found = found.first()
     assert found is not None
     if not found["high"]:
         raise DataError(f"features: column {column!r} holds no values.")
@@ -77,7 +91,24 @@ def vector_width(frame: DataFrame, column: str) -> int:
         raise DataError(
             f"features: rows of column {column!r} hold from {found['low']} to {found['high']} values; all need as many."
         )
-    return int(found["high"])
+    return int(found["high"]), float(found["stored"])
+
+
+def _vector_sizes(batches: Iterator[Any]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for batch in batches:
+        vectors = batch.column(0)
+        stored = pc.list_value_length(pc.struct_field(vectors, "values"))
+        sizes = pc.min_max(pc.coalesce(pc.struct_field(vectors, "size"), stored)).as_py()
+        found = {
+            "low": sizes["min"],
+            "high": sizes["max"],
+            "stored": pc.sum(stored).as_py(),
+            "rows": len(batch),
+        }
+        yield pa.RecordBatch.from_pydict({k: pa.array([v], pa.int64()) for k, v in found.items()})
 
 
 def feature_list(schema: StructType, features: Sequence[str], vector: str | None = None) -> Column:
@@ -118,13 +149,21 @@ def rank_columns(
     group: str | None,
     init: Sequence[str],
     label_is_text: bool,
+    sparse: bool,
 ) -> list[Column]:
-    """Return the columns that ranks take: FEATURES, floats without nulls (absent where there are no features), then the
-    extras of the layout.
+    """Return the columns that ranks take: FEATURES (absent where there are no features), then the extras of the layout.
+
+    FEATURES are floats without nulls, or the vectors themselves where they are `sparse`.
     """
     from pyspark.sql import functions as sf
 
-    columns = [feature_list(frame.schema, features, vector).alias(FEATURES)] if features else []
+    columns = []
+    if features:
+        if sparse and vector is not None:
+            values = sf.col(quoted(vector))
+        else:
+            values = feature_list(frame.schema, features, vector)
+        columns.append(values.alias(FEATURES))
     columns.append(sf.col(quoted(label)).cast("string" if label_is_text else "double").alias("label"))
     if weight is not None:
         columns.append(sf.col(quoted(weight)).cast("double").alias("weight"))

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError
+from synml_dagster.lightgbm.blocks import features_of, is_sparse
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synml_dagster.lightgbm.blocks import Block
     from synml_dagster.spark.shares import Share
 
 # A block stays in a core's cache while columns are woven into rows.
@@ -90,7 +92,7 @@ class ShareRows:
 
 @dataclass
 class SpooledRows:
-    """Rows kept in an Arrow file on local disk and mapped into memory: the features as lists, then the other columns.
+    """Rows kept in an Arrow file on local disk and mapped into memory: the features as lists or vectors, then the other columns.
 
     Batches arrive from Spark's map tasks in whatever order the network brings them, so they are read back in the order
     of the tasks that made them: the same table gives the same order every time.
@@ -106,13 +108,16 @@ class SpooledRows:
         """How many rows there are."""
         return sum(run[3] for run in self.runs)
 
-    def features(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the features, block by block."""
+    def features(self) -> Iterator[Block]:
+        """Yield the features, block by block; sparse vectors as they are stored."""
         step = _rows_a_block(self.width)
         for batch in self._read(slice(0, 1)):
-            matrix = unpacked(batch.column(0), self.width)
-            for start in range(0, len(matrix), step):
-                yield matrix[start : start + step]
+            block = features_of(batch.column(0), self.width)
+            if is_sparse(block):
+                yield block
+                continue
+            for start in range(0, len(batch), step):
+                yield block[start : start + step]
 
     def extras(self) -> Iterator[pa.RecordBatch]:
         """Yield the other columns."""
@@ -142,7 +147,7 @@ class SpooledRows:
 def spool(batches: Iterator[pa.RecordBatch], folder: Path, width: int) -> tuple[SpooledRows, SpooledRows]:
     """Write what Spark brings to disk: training rows and validation rows, of `width` features.
 
-    Each batch begins with the features as lists, and ends with two columns of our own: `valid` (boolean) and `task` (the
+    Each batch begins with the features as lists or vectors, and ends with two columns of our own: `valid` (boolean) and `task` (the
     map task that made the row).
     """
     import pyarrow as pa
@@ -207,11 +212,6 @@ def spool_folder() -> tempfile.TemporaryDirectory[str]:
         dir=local if local and os.path.isdir(local) else None,
         ignore_cleanup_errors=True,
     )
-
-
-def unpacked(lists: pa.Array, width: int) -> NDArray[np.float32]:
-    """Return a column of lists of `width` float32 values, none of them missing, as a matrix; nothing is copied."""
-    return lists.flatten().to_numpy().reshape(len(lists), width)
 
 
 def as_matrix(batch: pa.RecordBatch, columns: Sequence[int]) -> NDArray[np.float32]:

@@ -156,12 +156,12 @@ def _fill(
 
     start, scores = 0, []
     for block in rows.features():
-        if start + len(block) > rows.rows:
+        if start + block.shape[0] > rows.rows:
             raise DataError(f"more rows came than the {rows.rows} that were counted; does the table change?")
         push_rows(dataset, block, start)
         if before is not None:
             scores.append(before.predict(block, raw_score=True, num_threads=job.threads))
-        start += len(block)
+        start += block.shape[0]
     if start != rows.rows:
         raise DataError(f"{start} rows came where {rows.rows} were counted; does the table change?")
     dataset.set_field("label", extras["label"].astype(np.float32))

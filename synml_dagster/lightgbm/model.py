@@ -98,7 +98,7 @@ class LightGBMModel:
     def predict(
         self, X: NDArray[np.float32], *, raw_score: bool = False, threads: int = 0
     ) -> NDArray[np.float64]:
-        """Return LightGBM's prediction for each row of `X`, float32 of shape [n, features].
+        """Return LightGBM's prediction for each row of `X`, float32 of shape [n, features], or SciPy's CSR matrix of it.
 
         The probability of the second class for binary, [n, classes] for multiclass, the value otherwise; raw scores on
         request.

@@ -8,36 +8,37 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
 from lightgbm.basic import _LIB, _c_str, _param_dict_to_str, _safe_call
 from numpy.typing import NDArray
 
+from synml_dagster.lightgbm.blocks import is_sparse
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from synml_dagster.lightgbm.blocks import Block
+
 _ZERO = np.float32(1e-35)  # LightGBM's kZeroThreshold: anything nearer to zero is zero
 _FLOAT32 = 0
+_INT64 = 3
 
 
-def dataset_from_sample(
-    sample: NDArray[np.float32], rows: int, total_rows: int, params: Mapping[str, Any]
-) -> lgb.Dataset:
+def dataset_from_sample(sample: Block, rows: int, total_rows: int, params: Mapping[str, Any]) -> lgb.Dataset:
     """Return an empty dataset of `rows` rows whose bins are those of `sample`, drawn from `total_rows` rows."""
-    values, places = [], []
-    for column in sample.T:
-        kept = (np.abs(column) > _ZERO) | np.isnan(column)
-        places.append(np.flatnonzero(kept).astype(np.int32))
-        values.append(column[kept].astype(np.float64))
-    n = len(values)
+    value_at, place_at, counts, _kept = _columns_of(sample)
     doubles, ints = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_int32)
     handle = ctypes.c_void_p()
     _safe_call(
         _LIB.LGBM_DatasetCreateFromSampledColumn(
-            (doubles * n)(*[v.ctypes.data_as(doubles) for v in values]),
-            (ints * n)(*[p.ctypes.data_as(ints) for p in places]),
-            ctypes.c_int32(n),
-            (ctypes.c_int32 * n)(*[len(v) for v in values]),
-            ctypes.c_int32(len(sample)),
+            value_at.ctypes.data_as(ctypes.POINTER(doubles)),
+            place_at.ctypes.data_as(ctypes.POINTER(ints)),
+            ctypes.c_int32(len(counts)),
+            counts.ctypes.data_as(ints),
+            ctypes.c_int32(sample.shape[0]),
             ctypes.c_int32(rows),
             ctypes.c_int64(total_rows),
             _text(params),
@@ -45,6 +46,27 @@ def dataset_from_sample(
         )
     )
     return _wrap(handle, params)
+
+
+def _columns_of(sample: Block) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32], list[Any]]:
+    """Where each column's values other than zero begin in memory, where their rows do, how many there are, and the
+    arrays that hold them.
+    """
+    if is_sparse(sample):
+        columns = sample.tocsc()
+        columns.data[np.abs(columns.data) <= _ZERO] = 0
+        columns.eliminate_zeros()
+        kept = [columns.data.astype(np.float64), columns.indices.astype(np.int32, copy=False)]
+        starts = columns.indptr[:-1].astype(np.uint64)
+        at = [np.uint64(array.ctypes.data) + starts * np.uint64(array.itemsize) for array in kept]
+        return at[0], at[1], np.diff(columns.indptr).astype(np.int32), kept
+    values, places = [], []
+    for column in sample.T:
+        nonzero = (np.abs(column) > _ZERO) | np.isnan(column)
+        places.append(np.flatnonzero(nonzero).astype(np.int32))
+        values.append(column[nonzero].astype(np.float64))
+    pointers = [np.array([array.ctypes.data for array in arrays], np.uint64) for arrays in (values, places)]
+    return pointers[0], pointers[1], np.array([len(p) for p in places], np.int32), [values, places]
 
 
 def dataset_like(reference: lgb.Dataset, rows: int, params: Mapping[str, Any]) -> lgb.Dataset:
@@ -89,11 +111,14 @@ def dataset_from_bins(bins: bytes, rows: int, num_class: int, params: Mapping[st
     return dataset
 
 
-def push_rows(dataset: lgb.Dataset, rows: NDArray[np.float32], start: int) -> None:
-    """Bin `rows`, float32 of shape [n, features] in C order, into the dataset from row `start` on.
+def push_rows(dataset: lgb.Dataset, rows: Block, start: int) -> None:
+    """Bin `rows`, float32 of shape [n, features] in C order or sparse, into the dataset from row `start` on.
 
     The call that pushes the last row finishes the dataset.
     """
+    if is_sparse(rows):
+        _push_sparse(dataset, rows, start)
+        return
     if rows.dtype != np.float32 or not rows.flags.c_contiguous:
         raise TypeError("rows must be float32 in C order")
     _safe_call(
@@ -104,6 +129,25 @@ def push_rows(dataset: lgb.Dataset, rows: NDArray[np.float32], start: int) -> No
             ctypes.c_int32(rows.shape[0]),
             ctypes.c_int32(rows.shape[1]),
             ctypes.c_int32(start),
+        )
+    )
+
+
+def _push_sparse(dataset: lgb.Dataset, rows: csr_matrix, start: int) -> None:
+    ends = rows.indptr.astype(np.int64, copy=False)
+    places, values = rows.indices.astype(np.int32, copy=False), rows.data.astype(np.float32, copy=False)
+    _safe_call(
+        _LIB.LGBM_DatasetPushRowsByCSR(
+            dataset._handle,
+            ends.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int(_INT64),
+            places.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            values.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int(_FLOAT32),
+            ctypes.c_int64(len(ends)),
+            ctypes.c_int64(len(values)),
+            ctypes.c_int64(rows.shape[1]),
+            ctypes.c_int64(start),
         )
     )
 

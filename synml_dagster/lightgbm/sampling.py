@@ -1,9 +1,9 @@
 """The sample that bins are found from: chosen by what is in a row, so that it does not depend on where the row lies.
 
 A row's hash is Spark's own xxhash64 over up to eight of its features, computed by Spark where rows come through Spark
-and by the same formula in numpy where a rank reads files. The rows with the smallest hashes are the sample. Where rows
-repeat so often that whole groups of equal rows would come or stay away together, the hash is taken over all features
-and over the number of the repetition.
+and by the same formula in numpy where a rank reads files; that of a sparse vector is made of all the values it stores.
+The rows with the smallest hashes are the sample. Where rows repeat so often that whole groups of equal rows would come
+or stay away together, the hash is taken over all features and over the number of the repetition.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.lightgbm.blocks import hashes_of, is_sparse, stacked
 from synml_dagster.spark.xxhash import SEED, hash_floats, hash_longs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from synml_dagster.lightgbm.blocks import Block
 
 DEFAULT_SAMPLE = 200_000
 _HASHED_FEATURES = 8
 _SAMPLE_BYTES = 1 << 30
 
 
-def sample_size(asked: int, features: int) -> int:
-    """Return how many rows to sample: `asked`, or fewer where the table is so wide that they would take over 1 GiB."""
-    return max(1000, min(asked, _SAMPLE_BYTES // (4 * max(1, features))))
+def sample_size(asked: int, values: float) -> int:
+    """Return how many rows to sample: `asked`, or fewer where so many that store `values` each take over 1 GiB."""
+    return max(1000, min(asked, int(_SAMPLE_BYTES // (4 * max(1.0, values)))))
 
 
 def hashed_features(features: int) -> list[int]:
@@ -42,6 +45,11 @@ def row_hashes(columns: list[NDArray[np.float32]]) -> NDArray[np.int64]:
     for column in columns:
         state = hash_floats(column, state)
     return np.asarray(state).view(np.int64)
+
+
+def whole_hashes(block: Block) -> NDArray[np.int64]:
+    """Return a number for each row of a block that depends on all of its values."""
+    return hashes_of(block) if is_sparse(block) else row_hashes(list(block.T))
 
 
 def repeat_hashes(hashes: NDArray[np.int64], repetition: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -60,7 +68,7 @@ def repeats_too_often(hashes: NDArray[np.int64], size: int) -> bool:
     return len(hashes) < 0.9 * size or len(np.unique(hashes)) < 0.5 * len(hashes)
 
 
-def take_smallest(rows: NDArray[np.float32], hashes: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+def take_smallest(rows: Block, hashes: NDArray[np.int64], size: int) -> Block:
     """Return the `size` rows with the smallest hashes, and those that share the last one's; ordered by hash."""
     if len(hashes) > size:
         kept = hashes <= np.partition(hashes, size - 1)[size - 1]
@@ -69,35 +77,33 @@ def take_smallest(rows: NDArray[np.float32], hashes: NDArray[np.int64], size: in
 
 
 def rows_below(
-    blocks: Iterable[NDArray[np.float32]], limit: int, features: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    blocks: Iterable[Block], limit: int, features: int
+) -> Iterator[tuple[Block, NDArray[np.int64]]]:
     """Yield of each block the rows whose hash is below `limit`, and their hashes."""
     used = hashed_features(features)
     for block in blocks:
-        hashes = row_hashes([block[:, j] for j in used])
+        hashes = hashes_of(block) if is_sparse(block) else row_hashes([block[:, j] for j in used])
         below = hashes < limit
         yield block[below], hashes[below]
 
 
-def sample_here(
-    blocks: Callable[[], Iterator[NDArray[np.float32]]], rows: int, size: int, features: int
-) -> NDArray[np.float32]:
+def sample_here(blocks: Callable[[], Iterator[Block]], rows: int, size: int, features: int) -> Block:
     """Return the sample of a table that this process can read twice, block by block."""
     if rows <= size:
-        return np.concatenate([np.empty((0, features), np.float32), *blocks()])
+        return stacked(list(blocks()), features)
     limit = threshold(size, rows)
     parts, marks = zip(*rows_below(blocks(), limit, features), strict=True)
     found = np.concatenate(marks)
     if not repeats_too_often(found, size):
-        return take_smallest(np.concatenate(parts), found, size)
-    whole = np.concatenate([row_hashes(list(block.T)) for block in blocks()])
+        return take_smallest(stacked(parts, features), found, size)
+    whole = np.concatenate([whole_hashes(block) for block in blocks()])
     numbered = repeat_hashes(whole, _repetitions(whole))
     below = numbered < limit
     kept, at = [], 0
     for block in blocks():
-        kept.append(block[below[at : at + len(block)]])
-        at += len(block)
-    return take_smallest(np.concatenate(kept), numbered[below], size)
+        kept.append(block[below[at : at + block.shape[0]]])
+        at += block.shape[0]
+    return take_smallest(stacked(kept, features), numbered[below], size)
 
 
 def _repetitions(hashes: NDArray[np.int64]) -> NDArray[np.int64]:

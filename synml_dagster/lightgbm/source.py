@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
-from synml_dagster.lightgbm.bins import bins_of_rows, bins_of_shares
+from synml_dagster.lightgbm.bins import bins_of_rows, bins_of_shares, bins_of_vectors
+from synml_dagster.lightgbm.blocks import worth_sparse
 from synml_dagster.lightgbm.drawing import block_of, wants_mixed_rows
 from synml_dagster.lightgbm.frames import (
     VALID,
@@ -17,6 +18,7 @@ from synml_dagster.lightgbm.frames import (
     check_marks,
     check_numeric,
     check_vector,
+    is_vector,
     rank_columns,
     to_ranks,
     vector_width,
@@ -70,6 +72,7 @@ class TrainingData:
     classes: tuple[str, ...] | None
     marks: str | None = None
     vector: str | None = None
+    stored: float | None = None
 
     @property
     def validated(self) -> bool:
@@ -80,6 +83,16 @@ class TrainingData:
     def label_is_text(self) -> bool:
         """Whether the label is a string, so that its classes have to be numbered."""
         return self.label_type == "string"
+
+    @property
+    def sparse(self) -> bool:
+        """Whether rows stay the sparse vectors that they are; others become one float a feature."""
+        return self.stored is not None and worth_sparse(self.stored, len(self.features))
+
+    @property
+    def values_a_row(self) -> float:
+        """How many numbers of four bytes a row's features take in memory."""
+        return 2 * self.stored if self.stored is not None and self.sparse else len(self.features)
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -137,7 +150,8 @@ class TrainingData:
         return known and (self.validation is None or shares_reachable(self.spark, self.validation))
 
     def _bins_of_rows(self, train: DataFrame, rows: int, params: Mapping[str, Any], size: int) -> bytes:
-        return bins_of_rows(train, len(self.features), rows, size, params)
+        find = bins_of_vectors if self.sparse else bins_of_rows
+        return find(train, len(self.features), rows, size, params)
 
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
         from synml_dagster.spark.session import task_slots
@@ -199,6 +213,7 @@ class TrainingData:
             self.group,
             self.init,
             self.label_is_text,
+            self.sparse,
         )
         return frame.select(*columns, *more)
 
@@ -233,9 +248,9 @@ def training_data(
     session = spark or (active_session() if isinstance(data, ParquetFiles) else data.sparkSession)
     marks = validation if isinstance(validation, str) else None
     held_out = None if isinstance(validation, str) else validation
-    vector = features if isinstance(features, str) else None
+    vector, stored = features if isinstance(features, str) else None, None
     if vector is not None:
-        features = _places(vector, session, data, held_out)
+        features, stored = _places(vector, session, data, held_out)
     if not features:
         raise ConfigError("features: at least one column is needed.")
     if len(set(features)) != len(features):
@@ -292,6 +307,7 @@ def training_data(
         classes,
         marks,
         vector,
+        stored,
     )
 
 
@@ -300,22 +316,27 @@ def _places(
     spark: SparkSession,
     data: DataFrame | ParquetFiles,
     validation: DataFrame | ParquetFiles | None,
-) -> list[str]:
-    """Name the places of a column that holds all features."""
+) -> tuple[list[str], float | None]:
+    """Name the places of a column that holds all features; where both tables hold vectors, say how many values a row of
+    `data` stores.
+    """
     from synml_dagster.spark.shares import ParquetFiles
 
-    widths = []
+    widths, stored, vectors = [], [], True
     for side in (data, validation):
         if side is None:
             continue
         frame = side.dataframe(spark) if isinstance(side, ParquetFiles) else side
         check_vector(frame.schema, vector)
-        widths.append(vector_width(frame, vector))
+        width, values = vector_width(frame, vector)
+        widths.append(width)
+        stored.append(values)
+        vectors = vectors and is_vector(frame.schema, vector)
     if len(set(widths)) > 1:
         raise DataError(
             f"features: rows of column {vector!r} hold {widths[0]} values in data and {widths[1]} in validation."
         )
-    return [f"{vector}_{i}" for i in range(widths[0])]
+    return [f"{vector}_{i}" for i in range(widths[0])], stored[0] if vectors else None
 
 
 def _schema(data: DataFrame | ParquetFiles) -> StructType:

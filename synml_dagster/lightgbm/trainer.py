@@ -166,8 +166,8 @@ class LightGBM:
             Columns. A group (query) is kept whole on one rank; its rows need not lie together.
         features : sequence of str or str
             Numeric or boolean columns, rounded to float32; or one column that holds all of them in each row, a vector
-            (as `VectorAssembler` and `HashingTF` make, sparse ones too) or an array of numbers. Its places are called
-            `<column>_0`, `<column>_1` ...
+            (as `VectorAssembler` and `HashingTF` make; sparse ones stay sparse up to LightGBM's bins) or an array of
+            numbers. Its places are called `<column>_0`, `<column>_1` ...
         init_score : str or sequence of str, optional
             Column of initial raw scores; one column a class for multiclass.
         validation : DataFrame, ParquetFiles or str, optional
@@ -281,7 +281,8 @@ class LightGBM:
             params["metric"] = "none"
         if "force_row_wise" not in params and "force_col_wise" not in params:
             # Left alone LightGBM times both and takes the faster, which is not the same one every time.
-            params["force_col_wise" if len(source.features) > _WIDE else "force_row_wise"] = True
+            by_column = len(source.features) > _WIDE and not source.sparse
+            params["force_col_wise" if by_column else "force_row_wise"] = True
         if params.get("objective") in MULTICLASS and "num_class" not in params:
             params["num_class"] = source.class_count()
         if source.categorical:
@@ -316,7 +317,7 @@ class LightGBM:
             params=params,
             rounds=self.rounds,
             sample=sample_size(
-                int(params.get("bin_construct_sample_cnt", DEFAULT_SAMPLE)), len(source.features)
+                int(params.get("bin_construct_sample_cnt", DEFAULT_SAMPLE)), source.values_a_row
             ),
             validated=source.validated,
             patience=self.early_stopping,

@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.lightgbm.frames import check_columns, check_numeric, check_vector, feature_list
-from synml_dagster.lightgbm.ingest import unpacked
+from synml_dagster.lightgbm.blocks import features_of, is_sparse, worth_sparse
+from synml_dagster.lightgbm.frames import (
+    check_columns,
+    check_numeric,
+    check_vector,
+    feature_list,
+    is_vector,
+)
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
+    from synml_dagster.lightgbm.blocks import Block
     from synml_dagster.lightgbm.model import LightGBMModel
 
 OUTPUTS = ("prediction", "probability", "raw_score", "leaf_indices", "shap")
 _WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int64"}
+_VALUES_AT_ONCE = 1 << 24
 _opened: dict[str, Any] = {}
 
 
@@ -78,13 +86,20 @@ def transform(
     def score(batches: Iterator[Any]) -> Iterator[Any]:
         import pyarrow as pa
 
-        for batch in batches:
-            columns = [batch.column(i) for i in range(width)]
-            columns += plain.score(unpacked(batch.column(width), features))
-            yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
+        for whole in batches:
+            step = plain.rows_at_once(features) or max(1, len(whole))
+            for start in range(0, len(whole), step):
+                batch = whole.slice(start, step)
+                columns = [batch.column(i) for i in range(width)]
+                columns += plain.score(features_of(batch.column(width), features))
+                yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
 
     # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
-    sent = [sf.col(quoted(name)) for name in kept] + [feature_list(df.schema, model.features, model.vector)]
+    if model.vector is not None and is_vector(df.schema, model.vector):
+        values = sf.col(quoted(model.vector))
+    else:
+        values = feature_list(df.schema, model.features, model.vector)
+    sent = [*(sf.col(quoted(name)) for name in kept), values]
     return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(score, schema)
 
 
@@ -95,12 +110,22 @@ class _Plain:
         self.text, self.outputs = model.text, outputs
         self.classes, self.label_type = model.classes, model.label_type
         self.binary, self.classifies = model.objective == "binary", _classifies(model)
+        self.num_class = model.num_class
         self.key = hashlib.sha256(model.text.encode()).hexdigest()
 
-    def score(self, X: np.ndarray) -> list[Any]:
+    def rows_at_once(self, features: int) -> int | None:
+        """Return how many rows' outputs are made at once where each has one or more values a feature; None is all."""
+        if "shap" not in self.outputs:
+            return None
+        return max(1, _VALUES_AT_ONCE // ((features + 1) * self.num_class))
+
+    def score(self, X: Block) -> list[Any]:
         """Return the outputs as Arrow arrays."""
         import pyarrow as pa
 
+        rows = X.shape[0]
+        if is_sparse(X) and not worth_sparse(X.nnz / max(1, rows), X.shape[1]):
+            X = X.toarray()
         booster = self._booster()
         made: list[Any] = []
         scored = (
@@ -114,11 +139,14 @@ class _Plain:
             elif name == "raw_score":
                 made.append(_array(booster.predict(X, raw_score=True, num_threads=1), pa.float64()))
             elif name == "leaf_indices":
-                leaves = booster.predict(X, pred_leaf=True, num_threads=1).reshape(len(X), -1)
+                leaves = booster.predict(X, pred_leaf=True, num_threads=1).reshape(rows, -1)
                 made.append(_array(leaves, pa.int32()))
             else:
-                values = booster.predict(X, pred_contrib=True, num_threads=1).reshape(len(X), -1)
-                made.append(_array(values, pa.float64()))
+                values = booster.predict(X, pred_contrib=True, num_threads=1)
+                if is_sparse(X):  # LightGBM answers with a sparse matrix, or with one a class
+                    parts = values if isinstance(values, list) else [values]
+                    values = np.hstack([part.toarray() for part in parts])
+                made.append(_array(values.reshape(rows, -1), pa.float64()))
         return made
 
     def _prediction(self, scored: Any) -> Any:
