@@ -11,6 +11,7 @@ from synml_dagster.errors import DataError
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark.source import Source, read_source
+from synml_dagster.spark.source_files import source_files
 
 
 def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None = None) -> dg.AssetsDefinition:
@@ -23,9 +24,10 @@ def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None =
         if partitions is not None:
             context.add_output_metadata(told)
             return parts_of(context, frame, partitions)
-        if frame.isEmpty():
+        files = source_files(spark.session, source, frame)
+        if frame.isEmpty() if files is None else files.count() == 0:
             raise DataError(f"source: {source.describe()} is an empty table; there is nothing to learn from")
         context.add_output_metadata(told)
-        return frame
+        return frame if files is None else files
 
     return raw

@@ -13,12 +13,15 @@ from synml_dagster.io_managers.place import input_roots, metadata_of, output_roo
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.spark import (
     CatalogTable,
+    MadeRows,
     Marked,
+    ParquetFiles,
     Table,
     TableUnion,
     open_catalog_table,
     open_table,
     publish_catalog_table,
+    publish_files,
     publish_table,
     written_table,
 )
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 class SparkTableIOManager(dg.ConfigurableIOManager):
     """Stores what an asset returns as a Parquet table, replaced whole or not at all, and hands it on.
 
-    An asset returns a Spark DataFrame, or a `Table` that it has published itself, or `Marked` rows, of which those with
+    An asset returns a Spark DataFrame, or `ParquetFiles`, which tasks copy as they are, or `MadeRows`, which tasks make
+    of files and write, or a `Table` that it has published itself, or `Marked` rows, of which those with
     a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
@@ -108,6 +112,10 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     ) -> Table | CatalogTable:
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
+        if isinstance(part, ParquetFiles | MadeRows) and not told.get("table"):
+            layout = told.get("partition_by") or []
+            if isinstance(part, MadeRows) or not layout:
+                return publish_files(self._session(context), part, root, partition_by=layout, keep=self.keep)
         frame, layout = self._frame(context, part)
         if told.get("table"):
             return publish_catalog_table(frame, str(told["table"]))
@@ -118,7 +126,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     ) -> tuple[Table | CatalogTable, Table | None]:
         session = self._session(context)
         if part.reason is None:
-            table = self._store(context, part.good(part.frame), root, told)
+            rows = part.frame if isinstance(part.frame, MadeRows) else part.good(part.frame)
+            table = self._store(context, rows, root, told)
             return table, clear_aside(session, aside, self.keep)
         # Each of the two tables would run the scoring once more: so it is written once, where nobody reads it, and both
         # are read from those files. The rows set aside come first: a failure in between must not lose them.
@@ -130,6 +139,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     def _frame(self, context: dg.OutputContext, obj: Any) -> "tuple[DataFrame, list[str]]":
         if isinstance(obj, Table):
             return obj.dataframe(self._session(context)), list(obj.partition_by)
+        if isinstance(obj, ParquetFiles):
+            return obj.dataframe(self._session(context)), []
         if _is_frame(type(obj)):
             self._session(context)  # tags the write as this step's
             return obj, []

@@ -21,10 +21,12 @@ from synml_dagster.spark.shares import (
     shares_reachable,
 )
 from synml_dagster.spark.table_union import TableUnion
-from synml_dagster.spark.tables import Table, open_table, publish_table, written_table
+from synml_dagster.spark.tables import Table, open_table, publish_files, publish_table, written_table
+from synml_dagster.spark.task_writes import MadeRows
 
 __all__ = [
     "CatalogTable",
+    "MadeRows",
     "Marked",
     "ParquetFiles",
     "Piece",
@@ -40,6 +42,7 @@ __all__ = [
     "open_table",
     "plan_shares",
     "publish_catalog_table",
+    "publish_files",
     "publish_table",
     "read_share",
     "share_frame",

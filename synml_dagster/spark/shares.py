@@ -52,7 +52,7 @@ class ParquetFiles:
             There is no file and no schema, or the first file cannot be read.
         """
         if self.paths:
-            return _open(self.paths[0]).schema_arrow
+            return open_parquet(self.paths[0]).schema_arrow
         if self.schema_json is None:
             raise SourceError("there are no Parquet files, so there is no schema to read")
         from pyspark.sql.pandas.types import to_arrow_schema
@@ -70,7 +70,7 @@ class ParquetFiles:
         """Return the rows of each row group of each file, as the footers say."""
 
         def rows(path: str) -> list[int]:
-            footer = _open(path).metadata
+            footer = open_parquet(path).metadata
             return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -190,13 +190,17 @@ def read_share(
 
 def share_frame(spark: SparkSession, shares: Sequence[Share]) -> DataFrame:
     """Return a DataFrame of as many partitions as shares, each with one row: `index` (long) and `share` (JSON)."""
+    return task_frame(spark, [share.to_json() for share in shares], len(shares))
+
+
+def task_frame(spark: SparkSession, work: Sequence[str], tasks: int) -> DataFrame:
+    """Return a DataFrame of `tasks` partitions, with a row of each line of `work`: `index` (long) and `share`."""
     from pyspark.sql import functions as sf
 
-    texts = "\n".join(share.to_json() for share in shares)
-    frame = spark.range(0, len(shares), 1, len(shares))
+    frame = spark.range(0, len(work), 1, tasks)
     return frame.select(
         sf.col("id").alias("index"),
-        sf.get(sf.split(sf.lit(texts), "\n"), sf.col("id").cast("int")).alias("share"),
+        sf.get(sf.split(sf.lit("\n".join(work)), "\n"), sf.col("id").cast("int")).alias("share"),
     )
 
 
@@ -281,7 +285,7 @@ def _read_piece(
     threads: bool,
     absent: Mapping[str, pyarrow.DataType],
 ) -> Iterator[pyarrow.RecordBatch]:
-    file = _open(piece.path)
+    file = open_parquet(piece.path)
     names = file.schema_arrow.names
     known, folded = set(names), {name.casefold() for name in names}
     for column in columns or ():
@@ -341,7 +345,8 @@ def _changed(piece: Piece) -> SourceError:
     )
 
 
-def _open(path: str) -> Any:
+def open_parquet(path: str) -> Any:
+    """Return the opened Parquet file at `path`: a pyarrow `ParquetFile`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -349,7 +354,7 @@ def _open(path: str) -> Any:
         # Nanoseconds, which pyarrow makes of Spark's old timestamps unasked, end in the year 2262 and begin anew in 1677.
         if "://" not in path:
             return pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit="us")
-        filesystem, inside = _pyarrow_filesystem(path)
+        filesystem, inside = file_system_of(path)
         return pq.ParquetFile(
             inside, filesystem=filesystem, pre_buffer=True, coerce_int96_timestamp_unit="us"
         )
@@ -362,12 +367,12 @@ def _open(path: str) -> Any:
 def _size(path: str) -> int:
     if "://" not in path:
         return Path(path).stat().st_size
-    filesystem, inside = _pyarrow_filesystem(path)
+    filesystem, inside = file_system_of(path)
     return int(filesystem.get_file_info(inside).size or -1)
 
 
-def _pyarrow_filesystem(path: str) -> tuple[Any, str]:
-    """Pyarrow's own file systems are the fastest; fsspec opens what they do not know."""
+def file_system_of(path: str) -> tuple[Any, str]:
+    """Return the file system that opens `path`, and the path inside it: pyarrow's own, the fastest, or one of fsspec's."""
     from pyarrow import fs
 
     for hadoop in ("s3a://", "s3n://"):

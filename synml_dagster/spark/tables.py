@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError, did_you_mean
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.shares import ParquetFiles, shares_reachable, spark_path
+from synml_dagster.spark.task_writes import MadeRows, copy_files, write_rows
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of, is_remote
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _ROWS = "__rows"
+_UNSEEN = (
+    "Spark wrote {path!r}, and this process sees nothing there: they do not share this file system. "
+    "Set the data directory to an object store or to a folder that both see."
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,46 @@ def publish_table(
         raise
 
 
+def publish_files(
+    spark: SparkSession,
+    rows: ParquetFiles | MadeRows,
+    root: str | os.PathLike[str],
+    *,
+    partition_by: Sequence[str] = (),
+    keep: int = 3,
+) -> Table:
+    """Publish Parquet files as they are, or rows that tasks make of files, as `publish_table` publishes a frame.
+
+    Tasks copy or write the files by themselves, past Spark's rows. Files are copied for a table without partition
+    columns, and `rows.schema_json` must say what Spark reads of them.
+
+    Raises
+    ------
+    SourceError
+        A file that is to be copied is gone.
+    SetupError
+        Tasks wrote the table where this process cannot see it.
+    """
+    directory = VersionedDirectory(root)
+    version = directory.new_version()
+    path = directory.path(version)
+    assert rows.schema_json is not None
+    try:
+        if not directory.remote:
+            os.makedirs(path, exist_ok=True)
+        if isinstance(rows, ParquetFiles):
+            count = copy_files(spark, rows, path)
+        else:
+            count = write_rows(spark, rows, path, partition_by)
+        if count and not _list_files(path, partition_by):
+            raise SetupError(_UNSEEN.format(path=path))
+        manifest = _manifest(count, json.loads(rows.schema_json), partition_by, {})
+        return _table(directory.root, directory.publish(version, manifest, keep))
+    except BaseException:  # an interrupt too
+        directory.discard(version)
+        raise
+
+
 @contextmanager
 def written_table(
     df: DataFrame, root: str | os.PathLike[str], *, observe: Mapping[str, Column] | None = None
@@ -218,16 +263,19 @@ def _write_version(
     counts = _write(df, path, partition_by, observe)
     rows = counts.pop(_ROWS)
     if not _exists(path):
-        raise SetupError(
-            f"Spark wrote {path!r}, and this process sees nothing there: they do not share this file system. "
-            "Set the data directory to an object store or to a folder that both see."
-        )
+        raise SetupError(_UNSEEN.format(path=path))
+    return _manifest(rows, json.loads(df.schema.json()), partition_by, counts)
+
+
+def _manifest(
+    rows: int, schema: Any, partition_by: Sequence[str], counts: Mapping[str, int]
+) -> dict[str, Any]:
     return {
         "format": "parquet",
         "rows": rows,
-        "schema": json.loads(df.schema.json()),
+        "schema": schema,
         "partition_by": list(partition_by),
-        "counts": counts,
+        "counts": dict(counts),
     }
 
 

@@ -1,0 +1,252 @@
+"""Tables that tasks write by themselves, past Spark's rows: files copied as they are, or rows made of them.
+
+Moving a column through Spark's rows costs many times what copying it costs, and most where there are thousands.
+Each task names its files by what it was given, so that a task that is run again replaces what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from synml_dagster.errors import SourceError
+from synml_dagster.spark.shares import (
+    ParquetFiles,
+    Share,
+    file_system_of,
+    open_parquet,
+    plan_shares,
+    read_share,
+    task_frame,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+_TASKS_A_SLOT = 4
+_VALUES_A_TASK = 100_000_000
+_VALUES_A_BATCH = 16_000_000
+_MOST_ROWS = 65_536
+_ROW_GROUP_BYTES = 2**27
+_PIECE = 2**23
+
+
+@dataclass(frozen=True)
+class MadeRows:
+    """Rows that tasks make of the rows of Parquet files.
+
+    Attributes
+    ----------
+    files
+        What is read.
+    reads
+        The columns of them that `make` takes.
+    types
+        Their Arrow types where a file lacks them.
+    make
+        Makes a batch of the table's rows of a batch of the files'; runs on executors.
+    schema_json
+        Spark's own JSON schema of what it makes.
+    """
+
+    files: ParquetFiles
+    reads: tuple[str, ...]
+    types: dict[str, pa.DataType]
+    make: Callable[[pa.RecordBatch], pa.RecordBatch]
+    schema_json: str
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the rows that are made."""
+        return [f["name"] for f in json.loads(self.schema_json)["fields"]]
+
+
+def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
+    """Copy `files` into `folder`, in their order; return the rows of the copies.
+
+    Raises
+    ------
+    SourceError
+        A file is gone.
+    """
+    work = [json.dumps([path, f"part-{i:05d}.parquet"]) for i, path in enumerate(files.paths)]
+
+    def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            for text in batch.column(1).to_pylist():
+                source, name = json.loads(text)
+                with _whole_or_not(folder, name) as target:
+                    _copy(source, target)
+                rows = open_parquet(f"{folder}/{name}").metadata.num_rows
+                yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
+
+    return _run(spark, work, copy)
+
+
+def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: Sequence[str]) -> int:
+    """Write the rows of `made` into `folder`, laid out by `partition_by` as Spark does; return how many there are."""
+    from synml_dagster.spark.session import task_slots
+
+    groups, slots = made.files.row_groups(), task_slots(spark) or 8
+    values = sum(map(sum, groups)) * len(made.reads)
+    rounds = -(-values // (slots * _VALUES_A_TASK)) or 1
+    shares = [s for s in plan_shares(made.files, slots * rounds, row_groups=groups) if s.rows]
+    writing = _Writing(made, folder, tuple(partition_by))
+    return _run(spark, [share.to_json() for share in shares], writing) if shares else 0
+
+
+def rows_a_batch(columns: int) -> int:
+    """Return how many rows of so many columns are read at once."""
+    return max(1024, min(_MOST_ROWS, _VALUES_A_BATCH // max(1, columns)))
+
+
+def _run(
+    spark: SparkSession, work: list[str], do: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+) -> int:
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.spark.session import task_slots
+
+    tasks = min(len(work), _TASKS_A_SLOT * (task_slots(spark) or 8))
+    done = task_frame(spark, work, tasks).mapInArrow(do, "rows long").agg(sf.sum("rows")).first()
+    assert done is not None
+    return int(done[0] or 0)
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """Writes the shares that rows (`index`, `share`) name, a file for each value of the columns of the layout."""
+
+    made: MadeRows
+    folder: str
+    partition_by: tuple[str, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            for number, text in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                rows = self._write(number, Share.from_json(text))
+                yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
+
+    def _write(self, number: int, share: Share) -> int:
+        made, rows = self.made, 0
+        step = rows_a_batch(len(made.reads))
+        with ExitStack() as stack:
+            parts: dict[str, _Part] = {}
+            for batch in read_share(share, made.reads, step, threads=False, absent=made.types):
+                for where, piece in _by_value(made.make(batch), self.partition_by):
+                    if where not in parts:
+                        name = f"{where}part-{number:05d}.parquet"
+                        parts[where] = stack.enter_context(_part(self.folder, name, piece.schema))
+                    parts[where].add(piece)
+                    rows += piece.num_rows
+        return rows
+
+
+class _Part:
+    """A file that gets row groups of about 128 MiB."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self._kept: list[pa.RecordBatch] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows; write them with others."""
+        self._kept.append(batch)
+        if sum(kept.nbytes for kept in self._kept) >= _ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        import pyarrow as pa
+
+        if self._kept:
+            rows = pa.Table.from_batches(self._kept)
+            self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+            self._kept = []
+
+
+@contextmanager
+def _part(folder: str, name: str, schema: pa.Schema) -> Iterator[_Part]:
+    import pyarrow.parquet as pq
+
+    with (
+        _whole_or_not(folder, name) as target,
+        _opened(target) as file,
+        pq.ParquetWriter(file, schema) as writer,
+    ):
+        part = _Part(writer)
+        yield part
+        part.flush()
+
+
+def _opened(target: str) -> Any:
+    if "://" not in target:
+        return open(target, "wb")
+    system, inside = file_system_of(target)
+    return system.open_output_stream(inside)
+
+
+def _by_value(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield the rows of each value of `columns`, without these, and the folders that say the values."""
+    import pyarrow.compute as pc
+
+    if not columns:
+        yield "", batch
+        return
+    column, rest = batch.column(columns[0]), batch.drop_columns([columns[0]])
+    for value in pc.unique(column):
+        if value.is_valid:
+            kept, text = rest.filter(pc.equal(column, value)), quote(str(value.as_py()), safe=" ")
+        else:
+            kept, text = rest.filter(pc.is_null(column)), "__HIVE_DEFAULT_PARTITION__"
+        for inner, piece in _by_value(kept, columns[1:]):
+            yield f"{quote(columns[0], safe=' ')}={text}/{inner}", piece
+
+
+@contextmanager
+def _whole_or_not(folder: str, name: str) -> Iterator[str]:
+    """Lend a place to write the file `folder/name` to; it is there when it is whole. An object store shows no other."""
+    target = f"{folder}/{name}"
+    if "://" in target:
+        yield target
+        return
+    place = Path(target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # Readers pass over a name that begins with a dot; a killed task may leave one, which goes with its version.
+    begun = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    try:
+        yield str(begun)
+        os.replace(begun, place)
+    except BaseException:
+        begun.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: str, target: str) -> None:
+    if "://" not in source and "://" not in target:
+        try:
+            shutil.copyfile(source, target)
+        except FileNotFoundError as problem:
+            raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
+        return
+    here, inside = file_system_of(source)
+    there, place = file_system_of(target)
+    if here.equals(there):
+        there.copy_file(inside, place)
+        return
+    with here.open_input_stream(inside) as reading, there.open_output_stream(place) as writing:
+        while piece := reading.read(_PIECE):
+            writing.write(piece)
