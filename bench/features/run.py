@@ -15,7 +15,8 @@ from pathlib import Path
 from pyspark.sql import functions as sf
 
 from synml_dagster.features import assemble, fit_plan
-from synml_dagster.spark import ParquetFiles, SparkSettings, open_session
+from synml_dagster.onnx import assemble_files
+from synml_dagster.spark import ParquetFiles, SparkSettings, open_session, publish_files
 
 WORDS = {
     "workclass": 9,
@@ -66,6 +67,13 @@ def by_spark_ml(df):
     return Pipeline(stages=stages).fit(df)
 
 
+def by_tasks(spark, files, plan, folder):
+    """Assemble and publish as the pipeline does from files."""
+    made = assemble_files(spark, files, plan)
+    assert made is not None
+    return publish_files(spark, made, Path(folder) / "by-tasks")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -93,6 +101,8 @@ def main() -> None:
             seconds.setdefault("assemble, write", []).append(took)
             took, _ = timed(lambda: write(assemble(df, plan), "training"))  # noqa: B023
             seconds.setdefault("assemble with label and split, write", []).append(took)
+            took, _ = timed(lambda: by_tasks(spark, files, plan, folder))  # noqa: B023
+            seconds.setdefault("the same, by tasks that read files", []).append(took)
             took, model = timed(lambda: by_spark_ml(df))
             seconds.setdefault("pyspark.ml fit", []).append(took)
             took, _ = timed(lambda: write(model.transform(df).select("features"), "ml"))  # noqa: B023

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synml_dagster.features import assemble, fit_plan
-from synml_dagster.spark import ParquetFiles, SparkSettings, open_session
+from synml_dagster.onnx import assemble_files
+from synml_dagster.spark import ParquetFiles, SparkSettings, open_session, publish_files
 
 PARTS = 4
 
@@ -65,8 +66,12 @@ def main() -> None:
             )
         if not said.plan_only:
             df = files.dataframe(spark)
+            named = ParquetFiles(files.paths, schema_json=df.schema.json())
             timed("Spark's bare copy", lambda: df.write.parquet(f"{folder}/copy"))
+            timed("copy by tasks", lambda: publish_files(spark, named, f"{folder}/tasks-copy"))
             timed("assemble, write", lambda: assemble(df, plan).write.parquet(f"{folder}/made"))
+            made = timed("assemble_files", lambda: assemble_files(spark, files, plan))
+            timed("write by tasks", lambda: publish_files(spark, made, f"{folder}/tasks-made"))
         spark.stop()
 
 

@@ -14,9 +14,9 @@ from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled
 from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.onnx import OnnxModel, score, write_bundle
+from synml_dagster.onnx import OnnxModel, score, score_side, write_bundle
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.spark import ParquetFiles, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -128,6 +128,11 @@ def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: Feat
     """
     from pyspark.sql import functions as F
 
+    model, nearest = OnnxModel.load(bundle), raw.nearest(spark)
+    if isinstance(nearest, ParquetFiles):
+        read = score_side(spark, nearest, plan, model, "test")
+        if read is not None:
+            return evaluate_scored(read, plan)
     rows = labelled(raw.dataframe(spark), plan).where(F.col(SPLIT) == "test")
     extra = [c for c in rows.columns if c in (LABEL, WEIGHT, GROUP)]
-    return evaluate_scored(score(rows, OnnxModel.load(bundle), keep=extra), plan)
+    return evaluate_scored(score(rows, model, keep=extra), plan)

@@ -6,8 +6,9 @@ import dagster as dg
 
 from synml_dagster.assets.stage import inputs, stage
 from synml_dagster.features import SPLIT, FeaturePlan, assemble
+from synml_dagster.onnx import assemble_files
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.spark import ParquetFiles, Table
 
 
 def build_features(pipeline: str) -> dg.AssetsDefinition:
@@ -25,6 +26,9 @@ def build_features(pipeline: str) -> dg.AssetsDefinition:
     def features(
         context: dg.AssetExecutionContext, spark: SparkResource, raw: Table, feature_plan: FeaturePlan
     ) -> Any:
-        return assemble(raw.dataframe(spark.session), feature_plan, training=True)
+        nearest, made = raw.nearest(spark.session), None
+        if isinstance(nearest, ParquetFiles):
+            made = assemble_files(spark.session, nearest, feature_plan)
+        return assemble(raw.dataframe(spark.session), feature_plan) if made is None else made
 
     return features

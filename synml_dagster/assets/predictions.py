@@ -7,17 +7,18 @@ import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.parts import parts_of
-from synml_dagster.assets.provenance import COLUMNS, Provenance
+from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.specs import ScoreSpec
 from synml_dagster.assets.stage import inputs, stage, stage_key
 from synml_dagster.errors import ModelError
-from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score
+from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Marked, Table, TableUnion
+from synml_dagster.spark import Marked, ParquetFiles, Table, TableUnion
 from synml_dagster.spark.source import read_source
+from synml_dagster.spark.source_files import source_files
 
 
 def build_predictions(
@@ -63,7 +64,10 @@ def build_predictions(
             )
             whole = read_source(session, spec.source)
         if partitions is None:
-            rows = raw.nearest(session) if whole is None else whole
+            if spec.source is None:
+                rows = raw.nearest(session)
+            else:
+                rows = source_files(session, spec.source, whole) or whole
             return scored(rows, model, provenance, spec, session)
         each = (
             {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
@@ -101,6 +105,11 @@ def build_predictions(
 def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> Marked:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
+        if isinstance(rows, ParquetFiles) and spec.table is None:
+            check_names(rows.schema().names if spec.keep is None else spec.keep)
+            made = score_files(spark, rows, model, keep=spec.keep, constants=provenance.values())
+            if made is not None:
+                return Marked(made, None, tuple(made.columns))
         frame = provenance.stamp(score(rows, model, keep=spec.keep, spark=spark))
         return Marked(frame, None, tuple(frame.columns))
     columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns

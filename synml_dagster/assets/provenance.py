@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -45,12 +46,7 @@ class Provenance:
         """
         from pyspark.sql import functions as sf
 
-        taken = {name.casefold(): name for name in scored.columns}
-        for name in COLUMNS:
-            if name in taken:
-                raise ConfigError(
-                    f"The table already has a column {taken[name]!r}, and predictions add {name!r} to say where a score comes from. Name the columns to carry along without it in score.keep, or rename it in the source."
-                )
+        check_names(scored.columns)
         moment = int(self.scored_at.timestamp() * 1_000_000)
         return scored.select(
             "*",
@@ -59,6 +55,10 @@ class Provenance:
             sf.timestamp_micros(sf.lit(moment)).alias("scored_at"),
         )
 
+    def values(self) -> dict[str, Any]:
+        """Return the three columns' values by name."""
+        return dict(zip(COLUMNS, (self.model_version, self.plan_fingerprint, self.scored_at), strict=True))
+
     def metadata(self) -> dict[str, Any]:
         """Return the facts for the asset's page."""
         return {
@@ -66,3 +66,18 @@ class Provenance:
             "plan_fingerprint": self.plan_fingerprint,
             "scored_at": self.scored_at.isoformat(timespec="seconds"),
         }
+
+
+def check_names(columns: Sequence[str]) -> None:
+    """Refuse a table with a column of a name that is added.
+
+    Raises
+    ------
+    ConfigError
+    """
+    taken = {name.casefold(): name for name in columns}
+    for name in COLUMNS:
+        if name in taken:
+            raise ConfigError(
+                f"The table already has a column {taken[name]!r}, and predictions add {name!r} to say where a score comes from. Name the columns to carry along without it in score.keep, or rename it in the source."
+            )

@@ -16,6 +16,7 @@ from synml_dagster.features.passes import S, summarise
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.row_facts import Asked, RowFacts
 from synml_dagster.features.row_reader import FileColumn, FileValue, RowReader
+from synml_dagster.features.sides import Sides
 from synml_dagster.features.spec import Kind
 
 if TYPE_CHECKING:
@@ -44,16 +45,8 @@ class FileRows:
         if asked.trained is not None:
             split, label = asked.trained
             trained = split.sides(label.classes)
-        reader = RowReader(
-            hashed=_columns(facts.hashed),
-            placed=_columns(facts.placed),
-            by_time=facts.by == "time",
-            seed=facts.seed,
-            label=_column(facts.target),
-            weight=_column(facts.weights) if facts.weights else None,
-            values=tuple(FileValue(v.name, _column(v.raw), v.is_word) for v in asked.values),
-            trained=trained,
-        )
+        values = tuple(FileValue(v.name, _column(v.raw), v.is_word) for v in asked.values)
+        reader = row_reader(facts, values, trained)
         return summarise(share_frame(self.spark, self._shares), make, reader) if self._shares else make()
 
     @cached_property
@@ -66,6 +59,22 @@ class FileRows:
         slots = task_slots(self.spark) or 8
         rounds = -(-sum(map(sum, row_groups)) // (slots * _MOST_ROWS)) or 1
         return [s for s in plan_shares(self.files, slots * rounds, row_groups=row_groups) if s.rows]
+
+
+def row_reader(
+    facts: RowFacts, values: tuple[FileValue, ...] = (), trained: Sides | None = None
+) -> RowReader:
+    """Return what tells rows of files by `facts`, with `values` beside, all of them or those that `trained` trains on."""
+    return RowReader(
+        hashed=_columns(facts.hashed),
+        placed=_columns(facts.placed),
+        by_time=facts.by == "time",
+        seed=facts.seed,
+        label=_column(facts.target),
+        weight=_column(facts.weights) if facts.weights else None,
+        values=values,
+        trained=trained,
+    )
 
 
 def can_be_read(files: ParquetFiles, inputs: list[RawInput], declared: dict[str, Kind]) -> bool:

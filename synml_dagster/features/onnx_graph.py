@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synml_dagster.features.graph import Graph, OnnxFragment
 from synml_dagster.features.plan import FeaturePlan
 
@@ -50,13 +52,19 @@ def onnx_fragment(plan: FeaturePlan, *, prefix: str = "plan") -> OnnxFragment:
     )
 
 
-def onnx_model(plan: FeaturePlan) -> object:
-    """Return the plan alone as an `onnx.ModelProto` with one output, `features` float32 `[rows, features]`."""
+def onnx_model(plan: FeaturePlan) -> Any:
+    """Return the plan alone as an `onnx.ModelProto` with one output, float32 `[rows, features]`.
+
+    It is called `features`, or `features_out` ... where a raw column has that name.
+    """
     from onnx import TensorProto, helper
 
     fragment = onnx_fragment(plan)
-    out = helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(fragment.features)])
-    nodes = [*fragment.nodes, helper.make_node("Identity", [fragment.output], ["features"])]
+    name, taken = "features", {value.name for value in fragment.inputs}
+    while name in taken:
+        name += "_out"
+    out = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, len(fragment.features)])
+    nodes = [*fragment.nodes, helper.make_node("Identity", [fragment.output], [name])]
     graph = helper.make_graph(nodes, "feature_plan", fragment.inputs, [out], fragment.initializers)
     opsets = [helper.make_opsetid(domain, version) for domain, version in fragment.opsets.items()]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)

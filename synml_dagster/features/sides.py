@@ -16,7 +16,11 @@ class Sides(NamedTuple):
     classes: list[str] | None
 
     def trains(self, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return, as bool `[rows]`, whether rows are on the training side, as `split.side` has it.
+        """Return, as bool `[rows]`, whether rows are on the training side; see `numbers`."""
+        return self.numbers(places, labels) == 0
+
+    def numbers(self, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the side of each row as `split.side` has it: its number in `SIDES`, int8 `[rows]`.
 
         Parameters
         ----------
@@ -32,5 +36,7 @@ class Sides(NamedTuple):
         else:
             first, second = first[:1], second[:1]
         if self.by == "time":  # a row without a time is older than all others
-            return ~((places >= first) | (places >= second))
-        return (places >= first) & (places >= second)
+            later, earlier = places >= first, places >= second
+        else:
+            later, earlier = places < first, places < second
+        return np.where(later, 2, np.where(earlier, 1, 0)).astype(np.int8)

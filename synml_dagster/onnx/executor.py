@@ -131,7 +131,30 @@ class ShareTask:
             for text in batch.column(batch.schema.get_field_index("share")).to_pylist():
                 for rows in read_share(Share.from_json(text), self.columns, self.batch_rows, threads=False):
                     answered = self.score.answer(scorer, rows)
-                    yield answered if answered.schema.equals(schema) else _conform(answered, schema)
+                    yield answered if answered.schema.equals(schema) else conform(answered, schema)
+
+
+@dataclass(frozen=True)
+class ScoreMaker:
+    """Makes scored rows of a table's rows, for tasks that write them by themselves."""
+
+    score: ScoreTask
+    constants: tuple[Any, ...]
+    schema: bytes
+    """The Arrow schema that Spark expects of the kept columns, the answers and the constants, serialized."""
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return kept columns, answers and constants."""
+        import pyarrow as pa
+
+        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        answered = self.score.answer(self.score.scorer(), batch)
+        types = schema.types[len(answered.columns) :]
+        more = [
+            pa.repeat(pa.scalar(value, kind), batch.num_rows)
+            for value, kind in zip(self.constants, types, strict=True)
+        ]
+        return conform(pa.RecordBatch.from_arrays([*answered.columns, *more], schema.names), schema)
 
 
 def task_resources() -> tuple[int, int | None]:
@@ -179,7 +202,8 @@ def _blanked(answers: list[pa.Array], reason: pa.Array) -> list[pa.Array]:
     ]
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the columns of `batch` in the types of `schema`."""
     import pyarrow as pa
 
     columns = [

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
 from synml_dagster.features.raw import RawInput
-from synml_dagster.onnx.executor import Place, ScoreTask, ShareTask, freeze
+from synml_dagster.onnx.executor import Place, ScoreMaker, ScoreTask, ShareTask, freeze
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
+from synml_dagster.spark.task_writes import MadeRows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from synml_dagster.spark.shares import ParquetFiles
 
@@ -79,16 +81,83 @@ def score(
         "argmax": argmax,
         "bad_rows": bad_rows,
     }
-    local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)  # type: ignore[arg-type]
-    files = None
     if isinstance(data, DataFrame):
-        frame = data
+        frame, files = data, None
     else:
-        files = data
-        frame = files.dataframe(spark or active_session())
-    session = frame.sparkSession
+        frame, files = data.dataframe(spark or active_session()), data
+    work = scoring_of(frame, model, keep=keep, provider=provider, options=options)
+    if files is not None and work.plain and files.paths:
+        return _by_shares(frame.sparkSession, files, work, tasks)
+    sent, task = _packed(frame, work.sent, work.task)
+    # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
+    return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
+        task, work.schema
+    )
+
+
+def score_files(
+    spark: SparkSession,
+    files: ParquetFiles,
+    model: OnnxModel,
+    *,
+    keep: Sequence[str] | None = None,
+    constants: Mapping[str, Any] | None = None,
+) -> MadeRows | None:
+    """Return the rows of `score(files, model, keep=keep)` for tasks to write by themselves; None where only Spark can
+    bring a column into the form that the model takes.
+
+    Parameters
+    ----------
+    spark, files, model, keep
+        As for `score`.
+    constants
+        Further columns, of one value each: text, or a time with its zone.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError
+        As for `score`.
+    """
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+    from pyspark.sql.types import StructType
+
+    work = scoring_of(files.dataframe(spark), model, keep=keep)
+    if not work.plain or not files.paths:
+        return None
+    more = pa.schema([(name, pa.scalar(value).type) for name, value in (constants or {}).items()])
+    schema = StructType([*work.schema.fields, *from_arrow_schema(more).fields])
+    expected = to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes()
+    make = ScoreMaker(work.task, tuple((constants or {}).values()), expected)
+    return MadeRows(files, tuple(name for name, _ in work.sent), {}, make, schema.json())
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a task scores: the columns that it is sent, by the name that they have in the table, and what it answers.
+
+    `plain` where each of them is a column of the table as it is, so that files can be read for it.
+    """
+
+    task: ScoreTask
+    sent: list[tuple[str, Column]]
+    schema: StructType
+    plain: bool
+
+
+def scoring_of(
+    frame: DataFrame,
+    model: OnnxModel,
+    *,
+    keep: Sequence[str] | None,
+    provider: str = "auto",
+    options: Mapping[str, Any] | None = None,
+) -> Scoring:
+    """Return how tasks score the rows of `frame`; the arguments are those of `score`."""
+    options = options or {}
+    local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)
     kept = _kept(frame, keep, local.schema.names)
-    found, reason = _inputs(frame, model, local, lenient=bad_rows == "mark")
+    found, reason = _inputs(frame, model, local, lenient=options.get("bad_rows") == "mark")
     sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
     names: list[Place] = []
     plain = True
@@ -103,21 +172,14 @@ def score(
         plain = False
         sent.append(("", reason))
     task = ScoreTask(
-        shipment=ship(session, model),
+        shipment=ship(frame.sparkSession, model),
         options=tuple((key, freeze(value)) for key, value in options.items() if value is not None),
         provider=provider,
         kept=tuple(kept),
         names=tuple(names),
         reason=None if reason is None else len(sent) - 1,
     )
-    schema = _answer_schema(frame, kept, local)
-    if files is not None and plain and files.paths:
-        return _by_shares(session, files, task, tuple(name for name, _ in sent), schema, tasks)
-    sent, task = _packed(frame, sent, task)
-    # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
-    return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
-        task, schema
-    )
+    return Scoring(task, sent, _answer_schema(frame, kept, local), plain)
 
 
 def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: SparkSession) -> bool:
@@ -182,25 +244,19 @@ def _packed(
     return columns, replace(task, names=tuple(names), reason=reason)
 
 
-def _by_shares(
-    spark: SparkSession,
-    files: ParquetFiles,
-    task: ScoreTask,
-    columns: tuple[str, ...],
-    schema: Any,
-    tasks: int | None,
-) -> DataFrame:
+def _by_shares(spark: SparkSession, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     from synml_dagster.spark.session import task_slots
     from synml_dagster.spark.shares import plan_shares, share_frame
 
-    expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
+    expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
     shares = [share for share in plan_shares(files, tasks or task_slots(spark) or 8) if share.rows]
-    work = ShareTask(task, columns, expected.serialize().to_pybytes())
+    columns = tuple(name for name, _ in work.sent)
+    task = ShareTask(work.task, columns, expected.serialize().to_pybytes())
     if not shares:
-        return spark.createDataFrame([], schema)
-    return share_frame(spark, shares).mapInArrow(work, schema)
+        return spark.createDataFrame([], work.schema)
+    return share_frame(spark, shares).mapInArrow(task, work.schema)
 
 
 def _planned(model: OnnxModel) -> list[RawInput] | None:

@@ -11,6 +11,8 @@ from synml_dagster.spark.quoting import quoted
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from synml_dagster.spark.task_writes import MadeRows
+
 
 @dataclass(frozen=True)
 class Marked:
@@ -19,7 +21,7 @@ class Marked:
     Attributes
     ----------
     frame
-        The rows of both kinds.
+        The rows of both kinds; those that tasks write by themselves all stay.
     reason
         The column that says why a row is set aside, null where it stays; None where all rows stay.
     columns
@@ -28,7 +30,7 @@ class Marked:
         The columns of the rows that are set aside, beside the reason.
     """
 
-    frame: DataFrame
+    frame: DataFrame | MadeRows
     reason: str | None
     columns: tuple[str, ...]
     aside: tuple[str, ...] = ()

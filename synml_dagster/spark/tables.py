@@ -189,8 +189,11 @@ def publish_files(
             count = copy_files(spark, rows, path)
         else:
             count = write_rows(spark, rows, path, partition_by)
-        if count and not _list_files(path, partition_by):
+        # Tasks on several hosts may each have written to a folder of their own.
+        if ParquetFiles(tuple(file for file, _ in _found_files(path, partition_by))).count() != count:
             raise SetupError(_UNSEEN.format(path=path))
+        filesystem, inside = filesystem_of(path)
+        filesystem.touch(f"{inside}/_SUCCESS")  # as Spark does: a table without rows is a folder, too
         manifest = _manifest(count, json.loads(rows.schema_json), partition_by, {})
         return _table(directory.root, directory.publish(version, manifest, keep))
     except BaseException:  # an interrupt too
@@ -352,9 +355,15 @@ def _list_files(path: str, partition_by: Sequence[str]) -> list[tuple[str, dict[
         raise SourceError(
             f"the files of {path!r} are gone: newer versions have been published since. Open the table again."
         )
+    return _found_files(path, partition_by)
+
+
+def _found_files(path: str, partition_by: Sequence[str]) -> list[tuple[str, dict[str, str | None]]]:
+    """Return each data file with its partition values, sorted by path; none where there is no such folder."""
     found: list[str] = []
     if is_remote(path):
         filesystem, inside = filesystem_of(path)
+        filesystem.invalidate_cache()
         found = [filesystem.unstrip_protocol(file) for file in filesystem.find(inside)]
         base = filesystem.unstrip_protocol(inside).rstrip("/")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ import pytest
 from pyspark.sql import functions as sf
 
 from synml_dagster.errors import ConfigError, DataError, ModelError
-from synml_dagster.features import tensors
+from synml_dagster.features import labelled, tensors
 from synml_dagster.onnx import (
     OnnxModel,
     Scorer,
@@ -22,9 +23,11 @@ from synml_dagster.onnx import (
     export_pipeline,
     register_function,
     score,
+    score_files,
+    score_side,
 )
 from synml_dagster.onnx.adversarial import adversarial_rows
-from synml_dagster.spark import ParquetFiles
+from synml_dagster.spark import ParquetFiles, publish_files
 from tests.onnx.conftest import LABELS, make_table
 
 
@@ -94,6 +97,49 @@ def test_spark_scores_rows_and_files_alike_and_as_the_scorer_does(spark, table, 
     for name in alone.schema.names:
         assert by_rows.column(name).to_pylist() == alone.column(name).to_pylist()
     assert by_rows.column("city").to_pylist() == table.column("city").to_pylist()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_tasks_write_the_scores_that_spark_would(spark, table, exported, label, tmp_path):
+    pq.write_table(table, tmp_path / "part-0.parquet", row_group_size=200)
+    files = ParquetFiles((str(tmp_path / "part-0.parquet"),))
+    when = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
+    made = score_files(spark, files, exported[label], constants={"version": "7", "at": when})
+    published = publish_files(spark, made, tmp_path / "scored")
+    ours = published.dataframe(spark)
+    theirs = score(files, exported[label], spark=spark)
+    assert ours.columns == [*theirs.columns, "version", "at"]
+    assert [f.dataType for f in ours.schema.fields][:-2] == [f.dataType for f in theirs.schema.fields]
+    assert ours.drop("version", "at").exceptAll(theirs).count() == 0
+    assert published.rows == theirs.count()
+    stamp = ours.select("version", sf.unix_micros("at")).distinct().collect()
+    assert [tuple(row) for row in stamp] == [("7", int(when.timestamp() * 1_000_000))]
+    pq.write_table(table.slice(0, 0), tmp_path / "none.parquet")
+    none = score_files(spark, ParquetFiles((str(tmp_path / "none.parquet"),)), exported[label])
+    empty = publish_files(spark, none, tmp_path / "empty")
+    assert (empty.rows, empty.dataframe(spark).count(), empty.columns) == (0, 0, theirs.columns)
+    assert (
+        score_files(
+            spark, ParquetFiles((), schema_json=files.dataframe(spark).schema.json()), exported[label]
+        )
+        is None
+    )
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_the_rows_of_a_side_are_scored_from_files_as_from_rows(
+    spark, table, pipelines, exported, label, tmp_path
+):
+    plan, _ = pipelines[label]
+    pq.write_table(table, tmp_path / "part-0.parquet", row_group_size=200)
+    files = ParquetFiles((str(tmp_path / "part-0.parquet"),))
+    made = score_side(spark, files, plan, exported[label], "test")
+    rows = labelled(files.dataframe(spark), plan).where("__split = 'test'")
+    theirs = score(rows, exported[label], keep=["__label"])
+    assert made is not None
+    assert made.columns == theirs.columns
+    assert theirs.count() == made.count() > 50
+    assert made.exceptAll(theirs).count() == 0
 
 
 def test_columns_of_other_types_are_read_row_by_row_where_bad_rows_are_marked(spark, table, exported):

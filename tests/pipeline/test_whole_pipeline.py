@@ -83,7 +83,7 @@ def test_each_score_says_which_model_made_it_and_when(finished):
     assert set(scored["model_version"]) == {about["model_version"]} == {"1"}
     assert set(scored["plan_fingerprint"]) == {about["plan_fingerprint"]} == {plan}
     (moment,) = set(scored["scored_at"])
-    assert pd.Timestamp(moment).tz_localize("UTC").floor("s") == pd.Timestamp(about["scored_at"])
+    assert pd.to_datetime(moment, utc=True).floor("s") == pd.Timestamp(about["scored_at"])
     assert abs(pd.Timestamp.now("UTC") - pd.Timestamp(about["scored_at"])) < pd.Timedelta(minutes=30)
 
 
