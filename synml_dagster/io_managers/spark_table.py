@@ -112,10 +112,9 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     ) -> Table | CatalogTable:
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
-        if isinstance(part, ParquetFiles | MadeRows) and not told.get("table"):
-            layout = told.get("partition_by") or []
-            if isinstance(part, MadeRows) or not layout:
-                return publish_files(self._session(context), part, root, partition_by=layout, keep=self.keep)
+        layout = told.get("partition_by") or []
+        if _written_by_tasks(part, layout) and not told.get("table"):
+            return publish_files(self._session(context), part, root, partition_by=layout, keep=self.keep)
         frame, layout = self._frame(context, part)
         if told.get("table"):
             return publish_catalog_table(frame, str(told["table"]))
@@ -145,12 +144,19 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             self._session(context)  # tags the write as this step's
             return obj, []
         raise ConfigError(
-            f"{_what(context)} returned a {type(obj).__module__}.{type(obj).__qualname__}, and its IO manager stores Spark DataFrames and Tables"
+            f"{_what(context)} returned a {type(obj).__module__}.{type(obj).__qualname__}, and its IO manager stores Spark DataFrames, Tables and Parquet files"
         )
 
     def _session(self, context: dg.OutputContext | dg.InputContext) -> Any:
         step = context.step_key if isinstance(context, dg.OutputContext) else _step_of(context)
         return self.spark.session_for(step)
+
+
+def _written_by_tasks(part: Any, layout: list[str]) -> bool:
+    """Whether tasks can write the table past Spark: they make its rows, or its files are a table as they are."""
+    return isinstance(part, MadeRows) or (
+        isinstance(part, ParquetFiles) and part.schema_json is not None and not layout
+    )
 
 
 def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "dict[str | None, DataFrame]":

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from synml_dagster.errors import DataError
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Marked, Table, TableUnion, is_connect, open_table, publish_table
+from synml_dagster.spark import Marked, ParquetFiles, Table, TableUnion, is_connect, open_table, publish_table
 
 DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02", "a/b c"])
 
@@ -38,6 +38,29 @@ def message(result) -> str:
     (event,) = [e for e in result.all_events if e.is_step_failure]
     error = event.step_failure_data.error
     return error.to_string()
+
+
+@pytest.mark.parametrize("layout", [[], ["kind"]])
+@pytest.mark.parametrize("with_schema", [True, False])
+def test_files_that_an_asset_returns_are_stored(resources, instance, tmp_path, layout, with_schema):
+    seen = {}
+
+    @dg.asset(metadata={"partition_by": layout})
+    def raw(spark: SparkResource) -> ParquetFiles:
+        frame = spark.session.sql("SELECT id, IF(id % 2 = 0, 'even', 'odd') AS kind FROM range(10)")
+        frame.write.parquet(str(tmp_path / "made"))
+        paths = tuple(sorted(map(str, (tmp_path / "made").glob("*.parquet"))))
+        return ParquetFiles(paths, schema_json=frame.schema.json() if with_schema else None)
+
+    @dg.asset
+    def read(raw: DataFrame) -> DataFrame:
+        seen["rows"] = sorted(raw.toPandas().itertuples(index=False, name=None))
+        return raw
+
+    assert run([raw, read], resources, instance).success
+    assert seen["rows"] == [(i, "odd" if i % 2 else "even") for i in range(10)]
+    table = open_table(tmp_path / "data" / "raw")
+    assert (table.rows, list(table.partition_by)) == (10, layout)
 
 
 def test_a_frame_is_stored_and_comes_back_as_table_or_as_frame(resources, instance, tmp_path):

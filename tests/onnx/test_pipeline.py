@@ -101,8 +101,9 @@ def test_spark_scores_rows_and_files_alike_and_as_the_scorer_does(spark, table, 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_tasks_write_the_scores_that_spark_would(spark, table, exported, label, tmp_path):
-    pq.write_table(table, tmp_path / "part-0.parquet", row_group_size=200)
-    files = ParquetFiles((str(tmp_path / "part-0.parquet"),))
+    # Spark writes times in its old format.
+    spark.createDataFrame(table).repartition(2).write.parquet(str(tmp_path / "raw"))
+    files = ParquetFiles(tuple(sorted(map(str, (tmp_path / "raw").glob("*.parquet")))))
     when = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
     made = score_files(spark, files, exported[label], constants={"version": "7", "at": when})
     published = publish_files(spark, made, tmp_path / "scored")
