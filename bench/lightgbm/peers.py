@@ -61,7 +61,7 @@ def synml(path, test, cores, preset=None):
 
     from synml_dagster.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
     spark = open_session(SparkSettings(master=f"local[{cores}]"))
     params = {"objective": "binary", "num_leaves": LEAVES}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from synml_dagster.lightgbm import LightGBM
 from synml_dagster.spark import SparkSettings, open_session
-from synml_dagster.spark.shares import ParquetFiles
+from synml_dagster.spark.parquet_files import ParquetFiles
 
 
 def main() -> None:

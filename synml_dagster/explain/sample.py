@@ -12,8 +12,9 @@ from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.reading import readings
 from synml_dagster.lightgbm.trees import TreeEnsemble, parse_trees
+from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 from synml_dagster.spark.session import active_session
-from synml_dagster.spark.shares import ParquetFiles, plan_shares, share_frame, shares_reachable
+from synml_dagster.spark.shares import plan_shares, share_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -22,7 +22,8 @@ from synml_dagster.features.spec import Kind
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from synml_dagster.spark.shares import ParquetFiles, Share
+    from synml_dagster.spark.parquet_files import ParquetFiles
+    from synml_dagster.spark.shares import Share
 
 
 # A task that fails is run again from its first row.

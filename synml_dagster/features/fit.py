@@ -28,8 +28,8 @@ from synml_dagster.features.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec, Task
 from synml_dagster.features.split import fit_split, fold
 from synml_dagster.features.suspicions import leaks, near_duplicates
+from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 from synml_dagster.spark.session import active_session
-from synml_dagster.spark.shares import ParquetFiles, shares_reachable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

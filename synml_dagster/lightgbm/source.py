@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.spark.shares import ParquetFiles, Share
+    from synml_dagster.spark.parquet_files import ParquetFiles
+    from synml_dagster.spark.shares import Share
 
 MULTICLASS = ("multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
 _CLASSIFIES = ("binary", *MULTICLASS)
@@ -138,7 +139,7 @@ class TrainingData:
             kept.unpersist()
 
     def _reads_files(self, ranks: int) -> bool:
-        from synml_dagster.spark.shares import ParquetFiles, shares_reachable
+        from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 
         if self.marks or self.vector or (self.group and ranks > 1):
             return False
@@ -154,8 +155,9 @@ class TrainingData:
         return find(train, len(self.features), rows, size, params)
 
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
+        from synml_dagster.spark.parquet_files import ParquetFiles
         from synml_dagster.spark.session import task_slots
-        from synml_dagster.spark.shares import ParquetFiles, plan_shares
+        from synml_dagster.spark.shares import plan_shares
 
         assert isinstance(self.data, ParquetFiles)
         shares = plan_shares(self.data, task_slots(self.spark) or 8, row_groups=row_groups)
@@ -170,7 +172,8 @@ class TrainingData:
         return None if self.init else found
 
     def _shares(self, ranks: int, params: Mapping[str, Any]) -> Ready:
-        from synml_dagster.spark.shares import ParquetFiles, plan_shares
+        from synml_dagster.spark.parquet_files import ParquetFiles
+        from synml_dagster.spark.shares import plan_shares
 
         assert isinstance(self.data, ParquetFiles)
         row_groups = self.data.row_groups()
@@ -218,7 +221,7 @@ class TrainingData:
         return frame.select(*columns, *more)
 
     def _frame(self, data: DataFrame | ParquetFiles) -> DataFrame:
-        from synml_dagster.spark.shares import ParquetFiles
+        from synml_dagster.spark.parquet_files import ParquetFiles
 
         return data.dataframe(self.spark) if isinstance(data, ParquetFiles) else data
 
@@ -242,13 +245,14 @@ def training_data(
     ------
     ConfigError, DataError
     """
+    from synml_dagster.spark.parquet_files import ParquetFiles
     from synml_dagster.spark.session import active_session
-    from synml_dagster.spark.shares import ParquetFiles
 
     session = spark or (active_session() if isinstance(data, ParquetFiles) else data.sparkSession)
     marks = validation if isinstance(validation, str) else None
     held_out = None if isinstance(validation, str) else validation
-    vector, stored = features if isinstance(features, str) else None, None
+    vector = features if isinstance(features, str) else None
+    stored: float | None = None
     if vector is not None:
         features, stored = _places(vector, session, data, held_out)
     if not features:
@@ -320,7 +324,7 @@ def _places(
     """Name the places of a column that holds all features; where both tables hold vectors, say how many values a row of
     `data` stores.
     """
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
     widths, stored, vectors = [], [], True
     for side in (data, validation):
@@ -341,7 +345,7 @@ def _places(
 
 def _schema(data: DataFrame | ParquetFiles) -> StructType:
     """Files tell their schema by a footer, without a Spark job."""
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
     if not isinstance(data, ParquetFiles):
         return data.schema

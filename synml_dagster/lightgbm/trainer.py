@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.lightgbm.progress import Progress
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 _known_slots: dict[int, tuple[float, list[int]]] = {}
 _FILE_PARAMS = ("forcedbins_filename", "forcedsplits_filename")

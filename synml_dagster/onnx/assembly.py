@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from synml_dagster.features.plan import FeaturePlan
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 
 def assemble_files(spark: SparkSession, files: ParquetFiles, plan: FeaturePlan) -> MadeRows | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.sides import Sides
     from synml_dagster.onnx.executor import ScoreTask
     from synml_dagster.onnx.model import OnnxModel
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 
 def score_side(

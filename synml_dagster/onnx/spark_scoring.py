@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 _PACKED = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 _AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.shares import ParquetFiles, open_parquet, shares_reachable
+from synml_dagster.spark.parquet_files import ParquetFiles, open_parquet, shares_reachable
 from synml_dagster.spark.source import Source
 
 if TYPE_CHECKING:

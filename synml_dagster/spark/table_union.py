@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import DataError
+from synml_dagster.spark.parquet_files import ParquetFiles, spark_path
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.shares import ParquetFiles, spark_path
 from synml_dagster.spark.tables import Table
 
 if TYPE_CHECKING:

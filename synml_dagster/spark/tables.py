@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError, did_you_mean
+from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable, spark_path
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.shares import ParquetFiles, shares_reachable, spark_path
 from synml_dagster.spark.task_writes import MadeRows, copy_files, write_rows
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of, is_remote
 

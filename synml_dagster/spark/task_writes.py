@@ -18,15 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.shares import (
-    ParquetFiles,
-    Share,
-    file_system_of,
-    open_parquet,
-    plan_shares,
-    read_share,
-    task_frame,
-)
+from synml_dagster.spark.parquet_files import ParquetFiles, file_system_of, open_parquet
+from synml_dagster.spark.shares import Share, plan_shares, read_share, task_frame
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -94,7 +94,7 @@ def main(
     from synml_dagster.errors import SynmlError
     from synml_dagster.lightgbm import LightGBM, trainer
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.spark.shares import ParquetFiles
+    from synml_dagster.spark.parquet_files import ParquetFiles
     from tests.cluster import CONF
 
     began = time.monotonic()
