@@ -53,13 +53,9 @@ class FileRows:
     @cached_property
     def _shares(self) -> list[Share]:
         """Footers are read once for both passes."""
-        from synml_dagster.spark.session import task_slots
-        from synml_dagster.spark.shares import plan_shares
+        from synml_dagster.spark.shares import bounded_shares
 
-        row_groups = self.files.row_groups()
-        slots = task_slots(self.spark) or 8
-        rounds = -(-sum(map(sum, row_groups)) // (slots * _MOST_ROWS)) or 1
-        return [s for s in plan_shares(self.files, slots * rounds, row_groups=row_groups) if s.rows]
+        return bounded_shares(self.spark, self.files, _MOST_ROWS)
 
 
 def row_reader(

@@ -39,6 +39,17 @@ class LabelPlan(BaseModel):
     maximum: float | None = None
     mean: float | None = None
 
+    @property
+    def raw(self) -> RawInput:
+        """The label as the raw column that it is."""
+        return RawInput(
+            name=self.column,
+            path=self.path,
+            spark_type=self.spark_type,
+            storage=self.storage,
+            onnx_type="double",
+        )
+
 
 class SplitPlan(BaseModel):
     """Where the sides of a split begin.

@@ -11,7 +11,7 @@ from synml_dagster.features.label import class_index, label_number, label_word
 from synml_dagster.features.match import matched, matched_paths
 from synml_dagster.features.names import GROUP, LABEL, RESERVED, SPLIT, WEIGHT, col
 from synml_dagster.features.plan import FeaturePlan, LabelPlan
-from synml_dagster.features.raw import RawInput
+from synml_dagster.features.refusals import bad_weight, unseen_class
 from synml_dagster.features.split import fold, side
 from synml_dagster.spark.quoting import quoted
 
@@ -103,24 +103,14 @@ def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | No
     """The label as a word ("" is missing), as it goes into the table, and as the index of its class."""
     from pyspark.sql import functions as sf
 
-    planned = RawInput(
-        name=label.column,
-        path=label.path,
-        spark_type=label.spark_type,
-        storage=label.storage,
-        onnx_type="double",
-    )
-    raw = matched(df, [planned])[0]
+    raw = matched(df, [label.raw])[0]
     word = label_word(raw)
     if label.classes is None:
         return word, label_number(raw), None
     index = class_index(label, word)
     # Training on a class that the plan has not seen would shift every other one; leaving it out would be silent.
-    unknown = sf.concat(
-        sf.lit(f"label {label.column!r} has a class that the feature plan has not seen: "),
-        word,
-        sf.lit(". Fit the plan again on data that holds it."),
-    )
+    before, after = unseen_class(label.column)
+    unknown = sf.concat(sf.lit(before), word, sf.lit(after))
     return word, sf.when(index.isNull(), sf.raise_error(unknown).cast("int")).otherwise(index), index
 
 
@@ -130,9 +120,7 @@ def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
     out = []
     if plan.weight is not None:
         weight = matched(df, [plan.weight])[0].value().cast("double")
-        bad = sf.lit(
-            f"weight {plan.weight.name!r} is missing or negative in a row; give every row a weight of 0 or more"
-        )
+        bad = sf.lit(bad_weight(plan.weight.name))
         out.append(
             sf.when(sf.isnan(weight) | (weight < 0), sf.raise_error(bad).cast("double"))
             .otherwise(weight)

@@ -24,10 +24,6 @@ from synml_dagster.features.sides import Sides
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CELLS = 16_000_000
-"""So many values are read at once."""
-_MOST_ROWS = 65_536
-
 
 class FileColumn(NamedTuple):
     """A column of the files: its name, and Spark's type of it in the table."""
@@ -67,10 +63,10 @@ class RowReader:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
-        from synml_dagster.spark.shares import Share, read_share
+        from synml_dagster.spark.shares import Share, read_share, rows_a_batch
 
         names = [column.name for column in self.read]
-        rows = max(1024, min(_MOST_ROWS, _CELLS // len(names)))
+        rows = rows_a_batch(len(names))
         types = {column.name: arrow_type(column.spark_type) for column in self.read}
         for batch in batches:
             for text in batch.column(1):

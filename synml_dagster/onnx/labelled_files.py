@@ -14,6 +14,7 @@ from synml_dagster.features.file_rows import can_be_read, row_reader
 from synml_dagster.features.match import matched, matched_paths
 from synml_dagster.features.names import GROUP, LABEL, SIDES, SPLIT, WEIGHT
 from synml_dagster.features.raw import RawInput, raw_inputs
+from synml_dagster.features.refusals import bad_weight, unseen_class
 from synml_dagster.features.row_facts import RowFacts
 from synml_dagster.onnx.executor import conform
 from synml_dagster.onnx.spark_scoring import scoring_of
@@ -79,19 +80,12 @@ def labeller(
     DataError
         A column is missing, or its type has changed to one that could lose values.
     """
-    label = RawInput(
-        name=plan.label.column,
-        path=plan.label.path,
-        spark_type=plan.label.spark_type,
-        storage=plan.label.storage,
-        onnx_type="double",
-    )
-    planned = [label, *filter(None, [plan.weight, plan.group, plan.split.column])]
+    planned = [plan.label.raw, *filter(None, [plan.weight, plan.group, plan.split.column])]
     here = matched(frame, planned)
     matched_paths(frame, plan.split.hashed, "training")
     found = {raw.path: raw for raw in raw_inputs(frame.schema)[0]}
     facts = RowFacts(
-        target=label,
+        target=plan.label.raw,
         weights=plan.weight,
         by=plan.split.by,
         split_column=plan.split.column,
@@ -167,13 +161,9 @@ class Labeller:
     def _check(self, told: pa.RecordBatch, labels: np.ndarray) -> None:
         if self.classes and np.isnan(labels).any():
             unseen = told.column("word")[int(np.isnan(labels).argmax())].as_py()
-            raise DataError(
-                f"label {self.label!r} has a class that the feature plan has not seen: {unseen}. Fit the plan again on data that holds it."
-            )
+            raise DataError(unseen.join(unseen_class(self.label)))
         if self.weight is not None and not (told.column("weight").to_numpy() >= 0).all():
-            raise DataError(
-                f"weight {self.weight!r} is missing or negative in a row; give every row a weight of 0 or more"
-            )
+            raise DataError(bad_weight(self.weight))
 
 
 @dataclass(frozen=True)
@@ -192,8 +182,7 @@ class _ScoredSide:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synml_dagster.spark.shares import Share, read_share
-        from synml_dagster.spark.task_writes import rows_a_batch
+        from synml_dagster.spark.shares import Share, read_share, rows_a_batch
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         columns = list(dict.fromkeys([*self.types, *self.sent]))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SourceError
+from synml_dagster.spark.publishing import check_columns
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.tables import check_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""What a folder's name says where the column that it keeps is null."""
+
 
 @dataclass(frozen=True)
 class ParquetFiles:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # tasks share is decoded by both.
 _SNAP = 0.05
 _BATCH_BYTES = 256 * 2**20
+_VALUES_A_BATCH = 16_000_000
+_MOST_ROWS = 65_536
 
 
 class Piece(NamedTuple):
@@ -81,6 +83,23 @@ def plan_shares(
                 shares[i].append(_piece(path, groups, low - start, high - start))
         start = end
     return [Share(tuple(pieces), sum(p.rows for p in pieces)) for pieces in shares]
+
+
+def bounded_shares(spark: SparkSession, files: ParquetFiles, most_rows: int) -> list[Share]:
+    """Return shares of about `most_rows` rows at most, none of them empty, in whole rounds of the session's task slots.
+
+    A task that fails is run again from its first row.
+    """
+    from synml_dagster.spark.session import task_slots
+
+    groups, slots = files.row_groups(), task_slots(spark) or 8
+    rounds = -(-sum(map(sum, groups)) // (slots * max(1, most_rows))) or 1
+    return [share for share in plan_shares(files, slots * rounds, row_groups=groups) if share.rows]
+
+
+def rows_a_batch(columns: int) -> int:
+    """Return how many rows of so many columns a task reads at once."""
+    return max(1024, min(_MOST_ROWS, _VALUES_A_BATCH // max(1, columns)))
 
 
 def read_share(

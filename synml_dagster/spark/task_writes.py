@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.parquet_files import ParquetFiles, file_system_of, open_parquet
-from synml_dagster.spark.shares import Share, plan_shares, read_share, task_frame
+from synml_dagster.spark.parquet_files import NULL_PARTITION, ParquetFiles, file_system_of, open_parquet
+from synml_dagster.spark.shares import Share, bounded_shares, read_share, rows_a_batch, task_frame
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _TASKS_A_SLOT = 4
 _VALUES_A_TASK = 100_000_000
-_VALUES_A_BATCH = 16_000_000
-_MOST_ROWS = 65_536
 _ROW_GROUP_BYTES = 2**27
 _PIECE = 2**23
 
@@ -89,19 +87,9 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
 
 def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: Sequence[str]) -> int:
     """Write the rows of `made` into `folder`, laid out by `partition_by` as Spark does; return how many there are."""
-    from synml_dagster.spark.session import task_slots
-
-    groups, slots = made.files.row_groups(), task_slots(spark) or 8
-    values = sum(map(sum, groups)) * len(made.reads)
-    rounds = -(-values // (slots * _VALUES_A_TASK)) or 1
-    shares = [s for s in plan_shares(made.files, slots * rounds, row_groups=groups) if s.rows]
+    shares = bounded_shares(spark, made.files, _VALUES_A_TASK // max(1, len(made.reads)))
     writing = _Writing(made, folder, tuple(partition_by))
     return _run(spark, [share.to_json() for share in shares], writing) if shares else 0
-
-
-def rows_a_batch(columns: int) -> int:
-    """Return how many rows of so many columns are read at once."""
-    return max(1024, min(_MOST_ROWS, _VALUES_A_BATCH // max(1, columns)))
 
 
 def _run(
@@ -204,7 +192,7 @@ def _by_value(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[s
         if value.is_valid:
             kept, text = rest.filter(pc.equal(column, value)), quote(str(value.as_py()), safe=" ")
         else:
-            kept, text = rest.filter(pc.is_null(column)), "__HIVE_DEFAULT_PARTITION__"
+            kept, text = rest.filter(pc.is_null(column)), NULL_PARTITION
         for inner, piece in _by_value(kept, columns[1:]):
             yield f"{quote(columns[0], safe=' ')}={text}/{inner}", piece
 
