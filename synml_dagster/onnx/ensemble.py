@@ -58,9 +58,14 @@ def add_ensemble(
     if ensemble.num_features == 0 or not ensemble.trees:
         return _constant_score(graph, ensemble, features)
     nodes = node_arrays(ensemble, whole_categories=whole_categories)
+    values = graph.cast(features, "double")
+    if nodes.raised:
+        ones = np.zeros((1, ensemble.num_features))
+        ones[0, nodes.raised] = 1
+        values = graph.node("Add", values, graph.constant(ones, "double"))
     return graph.node(
         "TreeEnsembleRegressor",
-        graph.cast(features, "double"),
+        values,
         domain="ai.onnx.ml",
         n_targets=ensemble.trees_per_iteration,
         aggregate_function="SUM",

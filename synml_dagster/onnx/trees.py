@@ -4,9 +4,10 @@ A split cuts the number line into intervals that go left or right: one cut for a
 goes left (LightGBM keeps those few: `max_cat_threshold`). The cuts of one split are searched by `x <= t` like a sorted
 list, so a category set costs the logarithm of its size, whatever the column's cardinality.
 
-Where categories are known to be whole numbers, those up to 64 are asked for one by one instead (`x == c`): ONNX Runtime
-joins such a chain into one look at a bit mask. Measured on a model with 40 % categorical splits: 1.65 times as fast as
-the search alone, 1.1 times as fast as LightGBM's own predict, and the file is 2.4 times smaller.
+Where categories are known to be whole numbers, the first 64 are asked for one by one instead (`x == c`): ONNX Runtime
+joins such a chain into one look at a bit mask. Its mask holds the numbers 1 to 64 and categories begin with 0, the most
+frequent one, so the graph adds 1 to such columns (`NodeArrays.raised`). Measured on a model with 46 % categorical
+splits: 1.25 times as fast as with 0 left outside the mask, and with 40 % twice as fast as the search alone.
 
 LightGBM compares float64 thresholds; the graph compares float32 features with float32 thresholds that are rounded
 down, which decides the same for every float32 value.
@@ -32,8 +33,8 @@ from synml_dagster.lightgbm.trees import (
 
 _LEFT, _RIGHT = True, False
 _LEAF, _AT_MOST, _EQUAL = "LEAF", "BRANCH_LEQ", "BRANCH_EQ"
-_ONE_BY_ONE = 64
-"""The bits of the mask that ONNX Runtime keeps per node over float64; it holds the numbers from 1 on."""
+_MASK = 64
+"""The bits of the mask that ONNX Runtime keeps per node over float64; they stand for the numbers 1 to 64."""
 _ZERO32 = np.float32(ZERO_THRESHOLD)
 _BELOW_ZERO = np.nextafter(-_ZERO32, np.float32(-np.inf))
 
@@ -54,6 +55,8 @@ class NodeArrays:
     leaf_node: list[int] = field(default_factory=list)
     leaf_target: list[int] = field(default_factory=list)
     leaf_value: list[float] = field(default_factory=list)
+    raised: list[int] = field(default_factory=list)
+    """Features whose values plus 1 are what the thresholds are for."""
 
 
 def floor32(value: Any) -> NDArray[np.float32]:
@@ -155,7 +158,7 @@ def node_arrays(ensemble: TreeEnsemble, *, whole_categories: bool = False) -> No
     ModelError
         The model has linear leaves, or a category beyond 2**24, which float32 cannot tell from its neighbour.
     """
-    out = NodeArrays()
+    out = NodeArrays(raised=_only_categorical(ensemble) if whole_categories else [])
     for number, tree in enumerate(ensemble.trees):
         if tree.is_linear:
             raise ModelError(
@@ -167,6 +170,16 @@ def node_arrays(ensemble: TreeEnsemble, *, whole_categories: bool = False) -> No
         else:
             _TreeWriter(out, number, target, tree, whole_categories).write()
     return out
+
+
+def _only_categorical(ensemble: TreeEnsemble) -> list[int]:
+    """Return the features that are split by categories and, in a model continued with other settings, never by order."""
+    categorical: set[int] = set()
+    ordered: set[int] = set()
+    for tree in ensemble.trees:
+        categorical |= set(tree.split_feature[tree.is_categorical].tolist())
+        ordered |= set(tree.split_feature[~tree.is_categorical].tolist())
+    return sorted(categorical - ordered)
 
 
 def _one_cut_everywhere(tree: Tree) -> bool:
@@ -207,7 +220,8 @@ class _TreeWriter:
 
     def __init__(self, out: NodeArrays, number: int, target: int, tree: Tree, whole_categories: bool) -> None:
         self.out, self.number, self.target, self.tree = out, number, target, tree
-        self.one_by_one = _ONE_BY_ONE if whole_categories else -1
+        self.whole_categories = whole_categories
+        self.raised = frozenset(out.raised)
         self.placed: dict[int, int] = {}
         self.rows: list[tuple[int, float, str, int, int, int]] = []
 
@@ -221,7 +235,7 @@ class _TreeWriter:
             out.tree.append(self.number)
             out.node.append(node)
             out.feature.append(feature)
-            out.threshold.append(threshold)
+            out.threshold.append(threshold + (feature in self.raised))
             out.mode.append(mode)
             out.when_true.append(true)
             out.when_false.append(false)
@@ -253,9 +267,9 @@ class _TreeWriter:
                     continue
                 self.placed[node] = len(self.rows)
                 asked = self._ask_one_by_one(node, parent, by_true, stack)
-                splits[node] = read_split(self.tree, node, above=self.one_by_one if asked else -1)
+                splits[node] = read_split(self.tree, node, above=asked)
                 low, high = 0, len(splits[node].cuts)
-                if asked:
+                if asked >= 0:
                     parent, by_true = len(self.rows) - 1, False
                     if high == 0:
                         stack.append(self._edge(node, _RIGHT, parent, False))
@@ -281,19 +295,21 @@ class _TreeWriter:
 
     def _ask_one_by_one(
         self, node: int, parent: int, by_true: bool, stack: list[tuple[int, int, int, int, bool]]
-    ) -> bool:
-        """Write the chain of comparisons for the small categories of a split; False where there is none."""
-        if self.one_by_one < 0 or not self.tree.is_categorical[node]:
-            return False
+    ) -> int:
+        """Write the chain of comparisons for the small categories of a split; return the largest that one may be, or -1 for no chain."""
+        if not self.whole_categories or not self.tree.is_categorical[node]:
+            return -1
+        feature = int(self.tree.split_feature[node])
+        largest = _MASK - (feature in self.raised)
         categories = self.tree.categories(node)
-        small = categories[categories <= self.one_by_one].tolist()
+        small = categories[categories <= largest].tolist()
         for category in small:
             place = len(self.rows)
             self._point(parent, by_true, place)
-            self.rows.append((int(self.tree.split_feature[node]), float(category), _EQUAL, 0, 0, 0))
+            self.rows.append((feature, float(category), _EQUAL, 0, 0, 0))
             stack.append(self._edge(node, _LEFT, place, True))
             parent, by_true = place, False
-        return bool(small)
+        return largest if small else -1
 
     def _edge(self, node: int, left: bool, parent: int, by_true: bool) -> tuple[int, int, int, int, bool]:
         child = int((self.tree.left_child if left else self.tree.right_child)[node])

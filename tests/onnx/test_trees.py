@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from synml_dagster.errors import ModelError
+from synml_dagster.lightgbm.trees import parse_trees
 from synml_dagster.onnx import booster_to_onnx
 from synml_dagster.onnx.trees import floor32
 
@@ -172,6 +173,19 @@ def test_hundred_thousand_categories_stay_small_and_right():
     assert difference(booster, X)[0] <= 1e-6
     assert difference(booster, X, whole=True)[0] <= 1e-6
     assert booster_to_onnx(text).ByteSize() < 3 * len(text)
+
+
+def test_a_column_that_is_categories_in_some_trees_and_a_number_in_others():
+    rng = np.random.default_rng(7)
+    X = columns(2000, rng)
+    y = labels("classes", X)
+    params = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    first = lgb.train(params, lgb.Dataset(X, y, categorical_feature=[0, 1]), 3)
+    both = lgb.train(params, lgb.Dataset(X, y, categorical_feature=[0]), 3, init_model=first)
+    trees = parse_trees(both.model_to_string()).trees
+    kinds = {bool(kind) for tree in trees for kind in tree.is_categorical[tree.split_feature == 1]}
+    assert kinds == {True, False}
+    assert max(difference(both, X, whole=True)) <= 1e-6
 
 
 def test_a_model_of_one_leaf_and_a_model_of_no_tree_answer_a_constant():
