@@ -33,8 +33,8 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
         model: LightGBMModel,
     ) -> Evaluation:
         test = side(features, "test")
-        rows = test.dataframe(spark.session)
-        scored = model.transform(rows, keep=[c for c in (LABEL, WEIGHT, GROUP) if c in rows.columns])
+        kept = [name for name in (LABEL, WEIGHT, GROUP) if name in set(test.schema().names)]
+        scored = model.transform(test, keep=kept, spark=spark.session)
         found = evaluate_scored(scored, feature_plan)
         context.add_output_metadata(evaluation_metadata(found))
         with mlflow.run(context) as run:

@@ -114,9 +114,10 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
         return Marked(frame, None, tuple(frame.columns))
     columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns
     keep = columns if spec.keep is None else spec.keep
+    first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.
     taken = {*ANSWERS, REASON, *COLUMNS} if spec.keep is not None else set()
-    carried = [*keep, *(c for c in columns if c not in keep and c.casefold() not in taken)]
+    carried = [*keep, *(c for c in columns if c not in first and c.casefold() not in taken)]
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]
     return Marked(frame, REASON, columns=(*keep, *added), aside=(*carried, *COLUMNS))

@@ -44,13 +44,13 @@ def explain_columns(
     from synml_dagster.explain.worker import append_values
 
     names = list(model.features)
+    columns = df.columns
+    there = set(columns)
     for name in names:
-        if name not in df.columns:
-            raise ConfigError(
-                f"The table to explain has no feature {name!r}.{did_you_mean(name, df.columns)}"
-            )
+        if name not in there:
+            raise ConfigError(f"The table to explain has no feature {name!r}.{did_you_mean(name, columns)}")
     for name in (column, base_column):
-        if name in df.columns:
+        if name in there:
             raise ConfigError(
                 f"The table to explain has a column {name!r} already: choose another name for the new one."
             )
@@ -62,7 +62,7 @@ def explain_columns(
     if outputs > 1:
         values, base = ArrayType(values), ArrayType(base)
     schema = StructType([*df.schema.fields, StructField(column, values), StructField(base_column, base)])
-    task = append_values(model.text, len(names), outputs, [*df.columns, column, base_column])
+    task = append_values(model.text, len(names), outputs, [*columns, column, base_column])
     wide = df.withColumn(_MATRIX, feature_array(names))
     # mapInArrow looks columns up by bare name, which fails for names with dots: give it plain ones.
     return wide.toDF(*(f"c{i}" for i in range(len(wide.columns)))).mapInArrow(task, schema)

@@ -133,8 +133,10 @@ def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
 
 def _check_keep(df: DataFrame, plan: FeaturePlan, keep: Sequence[str]) -> None:
     features = {name.casefold() for name in plan.feature_names}
+    columns = df.columns
+    there = set(columns)
     for name in keep:
-        if name not in df.columns:
-            raise ConfigError(f"keep: the table has no column {name!r}.{did_you_mean(name, df.columns)}")
+        if name not in there:
+            raise ConfigError(f"keep: the table has no column {name!r}.{did_you_mean(name, columns)}")
         if name.casefold() in features or name in RESERVED:
             raise ConfigError(f"keep: {name!r} is also the name of a feature; rename the column before")

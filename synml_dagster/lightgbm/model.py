@@ -17,7 +17,9 @@ from synml_dagster.lightgbm.validation import History
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 _TEXT, _REST = "booster.txt", "model.json"
 _FORMAT = 1
@@ -109,15 +111,16 @@ class LightGBMModel:
 
     def transform(
         self,
-        df: DataFrame,
+        data: DataFrame | ParquetFiles,
         *,
         outputs: Sequence[str] = ("prediction", "probability"),
         keep: Sequence[str] | None = None,
+        spark: SparkSession | None = None,
     ) -> DataFrame:
-        """Score `df` on Spark; see `synml_dagster.lightgbm.transform.transform`."""
+        """Score `data` on Spark; see `synml_dagster.lightgbm.transform.transform`."""
         from synml_dagster.lightgbm.transform import transform
 
-        return transform(self, df, outputs=outputs, keep=keep)
+        return transform(self, data, outputs=outputs, keep=keep, spark=spark)
 
     def save(self, directory: str | Path) -> None:
         """Write booster.txt and model.json into `directory`."""

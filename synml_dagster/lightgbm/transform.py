@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,35 +19,40 @@ from synml_dagster.lightgbm.frames import (
     is_vector,
 )
 from synml_dagster.spark.quoting import quoted
+from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import DataType
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import DataType, StructType
 
     from synml_dagster.lightgbm.blocks import Block
     from synml_dagster.lightgbm.model import LightGBMModel
+    from synml_dagster.spark.parquet_files import ParquetFiles
 
 OUTPUTS = ("prediction", "probability", "raw_score", "leaf_indices", "shap")
 _WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int64"}
 _VALUES_AT_ONCE = 1 << 24
+_VALUES_A_TASK = 100_000_000
 _opened: dict[str, Any] = {}
 
 
 def transform(
     model: LightGBMModel,
-    df: DataFrame,
+    data: DataFrame | ParquetFiles,
     *,
     outputs: Sequence[str] = ("prediction", "probability"),
     keep: Sequence[str] | None = None,
+    spark: SparkSession | None = None,
 ) -> DataFrame:
-    """Score `df` on Spark, one thread a task.
+    """Score `data` on Spark, one thread a task.
 
     Parameters
     ----------
     model : LightGBMModel
         What scores.
-    df : DataFrame
-        Holds the model's features.
+    data : DataFrame or ParquetFiles
+        Holds the model's features. Files are read by the tasks themselves where they reach them, past Spark's rows.
     outputs : sequence of str
         Columns to add, of: `prediction` (the class as in the training table, or the value); `probability` (double: of
         the second class; an array for more than two; left out where the objective has none); `raw_score` (double, or
@@ -54,19 +60,25 @@ def transform(
         expected value; for several classes one class after the other). LightGBM's own SHAP is slow; for whole tables
         see `synml_dagster.explain`.
     keep : sequence of str, optional
-        Columns of `df` to keep; all by default.
+        Columns of `data` to keep; all by default.
+    spark : SparkSession, optional
+        The session for files; the active one by default.
 
     Raises
     ------
     ConfigError, DataError
         An output or a column is not known.
     """
-    from pyspark.sql import functions as sf
+    from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 
     for name in outputs:
         if name not in OUTPUTS:
             raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
     wanted = [name for name in outputs if name != "probability" or _classifies(model)]
+    if isinstance(data, ParquetFiles):
+        files, df = data, data.dataframe(spark or active_session())
+    else:
+        files, df = None, data
     kept = list(df.columns if keep is None else keep)
     check_columns(df.schema, kept, "keep")
     if model.vector is None:
@@ -80,27 +92,90 @@ def transform(
     schema = df.select(*[quoted(name) for name in kept]).schema
     for name in wanted:
         schema = schema.add(name, _spark_type(model, name))
-    plain = _Plain(model, tuple(wanted))
-    width, features = len(kept), len(model.features)
+    task = _Task(_Plain(model, tuple(wanted)), tuple(kept), len(model.features))
+    if files is not None and model.vector is None and shares_reachable(df.sparkSession, files):
+        return _by_shares(df.sparkSession, files, task, model.features, schema)
+    from pyspark.sql import functions as sf
 
-    def score(batches: Iterator[Any]) -> Iterator[Any]:
-        import pyarrow as pa
+    sent = [*(sf.col(quoted(name)) for name in kept), _values(df, model)]
+    # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
+    return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(task, schema)
 
+
+def _values(df: DataFrame, model: LightGBMModel) -> Column:
+    from pyspark.sql import functions as sf
+
+    if model.vector is not None and is_vector(df.schema, model.vector):
+        return sf.col(quoted(model.vector))
+    return feature_list(df.schema, model.features, model.vector)
+
+
+def _by_shares(
+    spark: SparkSession, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
+) -> DataFrame:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from synml_dagster.spark.shares import bounded_shares, share_frame
+
+    shares = bounded_shares(spark, files, _VALUES_A_TASK // max(1, len(features)))
+    if not shares:
+        return spark.createDataFrame([], schema)
+    expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
+    read = _ShareTask(task, tuple(features), expected.serialize().to_pybytes())
+    return share_frame(spark, shares).mapInArrow(read, schema)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Scores batches of the columns to keep and, behind them, the features as lists or vectors."""
+
+    plain: _Plain
+    kept: tuple[str, ...]
+    features: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the kept columns and the outputs."""
         for whole in batches:
-            step = plain.rows_at_once(features) or max(1, len(whole))
+            step = self.plain.rows_at_once(self.features) or max(1, len(whole))
             for start in range(0, len(whole), step):
                 batch = whole.slice(start, step)
-                columns = [batch.column(i) for i in range(width)]
-                columns += plain.score(features_of(batch.column(width), features))
-                yield pa.RecordBatch.from_arrays(columns, names=[*kept, *wanted])
+                values = features_of(batch.column(len(self.kept)), self.features)
+                yield self.answered([batch.column(i) for i in range(len(self.kept))], values)
 
-    # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
-    if model.vector is not None and is_vector(df.schema, model.vector):
-        values = sf.col(quoted(model.vector))
-    else:
-        values = feature_list(df.schema, model.features, model.vector)
-    sent = [*(sf.col(quoted(name)) for name in kept), values]
-    return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(score, schema)
+    def answered(self, kept: list[pa.Array], values: Block) -> pa.RecordBatch:
+        """Return the kept columns of the rows of `values`, and their outputs."""
+        import pyarrow as pa
+
+        return pa.RecordBatch.from_arrays(
+            [*kept, *self.plain.score(values)], names=[*self.kept, *self.plain.outputs]
+        )
+
+
+@dataclass(frozen=True)
+class _ShareTask:
+    """Reads the shares that rows (`index`, `share`) name and scores their rows."""
+
+    task: _Task
+    features: tuple[str, ...]
+    schema: bytes
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the kept columns and the outputs, in the types that Spark expects."""
+        import pyarrow as pa
+
+        from synml_dagster.lightgbm.ingest import as_matrix
+        from synml_dagster.spark.shares import Share, conform, read_share, rows_a_batch
+
+        task, schema = self.task, pa.ipc.read_schema(pa.py_buffer(self.schema))
+        columns = list(dict.fromkeys([*task.kept, *self.features]))
+        place = {name: i for i, name in enumerate(columns)}
+        kept, values = [place[name] for name in task.kept], [place[name] for name in self.features]
+        step = task.plain.rows_at_once(task.features) or rows_a_batch(len(columns))
+        for batch in batches:
+            for text in batch.column(1).to_pylist():
+                for rows in read_share(Share.from_json(text), columns, step, threads=False):
+                    answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
+                    yield conform(answered, schema)
 
 
 class _Plain:

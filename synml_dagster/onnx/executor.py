@@ -123,7 +123,7 @@ class ShareTask:
         """Yield scored batches of every share that is named in `batches`."""
         import pyarrow as pa
 
-        from synml_dagster.spark.shares import Share, read_share
+        from synml_dagster.spark.shares import Share, conform, read_share
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         scorer = self.score.scorer()
@@ -131,7 +131,7 @@ class ShareTask:
             for text in batch.column(batch.schema.get_field_index("share")).to_pylist():
                 for rows in read_share(Share.from_json(text), self.columns, self.batch_rows, threads=False):
                     answered = self.score.answer(scorer, rows)
-                    yield answered if answered.schema.equals(schema) else conform(answered, schema)
+                    yield conform(answered, schema)
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,8 @@ class ScoreMaker:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return kept columns, answers and constants."""
         import pyarrow as pa
+
+        from synml_dagster.spark.shares import conform
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         answered = self.score.answer(self.score.scorer(), batch)
@@ -200,17 +202,6 @@ def _blanked(answers: list[pa.Array], reason: pa.Array) -> list[pa.Array]:
         *(pc.if_else(good, column, pa.scalar(None, column.type)) for column in columns),
         pc.coalesce(reason.cast(own.type), own),
     ]
-
-
-def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the columns of `batch` in the types of `schema`."""
-    import pyarrow as pa
-
-    columns = [
-        column if column.type.equals(field.type) else column.cast(field.type, safe=False)
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def freeze(value: Any) -> Any:

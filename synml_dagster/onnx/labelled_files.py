@@ -16,7 +16,6 @@ from synml_dagster.features.names import GROUP, LABEL, SIDES, SPLIT, WEIGHT
 from synml_dagster.features.raw import RawInput, raw_inputs
 from synml_dagster.features.refusals import bad_weight, unseen_class
 from synml_dagster.features.row_facts import RowFacts
-from synml_dagster.onnx.executor import conform
 from synml_dagster.onnx.spark_scoring import scoring_of
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ class _ScoredSide:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synml_dagster.spark.shares import Share, read_share, rows_a_batch
+        from synml_dagster.spark.shares import Share, conform, read_share, rows_a_batch
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         columns = list(dict.fromkeys([*self.types, *self.sent]))

@@ -161,9 +161,10 @@ def scoring_of(
     sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
     names: list[Place] = []
     plain = True
+    places = {name: place for place, name in enumerate(kept)}
     for name, column, top in found:
-        if top is not None and top in kept:
-            names.append(Place(name, kept.index(top)))
+        if top is not None and top in places:
+            names.append(Place(name, places[top]))
             continue
         plain = plain and top is not None
         names.append(Place(name, len(sent)))
@@ -280,12 +281,14 @@ def _inputs(
     """
     planned = _planned(model)
     if planned is None:
+        columns = frame.columns
+        there = set(columns)
         for binding in local.bindings:
             for path in binding.columns:
-                if path[0] not in frame.columns:
+                if path[0] not in there:
                     raise DataError(
                         f"The table has no column {path[0]!r}, which the model takes as input {binding.info.name!r}."
-                        f"{did_you_mean(path[0], frame.columns)}"
+                        f"{did_you_mean(path[0], columns)}"
                     )
         return [(name, _col(name), name) for name in local.columns], None
     from pyspark.sql import functions as sf
@@ -311,10 +314,12 @@ def _inputs(
 
 
 def _kept(frame: DataFrame, keep: Sequence[str] | None, answers: Sequence[str]) -> list[str]:
-    kept = list(frame.columns if keep is None else keep)
+    columns = frame.columns
+    there = set(columns)
+    kept = list(columns if keep is None else keep)
     for name in kept:
-        if name not in frame.columns:
-            raise DataError(f"keep: the table has no column {name!r}.{did_you_mean(name, frame.columns)}")
+        if name not in there:
+            raise DataError(f"keep: the table has no column {name!r}.{did_you_mean(name, columns)}")
     folded = {name.casefold() for name in kept}
     for name in answers:
         if name.casefold() in folded:

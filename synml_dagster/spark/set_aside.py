@@ -36,11 +36,11 @@ class Marked:
     aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        there = self.frame.columns  # a frame of thousands of columns takes its time to list them
+        known = set(there)
         for name in (*self.columns, *self.aside):
-            if name not in self.frame.columns:
-                raise ConfigError(
-                    f"the marked rows have no column {name!r}.{did_you_mean(name, self.frame.columns)}"
-                )
+            if name not in known:
+                raise ConfigError(f"the marked rows have no column {name!r}.{did_you_mean(name, there)}")
 
     def good(self, rows: DataFrame) -> DataFrame:
         """Return those of `rows`, which are the frame's, that stay."""

@@ -136,6 +136,19 @@ def read_share(
         yield from _read_piece(piece, columns, batch_rows, threads, absent or {})
 
 
+def conform(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
+    """Return the columns of `batch` in the types of `schema`: files may hold finer times, dictionaries, other words for a type."""
+    import pyarrow as pa
+
+    if batch.schema.equals(schema):
+        return batch
+    columns = [
+        column if column.type.equals(field.type) else column.cast(field.type, safe=False)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def share_frame(spark: SparkSession, shares: Sequence[Share]) -> DataFrame:
     """Return a DataFrame of as many partitions as shares, each with one row: `index` (long) and `share` (JSON)."""
     return task_frame(spark, [share.to_json() for share in shares], len(shares))

@@ -142,11 +142,13 @@ class _Part:
     def __init__(self, writer: Any) -> None:
         self._writer = writer
         self._kept: list[pa.RecordBatch] = []
+        self._bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows; write them with others."""
         self._kept.append(batch)
-        if sum(kept.nbytes for kept in self._kept) >= _ROW_GROUP_BYTES:
+        self._bytes += batch.nbytes
+        if self._bytes >= _ROW_GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -156,7 +158,7 @@ class _Part:
         if self._kept:
             rows = pa.Table.from_batches(self._kept)
             self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
-            self._kept = []
+            self._kept, self._bytes = [], 0
 
 
 @contextmanager
