@@ -62,6 +62,7 @@ def evaluate(
     from pyspark.sql import functions as sf
 
     from synml_dagster.spark.quoting import quoted
+    from synml_dagster.spark.task_errors import typed_errors
 
     if task not in METRICS:
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
@@ -88,7 +89,8 @@ def evaluate(
         *([pick(group, None).alias("g")] if task == "ranking" and group else []),
     ).persist()
     try:
-        return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
+        with typed_errors():
+            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from synml_dagster.spark.task_errors import typed_errors
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
@@ -54,7 +56,8 @@ def summarise(
         yield from _send(summary)
 
     schema = "piece binary"
-    rows = frame.mapInArrow(read, schema).repartition(1).mapInArrow(merge, schema).collect()
+    with typed_errors():
+        rows = frame.mapInArrow(read, schema).repartition(1).mapInArrow(merge, schema).collect()
     whole = make()
     for row in rows:
         whole.merge(bytes(row[0]))

@@ -143,6 +143,11 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         if _is_frame(type(obj)):
             self._session(context)  # tags the write as this step's
             return obj, []
+        if isinstance(obj, MadeRows):
+            raise ConfigError(
+                f"{_what(context)} returned rows that tasks write by themselves, which they do into a folder and for one partition: not "
+                "into a catalog table, and not for several partitions at once. Return a DataFrame, or a mapping by partition."
+            )
         raise ConfigError(
             f"{_what(context)} returned a {type(obj).__module__}.{type(obj).__qualname__}, and its IO manager stores Spark DataFrames, Tables and Parquet files"
         )

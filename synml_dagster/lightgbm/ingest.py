@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError
 from synml_dagster.lightgbm.blocks import features_of, is_sparse
+from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -206,12 +206,7 @@ def respool(rows: ShareRows, folder: Path) -> SpooledRows:
 
 def spool_folder() -> tempfile.TemporaryDirectory[str]:
     """Return a new folder on the executor's local disk, gone when it is closed."""
-    local = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
-    return tempfile.TemporaryDirectory(
-        prefix="synml-rank-",
-        dir=local if local and os.path.isdir(local) else None,
-        ignore_cleanup_errors=True,
-    )
+    return tempfile.TemporaryDirectory(prefix="synml-rank-", dir=local_folder(), ignore_cleanup_errors=True)
 
 
 def as_matrix(batch: pa.RecordBatch, columns: Sequence[int]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,18 @@ class ParquetFiles:
         return reader.parquet(*(spark_path(p) for p in self.paths))
 
 
+def in_old_calendar(footer: Any) -> bool:
+    """Return whether Spark wrote the file of this footer with the Julian calendar's dates before 1582.
+
+    Spark reads such dates and times as the days they meant; pyarrow takes their numbers as they are.
+    """
+    told = footer.metadata or {}
+    if b"org.apache.spark.legacyDateTime" in told or b"org.apache.spark.legacyINT96" in told:
+        return True
+    major, _, _ = told.get(b"org.apache.spark.version", b"3").partition(b".")
+    return major.isdigit() and int(major) < 3
+
+
 def shares_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
     """Return whether tasks can open the files by themselves and find what this process finds.
 
@@ -125,19 +137,24 @@ def spark_path(path: str) -> str:
     return "".join(f"\\{c}" if c in "[]{}*?\\" else c for c in path)
 
 
-def open_parquet(path: str) -> Any:
-    """Return the opened Parquet file at `path`: a pyarrow `ParquetFile`."""
+def open_parquet(path: str, words: Sequence[str] = ()) -> Any:
+    """Return the opened Parquet file at `path`, a pyarrow `ParquetFile`; the columns of text among `words` are read as dictionaries."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Nanoseconds, which pyarrow makes of Spark's old timestamps unasked, end in the year 2262 and begin anew in 1677.
+    options: dict[str, Any] = {"coerce_int96_timestamp_unit": "us"}
     try:
-        # Nanoseconds, which pyarrow makes of Spark's old timestamps unasked, end in the year 2262 and begin anew in 1677.
-        if "://" not in path:
-            return pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit="us")
-        filesystem, inside = file_system_of(path)
-        return pq.ParquetFile(
-            inside, filesystem=filesystem, pre_buffer=True, coerce_int96_timestamp_unit="us"
-        )
+        if "://" in path:
+            options["filesystem"], place = file_system_of(path)
+            options["pre_buffer"] = True
+        else:
+            options["memory_map"], place = True, path
+        file = pq.ParquetFile(place, **options)
+        kinds = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) if words else {}
+        if texts := [word for word in words if word in kinds and pa.types.is_string(kinds[word])]:
+            file = pq.ParquetFile(place, metadata=file.metadata, read_dictionary=texts, **options)
+        return file
     except FileNotFoundError as problem:
         raise SourceError(f"there is no file {path!r}") from problem
     except (pa.ArrowInvalid, OSError) as problem:
@@ -158,8 +175,14 @@ def file_system_of(path: str) -> tuple[Any, str]:
     for hadoop in ("s3a://", "s3n://"):
         if path.startswith(hadoop):
             path = "s3://" + path.removeprefix(hadoop)
+    scheme, _, place = path.partition("://")
+    store, _, key = place.partition("/")
     try:
-        return fs.FileSystem.from_uri(path)
+        if not scheme or scheme == "file":
+            return fs.FileSystem.from_uri(path)
+        # A whole URI would be read as an URL: `%20` in a key as a blank, and no more of it than up to a `#`.
+        filesystem, root = fs.FileSystem.from_uri(f"{scheme}://{store}/")
+        return filesystem, f"{root.rstrip('/')}/{key}"
     except Exception:
         from synml_dagster.spark.versions import filesystem_of
 

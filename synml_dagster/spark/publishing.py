@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mean
 from synml_dagster.spark.parquet_files import ParquetFiles
 from synml_dagster.spark.tables import Table, exists, found_files, table_of
-from synml_dagster.spark.task_writes import MadeRows, copy_files, write_rows
+from synml_dagster.spark.task_errors import typed_errors
+from synml_dagster.spark.task_writes import UNSEEN, MadeRows, copy_files, write_rows
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 _ROWS = "__rows"
-_UNSEEN = (
-    "Spark wrote {path!r}, and this process sees nothing there: they do not share this file system. "
-    "Set the data directory to an object store or to a folder that both see."
-)
 
 
 def publish_table(
@@ -79,11 +77,16 @@ def publish_files(
 
     Raises
     ------
+    ConfigError
+        `partition_by` names what is no column, or numbers with fractions, or files are to be copied into another layout.
     SourceError
         A file that is to be copied is gone.
     SetupError
         Tasks wrote the table where this process cannot see it.
+    SynmlError
+        What making the rows raised of it.
     """
+    _check_layout(rows, partition_by)
     return _published(
         root, keep, lambda place, version: _write_files(spark, rows, place, version, partition_by)
     )
@@ -96,7 +99,8 @@ def _published(
     directory = VersionedDirectory(root)
     version = directory.new_version()
     try:
-        manifest = write(directory, version)
+        with typed_errors():
+            manifest = write(directory, version)
         return table_of(directory.root, directory.publish(version, manifest, keep))
     except BaseException:  # an interrupt too
         directory.discard(version)
@@ -120,7 +124,8 @@ def written_table(
     directory = VersionedDirectory(root)
     version = directory.new_version()
     try:
-        manifest = _write_version(df, directory, version, (), observe or {})
+        with typed_errors():
+            manifest = _write_version(df, directory, version, (), observe or {})
         yield table_of(directory.root, manifest | {"version": version, "created": ""})
     finally:
         directory.discard(version)
@@ -141,7 +146,7 @@ def _write_version(
     counts = _write(df, path, partition_by, observe)
     rows = counts.pop(_ROWS)
     if not exists(path):
-        raise SetupError(_UNSEEN.format(path=path))
+        raise SetupError(UNSEEN.format(path=path))
     return _manifest(rows, json.loads(df.schema.json()), partition_by, counts)
 
 
@@ -163,10 +168,28 @@ def _write_files(
         count = write_rows(spark, rows, path, partition_by)
     # Tasks on several hosts may each have written to a folder of their own.
     if ParquetFiles(tuple(file for file, _ in found_files(path, partition_by))).count() != count:
-        raise SetupError(_UNSEEN.format(path=path))
+        raise SetupError(UNSEEN.format(path=path))
     filesystem, inside = filesystem_of(path)
     filesystem.touch(f"{inside}/_SUCCESS")  # as Spark does: a table without rows is a folder, too
     return _manifest(count, json.loads(rows.schema_json), partition_by, {})
+
+
+def _check_layout(rows: ParquetFiles | MadeRows, partition_by: Sequence[str]) -> None:
+    from pyspark.sql.types import DoubleType, FloatType, StructType
+
+    assert rows.schema_json is not None
+    schema = StructType.fromJson(json.loads(rows.schema_json))
+    check_schema(schema, partition_by)
+    if partition_by and isinstance(rows, ParquetFiles):
+        raise ConfigError(
+            f"partition_by {list(partition_by)}: files are copied as they are. Give their DataFrame for another layout."
+        )
+    for name in partition_by:
+        # -0.0 and NaN have no one name of a folder.
+        if isinstance(schema[name].dataType, FloatType | DoubleType):
+            raise ConfigError(
+                f"partition_by names {name!r}, a {schema[name].dataType.simpleString()}. Partition by words, dates or whole numbers."
+            )
 
 
 def _manifest(
@@ -208,7 +231,12 @@ def _whole(name: str, value: Any) -> int:
 
 
 def check_columns(df: DataFrame, partition_by: Sequence[str] = ()) -> None:
-    """Refuse a frame that cannot be a table.
+    """Refuse a frame that cannot be a table; see `check_schema`."""
+    check_schema(df.schema, partition_by)
+
+
+def check_schema(schema: StructType, partition_by: Sequence[str] = ()) -> None:
+    """Refuse columns that cannot be a table.
 
     Raises
     ------
@@ -219,7 +247,6 @@ def check_columns(df: DataFrame, partition_by: Sequence[str] = ()) -> None:
     """
     from pyspark.sql.types import CalendarIntervalType, NullType
 
-    schema = df.schema
     seen: dict[str, str] = {}
     for name in schema.names:
         if (before := seen.setdefault(name.casefold(), name)) is not name:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synml_dagster.errors import ConfigError, DataError, SourceError, did_you_mean
-from synml_dagster.spark.parquet_files import ParquetFiles, open_parquet
+from synml_dagster.spark.parquet_files import ParquetFiles, in_old_calendar, open_parquet
 
 if TYPE_CHECKING:
     import pyarrow
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 # A cut moves to the next row group's edge where that unbalances a share by less than this part: a row group that two
 # tasks share is decoded by both.
-_SNAP = 0.05
+_SNAP = 0.02
 _BATCH_BYTES = 256 * 2**20
 _VALUES_A_BATCH = 16_000_000
 _MOST_ROWS = 65_536
+_REPEATED_ROWS = 4096
 
 
 class Piece(NamedTuple):
@@ -55,7 +56,7 @@ def plan_shares(
 ) -> list[Share]:
     """Cut the rows of `files` into exactly `n` shares of nearly equal size; every row is in one of them.
 
-    A cut falls on the edge of a row group where one is near (5 % of a share), else inside it. Shares are empty only
+    A cut falls on the edge of a row group where one is near (2 % of a share), else inside it. Shares are empty only
     where there are fewer rows than shares. Only footers are read, and none where `row_groups` tells what
     `files.row_groups()` has read of them. With `block` shares begin after a multiple of so many
     rows, see `even_cuts`.
@@ -109,6 +110,7 @@ def read_share(
     *,
     threads: bool = True,
     absent: Mapping[str, pyarrow.DataType] | None = None,
+    words: Sequence[str] = (),
 ) -> Iterator[pyarrow.RecordBatch]:
     """Read the rows of `share`, batch by batch; runs on the executors.
 
@@ -124,6 +126,8 @@ def read_share(
         Whether columns are decoded in parallel.
     absent
         The types of columns that are null in the rows of a file that lacks them, as one written before they were added.
+    words
+        Columns of text that come as Arrow dictionaries, for whoever looks at each distinct word of a batch once.
 
     Raises
     ------
@@ -133,7 +137,7 @@ def read_share(
         A wanted column is not in a file, and its type is not in `absent`.
     """
     for piece in share.pieces:
-        yield from _read_piece(piece, columns, batch_rows, threads, absent or {})
+        yield from _read_piece(piece, columns, batch_rows, threads, absent or {}, words)
 
 
 def conform(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
@@ -209,8 +213,9 @@ def _read_piece(
     batch_rows: int,
     threads: bool,
     absent: Mapping[str, pyarrow.DataType],
+    words: Sequence[str],
 ) -> Iterator[pyarrow.RecordBatch]:
-    file = open_parquet(piece.path)
+    file = open_parquet(piece.path, words)
     names = file.schema_arrow.names
     known, folded = set(names), {name.casefold() for name in names}
     for column in columns or ():
@@ -220,6 +225,8 @@ def _read_piece(
                 f"{piece.path!r} has no column {column!r}.{did_you_mean(column, names)} "
                 "Columns that a partitioned table keeps in its folder names are not in its files."
             )
+    if in_old_calendar(file.metadata):
+        _refuse_times(file.schema_arrow, columns, piece)
     groups = list(range(piece.first_group, piece.end_group))
     # A row more or less than planned would be a row lost or counted twice, so it is an error and never a shorter share.
     if file.metadata.num_row_groups < piece.end_group:
@@ -228,9 +235,7 @@ def _read_piece(
     if wanted == []:
         wanted = names[:1]  # something has to be read for the rows to be counted
     skip, left = piece.offset, piece.rows
-    for batch in file.iter_batches(
-        min(batch_rows, _rows_that_fit(file, groups)), row_groups=groups, columns=wanted, use_threads=threads
-    ):
+    for batch in _batches(file, groups, wanted, batch_rows, threads):
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue
@@ -244,11 +249,76 @@ def _read_piece(
         raise _changed(piece)
 
 
+def _batches(
+    file: Any, groups: list[int], columns: list[str] | None, most: int, threads: bool
+) -> Iterator[pyarrow.RecordBatch]:
+    """Yield the rows of these row groups, as many at once as are about 256 MiB.
+
+    A footer has the length of columns as they are stored, and texts that repeat are stored once, so that they may take
+    any multiple of it: few rows are read at once, and joined while they are short.
+    """
+    rows = min(most, _rows_that_fit(file, groups))
+    short = rows > _REPEATED_ROWS and _repeats_texts(file, groups, columns)
+    read = file.iter_batches(
+        _REPEATED_ROWS if short else rows, row_groups=groups, columns=columns, use_threads=threads
+    )
+    if not short:
+        yield from read
+        return
+    kept: list[pyarrow.RecordBatch] = []
+    for batch in read:
+        if kept and batch.nbytes + sum(part.nbytes for part in kept) > _BATCH_BYTES:
+            yield _joined(kept)
+            kept = []
+        kept.append(batch)
+        if (len(kept) + 1) * _REPEATED_ROWS > rows:
+            yield _joined(kept)
+            kept = []
+    if kept:
+        yield _joined(kept)
+
+
+def _joined(batches: list[pyarrow.RecordBatch]) -> pyarrow.RecordBatch:
+    import pyarrow as pa
+
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0] if len(batches) > 1 else batches[0]
+
+
 def _rows_that_fit(file: Any, groups: list[int]) -> int:
     """How many rows of these row groups are 256 MiB, as the footer has their length."""
     about = [file.metadata.row_group(i) for i in groups]
     rows, size = sum(g.num_rows for g in about), sum(g.total_byte_size for g in about)
     return max(1, _BATCH_BYTES * rows // max(1, size))
+
+
+def _repeats_texts(file: Any, groups: list[int], columns: list[str] | None) -> bool:
+    """Whether a column of texts stores those that repeat once, and comes as the texts themselves."""
+    import pyarrow as pa
+
+    schema = file.schema_arrow
+    names = schema.names if columns is None else columns
+    texts = {name for name in names if not pa.types.is_dictionary(schema.field(name).type)}
+    for i in groups:
+        group = file.metadata.row_group(i)
+        for j in range(group.num_columns):
+            column = group.column(j)
+            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
+                path = column.path_in_schema
+                if path in texts or path.split(".")[0] in texts:
+                    return True
+    return False
+
+
+def _refuse_times(schema: pyarrow.Schema, columns: Sequence[str] | None, piece: Piece) -> None:
+    import pyarrow as pa
+
+    for name in schema.names if columns is None else columns:
+        kind = schema.field(name).type if name in schema.names else None
+        if kind is not None and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+            raise SourceError(
+                f"{piece.path!r} holds {name!r} in the old calendar that Spark 2 and its legacy mode write, which only Spark "
+                "reads rightly. Read it as a DataFrame, or let Spark write it anew."
+            )
 
 
 def _arranged(

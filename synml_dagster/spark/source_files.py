@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.parquet_files import ParquetFiles, open_parquet, shares_reachable
+from synml_dagster.spark.parquet_files import (
+    ParquetFiles,
+    in_old_calendar,
+    open_parquet,
+    shares_reachable,
+)
 from synml_dagster.spark.source import Source
+from synml_dagster.spark.versions import normal_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,23 +28,28 @@ def source_files(spark: SparkSession, source: Source, frame: DataFrame) -> Parqu
 
     They are where the source is plain Parquet without options, its files all have the very columns and types that
     Spark has read of them, none is kept in folder names, and tasks can open them by themselves. What Spark reads
-    another way than it is written (nanoseconds, unsigned numbers, dictionaries of pandas) is left to Spark.
+    another way than it is written (nanoseconds, unsigned numbers, dictionaries of pandas, dates of the old calendar)
+    is left to Spark.
     """
+    from pyspark.errors import PySparkTypeError
+
     if source.resolved_format() != "parquet" or source.options:
         return None
     paths = sorted({_path(uri) for uri in frame.inputFiles()})
-    if not 0 < len(paths) <= _MOST_FILES:
+    if not 0 < len(paths) <= _MOST_FILES or _keeps_columns_in_names(str(source.path), paths):
         return None
     found = ParquetFiles(tuple(paths), schema_json=frame.schema.json())
     try:
+        expected = _expected(frame)
         with ThreadPoolExecutor(max_workers=8) as pool:
-            footers = list(pool.map(_footer, paths))
-    except SourceError:
+            files = list(pool.map(open_parquet, paths))
+    except (PySparkTypeError, SourceError):  # a type that Arrow has no word for
         return None
-    expected = _expected(frame)
-    if not all(_alike(schema, expected) for schema, _ in footers) or not shares_reachable(spark, found):
+    if any(in_old_calendar(file.metadata) or not _alike(file.schema_arrow, expected) for file in files):
         return None
-    return ParquetFiles(found.paths, sum(rows for _, rows in footers), found.schema_json)
+    if not shares_reachable(spark, found):
+        return None
+    return ParquetFiles(found.paths, sum(file.metadata.num_rows for file in files), found.schema_json)
 
 
 def _path(uri: str) -> str:
@@ -47,9 +58,10 @@ def _path(uri: str) -> str:
     return unquote(parts.path) if parts.scheme in ("", "file") else unquote(uri)
 
 
-def _footer(path: str) -> tuple[pa.Schema, int]:
-    file = open_parquet(path)
-    return file.schema_arrow, file.metadata.num_rows
+def _keeps_columns_in_names(root: str, paths: list[str]) -> bool:
+    """Whether a folder below the source is called `name=value`: Spark takes its value before that of the file."""
+    root = normal_path(root)
+    return any("=" in path.removeprefix(root).rpartition("/")[0] for path in paths)
 
 
 def _expected(frame: DataFrame) -> pa.Schema:

@@ -153,13 +153,13 @@ def _list_files(path: str, partition_by: Sequence[str]) -> list[tuple[str, dict[
 def found_files(path: str, partition_by: Sequence[str]) -> list[tuple[str, dict[str, str | None]]]:
     """Return each data file with its partition values, sorted by path; none where there is no such folder."""
     found: list[str] = []
+    base = path.rstrip("/")
     if is_remote(path):
         filesystem, inside = filesystem_of(path)
         filesystem.invalidate_cache()
-        found = [filesystem.unstrip_protocol(file) for file in filesystem.find(inside)]
-        base = filesystem.unstrip_protocol(inside).rstrip("/")
+        # In the words of `path`: fsspec would call `s3a://` `s3://`, by which Spark finds nothing.
+        found = [base + file.removeprefix(inside.rstrip("/")) for file in filesystem.find(inside)]
     else:
-        base = path
         for folder, _, files in os.walk(path):
             found += [os.path.join(folder, file) for file in files]
     rows = []

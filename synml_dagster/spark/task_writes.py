@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import SetupError, SourceError
+from synml_dagster.spark.local_disk import local_folder
 from synml_dagster.spark.parquet_files import NULL_PARTITION, ParquetFiles, file_system_of, open_parquet
 from synml_dagster.spark.shares import Share, bounded_shares, read_share, rows_a_batch, task_frame
 
@@ -29,6 +31,12 @@ _TASKS_A_SLOT = 4
 _VALUES_A_TASK = 100_000_000
 _ROW_GROUP_BYTES = 2**27
 _PIECE = 2**23
+# Amazon's S3 copies an object of up to 5 GB by itself.
+_COPIED_BY_STORE = 5 * 10**9
+UNSEEN = (
+    "there is nothing under {path!r} where Spark's tasks run, or where this process runs: they do not share this file system. "
+    "Set the data directory to an object store or to a folder that all of them see."
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class MadeRows:
         Makes a batch of the table's rows of a batch of the files'; runs on executors.
     schema_json
         Spark's own JSON schema of what it makes.
+    words
+        Columns of text that `make` takes as Arrow dictionaries.
     """
 
     files: ParquetFiles
@@ -54,20 +64,28 @@ class MadeRows:
     types: dict[str, pa.DataType]
     make: Callable[[pa.RecordBatch], pa.RecordBatch]
     schema_json: str
+    words: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
         """The columns of the rows that are made."""
         return [f["name"] for f in json.loads(self.schema_json)["fields"]]
 
+    @property
+    def width(self) -> int:
+        """How many columns are in memory at once: a few may become thousands."""
+        return max(1, len(self.reads), len(self.columns))
+
 
 def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
-    """Copy `files` into `folder`, in their order; return the rows of the copies.
+    """Copy `files` into `folder`, which is there, in their order; return the rows of the copies.
 
     Raises
     ------
     SourceError
         A file is gone.
+    SetupError
+        Tasks do not see the folder.
     """
     work = [json.dumps([path, f"part-{i:05d}.parquet"]) for i, path in enumerate(files.paths)]
 
@@ -77,8 +95,7 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
         for batch in batches:
             for text in batch.column(1).to_pylist():
                 source, name = json.loads(text)
-                with _whole_or_not(folder, name) as target:
-                    _copy(source, target)
+                _copy(source, folder, name)
                 rows = open_parquet(f"{folder}/{name}").metadata.num_rows
                 yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
 
@@ -86,8 +103,16 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
 
 
 def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: Sequence[str]) -> int:
-    """Write the rows of `made` into `folder`, laid out by `partition_by` as Spark does; return how many there are."""
-    shares = bounded_shares(spark, made.files, _VALUES_A_TASK // max(1, len(made.reads)))
+    """Write the rows of `made` into `folder`, which is there, laid out by `partition_by` as Spark does; return their number.
+
+    Raises
+    ------
+    SetupError
+        Tasks do not see the folder.
+    SynmlError
+        What `made.make` raises of it, or reading the files.
+    """
+    shares = bounded_shares(spark, made.files, _VALUES_A_TASK // made.width)
     writing = _Writing(made, folder, tuple(partition_by))
     return _run(spark, [share.to_json() for share in shares], writing) if shares else 0
 
@@ -123,10 +148,12 @@ class _Writing:
 
     def _write(self, number: int, share: Share) -> int:
         made, rows = self.made, 0
-        step = rows_a_batch(len(made.reads))
+        step = rows_a_batch(made.width)
         with ExitStack() as stack:
             parts: dict[str, _Part] = {}
-            for batch in read_share(share, made.reads, step, threads=False, absent=made.types):
+            for batch in read_share(
+                share, made.reads, step, threads=False, absent=made.types, words=made.words
+            ):
                 for where, piece in _by_value(made.make(batch), self.partition_by):
                     if where not in parts:
                         name = f"{where}part-{number:05d}.parquet"
@@ -165,21 +192,10 @@ class _Part:
 def _part(folder: str, name: str, schema: pa.Schema) -> Iterator[_Part]:
     import pyarrow.parquet as pq
 
-    with (
-        _whole_or_not(folder, name) as target,
-        _opened(target) as file,
-        pq.ParquetWriter(file, schema) as writer,
-    ):
+    with _whole_or_not(folder, name) as target, pq.ParquetWriter(str(target), schema) as writer:
         part = _Part(writer)
         yield part
         part.flush()
-
-
-def _opened(target: str) -> Any:
-    if "://" not in target:
-        return open(target, "wb")
-    system, inside = file_system_of(target)
-    return system.open_output_stream(inside)
 
 
 def _by_value(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -200,36 +216,52 @@ def _by_value(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[s
 
 
 @contextmanager
-def _whole_or_not(folder: str, name: str) -> Iterator[str]:
-    """Lend a place to write the file `folder/name` to; it is there when it is whole. An object store shows no other."""
-    target = f"{folder}/{name}"
-    if "://" in target:
-        yield target
+def _whole_or_not(folder: str, name: str) -> Iterator[Path]:
+    """Lend a local place to write the file `folder/name` to, which is there when it is whole, and not before.
+
+    A stream into an object store cannot be given up: closing it in an error's wake would put what was written so far
+    in the place of what another attempt of the task has finished.
+    """
+    if "://" in folder:
+        with tempfile.TemporaryDirectory(prefix="synml-part-", dir=local_folder()) as near:
+            place = Path(near) / "part.parquet"
+            yield place
+            system, inside = file_system_of(f"{folder}/{name}")
+            with place.open("rb") as reading, system.open_output_stream(inside) as writing:
+                shutil.copyfileobj(reading, writing, _PIECE)
         return
-    place = Path(target)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    # The version's own folder is made by who publishes it, and gone when it is given up: then late tasks end here.
+    if not os.path.isdir(folder):
+        raise SetupError(UNSEEN.format(path=folder))
+    target = Path(folder) / name
+    for between in reversed(Path(name).parents[:-1]):
+        (Path(folder) / between).mkdir(exist_ok=True)
     # Readers pass over a name that begins with a dot; a killed task may leave one, which goes with its version.
-    begun = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    begun = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        yield str(begun)
-        os.replace(begun, place)
+        yield begun
+        os.replace(begun, target)
     except BaseException:
         begun.unlink(missing_ok=True)
         raise
 
 
-def _copy(source: str, target: str) -> None:
-    if "://" not in source and "://" not in target:
-        try:
-            shutil.copyfile(source, target)
-        except FileNotFoundError as problem:
-            raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
-        return
-    here, inside = file_system_of(source)
-    there, place = file_system_of(target)
-    if here.equals(there):
-        there.copy_file(inside, place)
-        return
-    with here.open_input_stream(inside) as reading, there.open_output_stream(place) as writing:
-        while piece := reading.read(_PIECE):
-            writing.write(piece)
+def _copy(source: str, folder: str, name: str) -> None:
+    try:
+        if "://" in source and "://" in folder:
+            here, inside = file_system_of(source)
+            there, place = file_system_of(f"{folder}/{name}")
+            if here.equals(there) and 0 < (here.get_file_info(inside).size or 0) < _COPIED_BY_STORE:
+                there.copy_file(inside, place)
+                return
+        with _whole_or_not(folder, name) as target, _reading(source) as reading, target.open("wb") as writing:
+            shutil.copyfileobj(reading, writing, _PIECE)
+    except FileNotFoundError as problem:
+        raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
+
+
+def _reading(source: str) -> Any:
+    if "://" not in source:
+        return open(source, "rb")
+    system, inside = file_system_of(source)
+    return system.open_input_stream(inside)

@@ -172,6 +172,23 @@ def test_long_texts_come_in_batches_that_fit_into_memory(tmp_path, monkeypatch):
     assert pa.Table.from_batches(batches).column("text").to_pylist() == texts
 
 
+def test_texts_that_repeat_come_in_batches_that_fit_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("synml_dagster.spark.shares._BATCH_BYTES", 2_000_000)
+    monkeypatch.setattr("synml_dagster.spark.shares._REPEATED_ROWS", 100)
+    texts = ["short", None, "long" * 2_000, "longer" * 2_000] * 500
+    pq.write_table(pa.table({"text": texts, "n": range(2000)}), tmp_path / "t.parquet")
+    share = plan_shares(ParquetFiles((str(tmp_path / "t.parquet"),)), 1)[0]
+    batches = list(read_share(share, batch_rows=1000))
+    assert max(batch.nbytes for batch in batches) <= 2_000_000
+    assert {batch.num_rows for batch in batches} == {300, 200}
+    assert pa.Table.from_batches(batches).to_pydict() == {"text": texts, "n": list(range(2000))}
+    few = list(read_share(share, ["n"], batch_rows=1000))
+    assert [batch.num_rows for batch in few] == [1000, 1000]
+    words = list(read_share(share, ["text"], batch_rows=1000, words=["text"]))
+    assert [pa.types.is_dictionary(batch.column(0).type) for batch in words] == [True, True]
+    assert [text for batch in words for text in batch.column(0).to_pylist()] == texts
+
+
 def test_timestamps_of_all_years_are_read_as_spark_wrote_them(classic_spark, tmp_path):
     frame = classic_spark.sql(
         "select timestamp'9999-12-31 23:59:59.999999' t union all select timestamp'0001-01-01'"
