@@ -115,8 +115,10 @@ class ShareTask:
 
     score: ScoreTask
     columns: tuple[str, ...]
+    types: dict[str, pa.DataType]
     schema: bytes
     """The Arrow schema that Spark expects, serialized: files may hold finer timestamps or dictionaries."""
+    words: tuple[str, ...] = ()
     batch_rows: int = 65536
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -129,7 +131,15 @@ class ShareTask:
         scorer = self.score.scorer()
         for batch in batches:
             for text in batch.column(batch.schema.get_field_index("share")).to_pylist():
-                for rows in read_share(Share.from_json(text), self.columns, self.batch_rows, threads=False):
+                share = Share.from_json(text)
+                for rows in read_share(
+                    share,
+                    self.columns,
+                    self.batch_rows,
+                    threads=False,
+                    absent=self.types,
+                    words=self.words,
+                ):
                     answered = self.score.answer(scorer, rows)
                     yield conform(answered, schema)
 

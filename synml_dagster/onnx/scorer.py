@@ -312,7 +312,7 @@ def _distinct(
     places = column.indices
     if places.null_count:  # a dictionary column that came as one keeps its nulls in the indices
         values = np.append(values, "")
-        places = pc.fill_null(places.cast(pa.int64()), len(values) - 1)
+        places = pc.fill_null(places.cast(pa.int32()), len(values) - 1)
     return values.astype(object).reshape(-1, 1), places.to_numpy(zero_copy_only=False)
 
 

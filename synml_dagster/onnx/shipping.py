@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from synml_dagster.onnx.executor import Shipment
 
@@ -19,7 +20,7 @@ EMBEDDED = 8 * 2**20
 """Models up to this many bytes travel inside the task's function, which Spark sends once per executor and query: no file
 to manage, and 8 MB unpickle in about 2 ms."""
 
-_SENT: dict[tuple[int, str], str] = {}
+_SENT: WeakKeyDictionary[SparkSession, dict[str, str]] = WeakKeyDictionary()
 
 
 def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
@@ -30,8 +31,8 @@ def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
         return Shipment(model.digest, content=model.content)
     if is_local(spark) and not is_connect(spark):
         return Shipment(model.digest, path=str((model.path or _on_disk(model)).resolve()))
-    key = (id(spark), model.digest)
-    if key not in _SENT:
+    sent = _SENT.setdefault(spark, {})
+    if model.digest not in sent:
         # All files that Spark sends along lie in one folder, under their bare names.
         name = f"synml-{model.digest[:16]}"
         folder = _on_disk(model).parent
@@ -42,8 +43,8 @@ def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
         (folder / f"{name}.onnx").write_bytes(model.with_weights_in(weights))
         files = [folder / f"{name}.onnx", *(folder / new for new in weights.values())]
         spark.addArtifacts(*map(str, files), file=True)
-        _SENT[key] = f"{name}.onnx"
-    return Shipment(model.digest, artifact=_SENT[key])
+        sent[model.digest] = f"{name}.onnx"
+    return Shipment(model.digest, artifact=sent[model.digest])
 
 
 def _on_disk(model: OnnxModel) -> Path:

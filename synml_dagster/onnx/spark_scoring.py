@@ -18,6 +18,7 @@ from synml_dagster.spark.session import active_session
 from synml_dagster.spark.task_writes import MadeRows
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
@@ -129,20 +130,25 @@ def score_files(
     schema = StructType([*work.schema.fields, *from_arrow_schema(more).fields])
     expected = to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes()
     make = ScoreMaker(work.task, tuple((constants or {}).values()), expected)
-    return MadeRows(files, tuple(name for name, _ in work.sent), {}, make, schema.json())
+    reads = tuple(name for name, _ in work.sent)
+    return MadeRows(files, reads, work.types, make, schema.json(), work.words)
 
 
 @dataclass(frozen=True)
 class Scoring:
     """What a task scores: the columns that it is sent, by the name that they have in the table, and what it answers.
 
-    `plain` where each of them is a column of the table as it is, so that files can be read for it.
+    `plain` where each of them is a column of the table as it is, so that files can be read for it. `words` are the
+    columns of text that are sent as inputs and no more: the scorer looks each distinct word of a batch up once. `types`
+    are the Arrow types of the columns that files are read for.
     """
 
     task: ScoreTask
     sent: list[tuple[str, Column]]
     schema: StructType
     plain: bool
+    words: tuple[str, ...]
+    types: dict[str, pa.DataType]
 
 
 def scoring_of(
@@ -154,6 +160,9 @@ def scoring_of(
     options: Mapping[str, Any] | None = None,
 ) -> Scoring:
     """Return how tasks score the rows of `frame`; the arguments are those of `score`."""
+    from pyspark.sql.pandas.types import to_arrow_type
+    from pyspark.sql.types import StringType
+
     options = options or {}
     local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)
     kept = _kept(frame, keep, local.schema.names)
@@ -180,7 +189,13 @@ def scoring_of(
         names=tuple(names),
         reason=None if reason is None else len(sent) - 1,
     )
-    return Scoring(task, sent, _answer_schema(frame, kept, local), plain)
+    schema, types = _answer_schema(frame, kept, local), {}
+    words: tuple[str, ...] = ()
+    if plain:
+        own = {field.name: field.dataType for field in frame.schema.fields}
+        types = {name: to_arrow_type(own[name], timezone="UTC") for name, _ in sent}
+        words = tuple(name for name, _ in sent[len(kept) :] if isinstance(own[name], StringType))
+    return Scoring(task, sent, schema, plain, words, types)
 
 
 def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: SparkSession) -> bool:
@@ -254,7 +269,7 @@ def _by_shares(spark: SparkSession, files: ParquetFiles, work: Scoring, tasks: i
     expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
     shares = [share for share in plan_shares(files, tasks or task_slots(spark) or 8) if share.rows]
     columns = tuple(name for name, _ in work.sent)
-    task = ShareTask(work.task, columns, expected.serialize().to_pybytes())
+    task = ShareTask(work.task, columns, work.types, expected.serialize().to_pybytes(), work.words)
     if not shares:
         return spark.createDataFrame([], work.schema)
     return share_frame(spark, shares).mapInArrow(task, work.schema)

@@ -99,6 +99,27 @@ def test_spark_scores_rows_and_files_alike_and_as_the_scorer_does(spark, table, 
     assert by_rows.column("city").to_pylist() == table.column("city").to_pylist()
 
 
+def test_words_that_are_not_kept_and_files_that_lack_columns_are_scored_as_rows_are(
+    spark, table, exported, tmp_path
+):
+    model = exported["accepted"]
+    half = table.num_rows // 2
+    pq.write_table(table.slice(0, half), tmp_path / "1-new.parquet")
+    # Written before these columns were added: their values are missing.
+    pq.write_table(table.slice(half).drop_columns(["city", "weight"]), tmp_path / "2-old.parquet")
+    schema = spark.createDataFrame(table).schema
+    files = ParquetFiles(tuple(sorted(map(str, tmp_path.glob("*.parquet")))), schema_json=schema.json())
+    keep = ["id", "weight"]
+    by_rows = score(files.dataframe(spark), model, keep=keep).toArrow().sort_by("id")
+    by_files = score(files, model, keep=keep, spark=spark).toArrow().sort_by("id")
+    assert by_rows.column("weight").null_count >= table.num_rows - half
+    assert by_rows.equals(by_files)
+    made = score_files(spark, files, model, keep=keep)
+    assert "city" in made.words
+    published = publish_files(spark, made, tmp_path / "scored").dataframe(spark)
+    assert published.toArrow().sort_by("id").equals(by_rows)
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_tasks_write_the_scores_that_spark_would(spark, table, exported, label, tmp_path):
     # Spark writes times in its old format.
