@@ -33,7 +33,8 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
         model: LightGBMModel,
     ) -> Evaluation:
         test = side(features, "test")
-        kept = [name for name in (LABEL, WEIGHT, GROUP) if name in set(test.schema().names)]
+        names = set(test.schema().names)
+        kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
         scored = model.transform(test, keep=kept, spark=spark.session)
         found = evaluate_scored(scored, feature_plan)
         context.add_output_metadata(evaluation_metadata(found))

@@ -69,6 +69,8 @@ def transform(
     ConfigError, DataError
         An output or a column is not known.
     """
+    from pyspark.sql import functions as sf
+
     from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 
     for name in outputs:
@@ -94,9 +96,7 @@ def transform(
         schema = schema.add(name, _spark_type(model, name))
     task = _Task(_Plain(model, tuple(wanted)), tuple(kept), len(model.features))
     if files is not None and model.vector is None and shares_reachable(df.sparkSession, files):
-        return _by_shares(df.sparkSession, files, task, model.features, schema)
-    from pyspark.sql import functions as sf
-
+        return _by_shares(df, files, task, model.features, schema)
     sent = [*(sf.col(quoted(name)) for name in kept), _values(df, model)]
     # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
     return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(task, schema)
@@ -111,17 +111,19 @@ def _values(df: DataFrame, model: LightGBMModel) -> Column:
 
 
 def _by_shares(
-    spark: SparkSession, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
+    df: DataFrame, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
 ) -> DataFrame:
-    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
 
     from synml_dagster.spark.shares import bounded_shares, share_frame
 
+    spark, kinds = df.sparkSession, {field.name: field.dataType for field in df.schema.fields}
+    types = {name: to_arrow_type(kinds[name], timezone="UTC") for name in (*task.kept, *features)}
     shares = bounded_shares(spark, files, _VALUES_A_TASK // max(1, len(features)))
     if not shares:
         return spark.createDataFrame([], schema)
     expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
-    read = _ShareTask(task, tuple(features), expected.serialize().to_pybytes())
+    read = _ShareTask(task, tuple(features), types, expected.serialize().to_pybytes())
     return share_frame(spark, shares).mapInArrow(read, schema)
 
 
@@ -157,6 +159,7 @@ class _ShareTask:
 
     task: _Task
     features: tuple[str, ...]
+    types: dict[str, pa.DataType]
     schema: bytes
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -167,13 +170,14 @@ class _ShareTask:
         from synml_dagster.spark.shares import Share, conform, read_share, rows_a_batch
 
         task, schema = self.task, pa.ipc.read_schema(pa.py_buffer(self.schema))
-        columns = list(dict.fromkeys([*task.kept, *self.features]))
+        columns = list(self.types)
         place = {name: i for i, name in enumerate(columns)}
         kept, values = [place[name] for name in task.kept], [place[name] for name in self.features]
         step = task.plain.rows_at_once(task.features) or rows_a_batch(len(columns))
         for batch in batches:
             for text in batch.column(1).to_pylist():
-                for rows in read_share(Share.from_json(text), columns, step, threads=False):
+                share = Share.from_json(text)
+                for rows in read_share(share, columns, step, threads=False, absent=self.types):
                     answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
                     yield conform(answered, schema)
 

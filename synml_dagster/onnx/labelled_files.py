@@ -58,7 +58,7 @@ def score_side(
         score=work.task,
         labels=labels,
         sent=tuple(name for name, _ in work.sent),
-        types=work.types | {raw.path[0]: arrow_type(raw.spark_type) for raw in read},
+        types=work.types(frame) | {raw.path[0]: arrow_type(raw.spark_type) for raw in read},
         side=side,
         schema=to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes(),
     )

@@ -88,7 +88,7 @@ def score(
         frame, files = data.dataframe(spark or active_session()), data
     work = scoring_of(frame, model, keep=keep, provider=provider, options=options)
     if files is not None and work.plain and files.paths:
-        return _by_shares(frame.sparkSession, files, work, tasks)
+        return _by_shares(frame, files, work, tasks)
     sent, task = _packed(frame, work.sent, work.task)
     # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
     return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
@@ -123,7 +123,8 @@ def score_files(
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import StructType
 
-    work = scoring_of(files.dataframe(spark), model, keep=keep)
+    frame = files.dataframe(spark)
+    work = scoring_of(frame, model, keep=keep)
     if not work.plain or not files.paths:
         return None
     more = pa.schema([(name, pa.scalar(value).type) for name, value in (constants or {}).items()])
@@ -131,7 +132,7 @@ def score_files(
     expected = to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes()
     make = ScoreMaker(work.task, tuple((constants or {}).values()), expected)
     reads = tuple(name for name, _ in work.sent)
-    return MadeRows(files, reads, work.types, make, schema.json(), work.words)
+    return MadeRows(files, reads, work.types(frame), make, schema.json(), work.words)
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,7 @@ class Scoring:
     """What a task scores: the columns that it is sent, by the name that they have in the table, and what it answers.
 
     `plain` where each of them is a column of the table as it is, so that files can be read for it. `words` are the
-    columns of text that are sent as inputs and no more: the scorer looks each distinct word of a batch up once. `types`
-    are the Arrow types of the columns that files are read for.
+    columns of text that are sent as inputs and no more: the scorer looks each distinct word of a batch up once.
     """
 
     task: ScoreTask
@@ -148,7 +148,13 @@ class Scoring:
     schema: StructType
     plain: bool
     words: tuple[str, ...]
-    types: dict[str, pa.DataType]
+
+    def types(self, frame: DataFrame) -> dict[str, pa.DataType]:
+        """Return the Arrow types of the columns that are sent, which those of `frame` are as they stand."""
+        from pyspark.sql.pandas.types import to_arrow_type
+
+        own = {field.name: field.dataType for field in frame.schema.fields}
+        return {name: to_arrow_type(own[name], timezone="UTC") for name, _ in self.sent}
 
 
 def scoring_of(
@@ -160,9 +166,6 @@ def scoring_of(
     options: Mapping[str, Any] | None = None,
 ) -> Scoring:
     """Return how tasks score the rows of `frame`; the arguments are those of `score`."""
-    from pyspark.sql.pandas.types import to_arrow_type
-    from pyspark.sql.types import StringType
-
     options = options or {}
     local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)
     kept = _kept(frame, keep, local.schema.names)
@@ -189,13 +192,9 @@ def scoring_of(
         names=tuple(names),
         reason=None if reason is None else len(sent) - 1,
     )
-    schema, types = _answer_schema(frame, kept, local), {}
-    words: tuple[str, ...] = ()
-    if plain:
-        own = {field.name: field.dataType for field in frame.schema.fields}
-        types = {name: to_arrow_type(own[name], timezone="UTC") for name, _ in sent}
-        words = tuple(name for name, _ in sent[len(kept) :] if isinstance(own[name], StringType))
-    return Scoring(task, sent, schema, plain, words, types)
+    texts = {name for name, kind in frame.dtypes if kind == "string"}
+    words = tuple(name for name, _ in sent[len(kept) :] if name in texts)
+    return Scoring(task, sent, _answer_schema(frame, kept, local), plain, words)
 
 
 def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: SparkSession) -> bool:
@@ -260,16 +259,17 @@ def _packed(
     return columns, replace(task, names=tuple(names), reason=reason)
 
 
-def _by_shares(spark: SparkSession, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
+def _by_shares(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     from synml_dagster.spark.session import task_slots
     from synml_dagster.spark.shares import plan_shares, share_frame
 
+    spark = frame.sparkSession
     expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
     shares = [share for share in plan_shares(files, tasks or task_slots(spark) or 8) if share.rows]
     columns = tuple(name for name, _ in work.sent)
-    task = ShareTask(work.task, columns, work.types, expected.serialize().to_pybytes(), work.words)
+    task = ShareTask(work.task, columns, work.types(frame), expected.serialize().to_pybytes(), work.words)
     if not shares:
         return spark.createDataFrame([], work.schema)
     return share_frame(spark, shares).mapInArrow(task, work.schema)

@@ -56,6 +56,20 @@ def test_files_are_answered_as_rows_are(spark, tmp_path, keep):
             assert ours[name].equals(theirs[name]), name
 
 
+def test_files_from_before_a_column_was_added_lack_its_values(classic_spark, tmp_path):
+    files = written(classic_spark, tmp_path / "table")
+    rows = files.dataframe(classic_spark)
+    model = LightGBM({"objective": "binary"}, rounds=3).fit(rows, label="label", features=FEATURES)
+    rows.drop("whole number", "name").write.parquet(str(tmp_path / "old"))
+    old = tuple(map(str, (tmp_path / "old").glob("*.parquet")))
+    both = ParquetFiles((*files.paths, *old), schema_json=files.schema_json)
+    ours = model.transform(both, keep=["id", "name"], spark=classic_spark)
+    theirs = model.transform(both.dataframe(classic_spark), keep=["id", "name"])
+    assert ours.count() == 10_000
+    assert ours.exceptAll(theirs).count() == 0
+    assert ours.where("name is null").count() == 5000
+
+
 def test_no_files_give_no_rows(classic_spark, tmp_path):
     files = written(classic_spark, tmp_path / "table")
     model = LightGBM({"objective": "binary"}, rounds=2).fit(
