@@ -63,16 +63,12 @@ class RowReader:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
-        from synml_dagster.spark.shares import Share, read_share, rows_a_batch
+        from synml_dagster.spark.shares import read_shares, rows_a_batch
 
         names = [column.name for column in self.read]
-        rows = rows_a_batch(len(names))
         types = {column.name: arrow_type(column.spark_type) for column in self.read}
-        for batch in batches:
-            for text in batch.column(1):
-                share = Share.from_json(text.as_py())
-                for raw in read_share(share, names, rows, threads=False, absent=types):
-                    yield self.told(raw)
+        for raw in read_shares(batches, names, rows_a_batch(len(names)), absent=types):
+            yield self.told(raw)
 
     @cached_property
     def read(self) -> list[FileColumn]:

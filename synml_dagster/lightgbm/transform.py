@@ -113,12 +113,11 @@ def _values(df: DataFrame, model: LightGBMModel) -> Column:
 def _by_shares(
     df: DataFrame, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
 ) -> DataFrame:
-    from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
+    from pyspark.sql.pandas.types import to_arrow_schema
 
-    from synml_dagster.spark.shares import bounded_shares, share_frame
+    from synml_dagster.spark.shares import arrow_types, bounded_shares, share_frame
 
-    spark, kinds = df.sparkSession, {field.name: field.dataType for field in df.schema.fields}
-    types = {name: to_arrow_type(kinds[name], timezone="UTC") for name in (*task.kept, *features)}
+    spark, types = df.sparkSession, arrow_types(df, (*task.kept, *features))
     shares = bounded_shares(spark, files, _VALUES_A_TASK // max(1, len(features)))
     if not shares:
         return spark.createDataFrame([], schema)
@@ -167,19 +166,16 @@ class _ShareTask:
         import pyarrow as pa
 
         from synml_dagster.lightgbm.ingest import as_matrix
-        from synml_dagster.spark.shares import Share, conform, read_share, rows_a_batch
+        from synml_dagster.spark.shares import conform, read_shares, rows_a_batch
 
         task, schema = self.task, pa.ipc.read_schema(pa.py_buffer(self.schema))
         columns = list(self.types)
         place = {name: i for i, name in enumerate(columns)}
         kept, values = [place[name] for name in task.kept], [place[name] for name in self.features]
         step = task.plain.rows_at_once(task.features) or rows_a_batch(len(columns))
-        for batch in batches:
-            for text in batch.column(1).to_pylist():
-                share = Share.from_json(text)
-                for rows in read_share(share, columns, step, threads=False, absent=self.types):
-                    answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
-                    yield conform(answered, schema)
+        for rows in read_shares(batches, columns, step, absent=self.types):
+            answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
+            yield conform(answered, schema)
 
 
 class _Plain:

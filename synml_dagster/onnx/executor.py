@@ -125,23 +125,12 @@ class ShareTask:
         """Yield scored batches of every share that is named in `batches`."""
         import pyarrow as pa
 
-        from synml_dagster.spark.shares import Share, conform, read_share
+        from synml_dagster.spark.shares import conform, read_shares
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         scorer = self.score.scorer()
-        for batch in batches:
-            for text in batch.column(batch.schema.get_field_index("share")).to_pylist():
-                share = Share.from_json(text)
-                for rows in read_share(
-                    share,
-                    self.columns,
-                    self.batch_rows,
-                    threads=False,
-                    absent=self.types,
-                    words=self.words,
-                ):
-                    answered = self.score.answer(scorer, rows)
-                    yield conform(answered, schema)
+        for rows in read_shares(batches, self.columns, self.batch_rows, absent=self.types, words=self.words):
+            yield conform(self.score.answer(scorer, rows), schema)
 
 
 @dataclass(frozen=True)

@@ -181,21 +181,14 @@ class _ScoredSide:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synml_dagster.spark.shares import Share, conform, read_share, rows_a_batch
+        from synml_dagster.spark.shares import conform, read_shares, rows_a_batch
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         columns = list(dict.fromkeys([*self.types, *self.sent]))
         scorer = self.score.scorer()
-        for batch in batches:
-            for text in batch.column(1).to_pylist():
-                share = Share.from_json(text)
-                for raw in read_share(
-                    share, columns, rows_a_batch(len(columns)), threads=False, absent=self.types
-                ):
-                    rows, added = self.labels(raw)
-                    kept = pc.equal(added.pop(SPLIT), self.side)
-                    answered = self.score.answer(scorer, rows.filter(kept).select(list(self.sent)))
-                    each = [column.filter(kept) for column in added.values()]
-                    yield conform(
-                        pa.RecordBatch.from_arrays([*each, *answered.columns], schema.names), schema
-                    )
+        for raw in read_shares(batches, columns, rows_a_batch(len(columns)), absent=self.types):
+            rows, added = self.labels(raw)
+            kept = pc.equal(added.pop(SPLIT), self.side)
+            answered = self.score.answer(scorer, rows.filter(kept).select(list(self.sent)))
+            each = [column.filter(kept) for column in added.values()]
+            yield conform(pa.RecordBatch.from_arrays([*each, *answered.columns], schema.names), schema)

@@ -151,10 +151,9 @@ class Scoring:
 
     def types(self, frame: DataFrame) -> dict[str, pa.DataType]:
         """Return the Arrow types of the columns that are sent, which those of `frame` are as they stand."""
-        from pyspark.sql.pandas.types import to_arrow_type
+        from synml_dagster.spark.shares import arrow_types
 
-        own = {field.name: field.dataType for field in frame.schema.fields}
-        return {name: to_arrow_type(own[name], timezone="UTC") for name, _ in self.sent}
+        return arrow_types(frame, (name for name, _ in self.sent))
 
 
 def scoring_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -138,6 +138,30 @@ def read_share(
     """
     for piece in share.pieces:
         yield from _read_piece(piece, columns, batch_rows, threads, absent or {}, words)
+
+
+def read_shares(
+    batches: Iterable[pyarrow.RecordBatch],
+    columns: Sequence[str],
+    batch_rows: int,
+    *,
+    absent: Mapping[str, pyarrow.DataType],
+    words: Sequence[str] = (),
+) -> Iterator[pyarrow.RecordBatch]:
+    """Read the shares that the rows of a `share_frame` name, as `read_share` does, with one thread; runs on the executors."""
+    for batch in batches:
+        for text in batch.column(1).to_pylist():
+            yield from read_share(
+                Share.from_json(text), columns, batch_rows, threads=False, absent=absent, words=words
+            )
+
+
+def arrow_types(frame: DataFrame, columns: Iterable[str]) -> dict[str, pyarrow.DataType]:
+    """Return the Arrow types of `columns` of `frame`, for rows of files that lack them."""
+    from pyspark.sql.pandas.types import to_arrow_type
+
+    kinds = {field.name: field.dataType for field in frame.schema.fields}
+    return {name: to_arrow_type(kinds[name], timezone="UTC") for name in columns}
 
 
 def conform(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
@@ -312,8 +336,9 @@ def _repeats_texts(file: Any, groups: list[int], columns: list[str] | None) -> b
 def _refuse_times(schema: pyarrow.Schema, columns: Sequence[str] | None, piece: Piece) -> None:
     import pyarrow as pa
 
-    for name in schema.names if columns is None else columns:
-        kind = schema.field(name).type if name in schema.names else None
+    kinds = dict(zip(schema.names, schema.types, strict=True))
+    for name in kinds if columns is None else columns:
+        kind = kinds.get(name)
         if kind is not None and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
             raise SourceError(
                 f"{piece.path!r} holds {name!r} in the old calendar that Spark 2 and its legacy mode write, which only Spark "
