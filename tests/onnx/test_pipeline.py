@@ -27,6 +27,7 @@ from synml_dagster.onnx import (
     score_side,
 )
 from synml_dagster.onnx.adversarial import adversarial_rows
+from synml_dagster.onnx.forest.tables import TreeTables
 from synml_dagster.spark import ParquetFiles, publish_files
 from tests.onnx.conftest import LABELS, make_table
 
@@ -57,6 +58,18 @@ def test_parity_fails_and_shows_the_worst_row_where_the_graph_is_of_another_mode
     assert report.rows_different > 100
     assert report.worst["difference"] == report.max_difference > 0.01
     assert set(report.worst["row"]) == {r.name for r in plan.raw_inputs}
+
+
+def test_parity_looks_at_both_ways_of_walking_the_trees(
+    classic_spark, table, pipelines, exported, monkeypatch
+):
+    plan, model = pipelines["accepted"]
+    exact = TreeTables.raw_scores
+    monkeypatch.setattr(TreeTables, "raw_scores", lambda self, X, threads=1: exact(self, X, threads) + 0.01)
+    raw = classic_spark.createDataFrame(table)
+    report = check_parity(classic_spark, plan, model, exported["accepted"], raw, rows=500)
+    assert not report.passed
+    assert report.max_difference > 1e-4
 
 
 @pytest.mark.parametrize("cells", [20_000_000, 12_000])
