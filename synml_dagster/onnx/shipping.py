@@ -41,8 +41,9 @@ def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
             (folder / old).rename(folder / new)
         (folder / "model.onnx").unlink()
         (folder / f"{name}.onnx").write_bytes(model.with_weights_in(weights))
-        files = [folder / f"{name}.onnx", *(folder / new for new in weights.values())]
-        spark.addArtifacts(*map(str, files), file=True)
+        for file in (f"{name}.onnx", *weights.values()):
+            # One by one: classic Spark takes the second of several for a flag.
+            spark.addArtifacts(str(folder / file), file=True)
         sent[model.digest] = f"{name}.onnx"
     return Shipment(model.digest, artifact=sent[model.digest])
 
