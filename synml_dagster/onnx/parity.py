@@ -79,12 +79,12 @@ def check_parity(
     together = made if raw.num_rows == 0 else _concat(raw, made)
     features = _assembled(spark, plan, raw_df, together)
     theirs = np.asarray(model.predict(features)).reshape(len(features), -1)
-    by_tables = Scorer(onnx, threads=2, outputs=_answers(onnx), trees="tables")
-    by_graph = Scorer(onnx, threads=2, outputs=_answers(onnx), trees="onnxruntime")
+    scorers = [Scorer(onnx, threads=2, outputs=_answers(onnx), trees="tables")]
+    if scorers[0].has_tables:
+        scorers.append(Scorer(onnx, threads=2, outputs=_answers(onnx), trees="onnxruntime"))
     found = [
         _compare(plan, theirs, scorer.score(together), together, made.num_rows, tolerance)
-        for scorer in (by_graph, by_tables)
-        if scorer is by_graph or by_tables.has_tables
+        for scorer in scorers
     ]
     return max(found, key=lambda report: (not report.passed, report.labels_different, report.max_difference))
 

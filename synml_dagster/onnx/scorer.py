@@ -28,7 +28,10 @@ ANSWERS = ("prediction", "probability", "raw_score")
 """What a pipeline of this package can be asked for."""
 
 _MANY_ROWS = 4096
-"""Rows of a batch from which on it pays that tables of the trees were made: 0.3 ms a tree, once."""
+"""Rows of a batch from which on tables of the trees are faster than the walk, once they are made."""
+
+_ROWS_THAT_REPAY = 32_768
+"""Rows after which tables have saved the time that it takes to make them, however many trees there are."""
 
 
 class Scorer:
@@ -58,8 +61,8 @@ class Scorer:
         `raise`, or `mark`: a column `bad_row` holds the reason, null where the row was scored.
     trees
         How a pipeline's trees are walked on the CPU: `tables` by tables of leaf masks where the trees suit them,
-        `onnxruntime` by the graph as it is, `auto` by tables in batches of 4,096 rows and more. The answers are the
-        same.
+        `onnxruntime` by the graph as it is, `auto` by tables in batches of 4,096 rows and more, after some 30,000 rows.
+        The answers are the same.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Scorer:
         providers = choose_providers(provider, gpu)
         self._threads = threads
         self._rows_for_tables = {"auto": _MANY_ROWS, "tables": 1, "onnxruntime": None}[trees]
+        self._rows_before_tables = _ROWS_THAT_REPAY if trees == "auto" else 0
         self._open(threads, providers, strict=provider not in ("auto", "cpu"))
 
     @property
@@ -234,7 +238,7 @@ class Scorer:
         self._batch_size = min(sizes) if sizes else None
         if len(providers) > 1 or not self.model.is_pipeline or self.model.external_files or self._batch_size:
             self._rows_for_tables = None
-        self._rest = graph if self._rows_for_tables else None
+        self._uncut = graph if self._rows_for_tables else None
 
     @property
     def has_tables(self) -> bool:
@@ -243,8 +247,16 @@ class Scorer:
 
     @cached_property
     def _forest(self) -> ForestSession | None:
-        # Made when the first large batch comes: a service that scores single rows has no use for it.
-        return open_forest(self._rest, self._fetched, self._threads)
+        return open_forest(self._uncut, self._fetched, self._threads)
+
+    def _session_for(self, rows: int) -> Any:
+        """Return what runs a batch of so many rows; a service that scores single rows never makes tables."""
+        if self._rows_for_tables is None or rows < self._rows_for_tables:
+            return self.session
+        self._rows_before_tables -= rows
+        if self._rows_before_tables > 0:
+            return self.session
+        return self._forest or self.session
 
     def _feed(self, batch: pa.RecordBatch, reasons: Reasons) -> dict[str, np.ndarray]:
         feed = {b.info.name: fill(b, batch, reasons, strict=not self._marks) for b in self._direct}
@@ -259,10 +271,8 @@ class Scorer:
 
     def _run(self, feed: dict[str, np.ndarray], rows: int) -> dict[str, Any]:
         try:
-            if self._rows_for_tables and rows >= self._rows_for_tables and self._forest:
-                return dict(zip(self._fetched, self._forest.run(self._fetched, feed), strict=True))
             if self._batch_size is None or self._batch_size == rows:
-                return dict(zip(self._fetched, self.session.run(self._fetched, feed), strict=True))
+                return dict(zip(self._fetched, self._session_for(rows).run(self._fetched, feed), strict=True))
             return self._run_in_steps(feed, rows, self._batch_size)
         except Exception as problem:
             told = " ".join(str(problem).split())

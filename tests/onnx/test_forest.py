@@ -13,6 +13,8 @@ from synml_dagster.errors import ConfigError
 from synml_dagster.onnx import Scorer, booster_to_onnx
 from synml_dagster.onnx.forest import open_forest, tables
 from synml_dagster.onnx.forest.bins import Bins, ordered
+from synml_dagster.onnx.forest.masks import masked_tree
+from synml_dagster.onnx.forest.nodes import read_nodes
 from tests.onnx.test_trees import OBJECTIVES, VARIANTS, awkward, columns, labels
 
 singles = st.floats(width=32, allow_nan=False)
@@ -26,7 +28,9 @@ def check(graph, X: np.ndarray, threads: int = 1) -> None:
     """Compare all outputs of the graph for `X`; the trees must suit tables."""
     forest = opened(graph, threads)
     assert forest is not None
-    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # several may add the trees of few rows in another order
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
     names = [out.name for out in session.get_outputs()]
     for name, by_graph, by_tables in zip(
         names, session.run(names, {"features": X}), forest.run(names, {"features": X}), strict=True
@@ -83,7 +87,7 @@ def test_every_leaf_is_the_one_that_the_walk_comes_to(objective, variant):
 @pytest.fixture
 def always(monkeypatch):
     """Trees that walk faster go by tables too."""
-    monkeypatch.setattr(tables, "is_worth_it", lambda drafts, features: True)
+    monkeypatch.setattr(tables, "are_worth_it", lambda blocks, features: True)
 
 
 @pytest.mark.parametrize("leaves", [2, 15, 16, 31, 32, 63])
@@ -120,6 +124,54 @@ def test_trees_of_one_leaf_add_their_constant(always):
         check(booster_to_onnx(booster.model_to_string()), X)
 
 
+@pytest.mark.parametrize("categorical", [False, True])
+def test_no_leaf_is_numbered_twice(categorical):
+    """Several edges lead to the subtrees of a category set; each leaf has one bit all the same."""
+    rng = np.random.default_rng(6)
+    X = columns(20_000, rng)
+    X[:, 0] = rng.integers(0, 2000, len(X))
+    y = rng.normal(size=2000)[X[:, 0].astype(int)] * (1 + (X[:, 3] > 0)) + rng.normal(0, 0.1, len(X))
+    sets = {"max_cat_threshold": 32, "min_data_per_group": 5, "cat_smooth": 1, "max_bin": 3000}
+    booster = trained(X, y, 10, (0,) if categorical else (), objective="regression", **sets)
+    graph = booster_to_onnx(booster.model_to_string(), whole_categories=True)
+    ensemble = next(node for node in graph.graph.node if node.op_type == "TreeEnsembleRegressor")
+    nodes = read_nodes(ensemble, {0: 1.0} if categorical else {})
+    counts = [len(masked_tree(nodes, tree).weights) for tree in nodes.trees]
+    assert counts == [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
+    check(graph, X)
+
+
+def test_a_category_is_found_where_the_graph_rounds_to_it():
+    rng = np.random.default_rng(8)
+    X = columns(3000, rng)[:, :3]
+    X[:, 0] = rng.integers(0, 12, len(X))
+    booster = trained(X, (X[:, 0] % 3 == 0) + 0.1 * rng.normal(size=len(X)), 10, (0,), objective="regression")
+    rows = X[:8].repeat(8, axis=0)
+    rows[:, 0] = np.tile(np.array([1e-30, -1e-30, 1e-17, -1e-17, 1e-16, 1e-40, 0.0, -0.0], np.float32), 8)
+    check(booster_to_onnx(booster.model_to_string(), whole_categories=True), rows)
+
+
+def test_leaves_are_added_in_the_order_of_the_trees():
+    """Leaves clipped to the same size cancel, so that any other order shows."""
+    rng = np.random.default_rng(9)
+    X = rng.integers(0, 2, (20_000, 12)).astype(np.float32)
+    y = 1000 * (2 * X - 1).sum(axis=1) + rng.normal(size=len(X))
+    params = {"max_delta_step": 0.7, "learning_rate": 0.1, "boost_from_average": False}
+    booster = trained(X, y, 130, objective="regression", num_leaves=31, **params)
+    check(booster_to_onnx(booster.model_to_string()), X)
+
+
+def test_a_chain_of_hundreds_of_questions_is_left_to_the_graph():
+    rng = np.random.default_rng(10)
+    kind = np.r_[np.arange(700).repeat(3), rng.integers(0, 700, 900)]
+    X = np.eye(700, dtype=np.float32)[kind]
+    y = rng.permutation(700)[kind].astype(float)
+    for sign in (1, -1):
+        params = {"num_leaves": 700, "min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0}
+        booster = trained(sign * X, y, 2, objective="regression", enable_bundle=False, **params)
+        assert opened(booster_to_onnx(booster.model_to_string())) is None
+
+
 def test_deep_and_wide_trees_are_left_to_the_graph():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(4000, 3)).astype(np.float32)
@@ -148,15 +200,19 @@ def test_a_scorer_answers_the_same_by_tables(exported, table, label):
     assert not by_graph.has_tables
 
 
-def test_large_batches_go_by_tables_and_small_ones_by_the_graph(exported, table):
+def test_large_batches_go_by_tables_once_there_were_many_rows(exported, table):
     import pyarrow as pa
 
     scorer = Scorer(exported["accepted"])
     few = scorer.score(table)
-    assert "_forest" not in vars(scorer)
-    many = scorer.score(pa.concat_tables([table, table]))
-    assert "_forest" in vars(scorer)
-    assert scorer.has_tables
-    assert many.slice(0, table.num_rows).equals(few)
+    many = pa.concat_tables([table, table])
+    for _ in range(5):
+        scorer.score(many)
+        assert "_forest" not in vars(scorer)
+    answers = scorer.score(many)
+    assert vars(scorer)["_forest"] is not None
+    for start in (0, table.num_rows):
+        assert answers.slice(start, table.num_rows).equals(few)
+    assert scorer.score(table).equals(few)
     with pytest.raises(ConfigError, match="trees is 'auto'"):
         Scorer(exported["accepted"], trees="fast")

@@ -35,6 +35,32 @@ def ordered(values: NDArray[np.float32]) -> NDArray[np.int32]:
     return keys
 
 
+def last_float(
+    limits: NDArray[np.float64], added: NDArray[np.float64], *, below: bool
+) -> NDArray[np.float32]:
+    """Return the largest float32 `x` with `x + added <= limit` in float64, or `< limit` where `below`; NaN where there is none.
+
+    Float64 rounds the sum, so `x + 1 <= 1` holds for `x` a little above 0, too.
+    """
+
+    def holds(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        sums = _unordered(keys).astype(np.float64) + added
+        return sums < limits if below else sums <= limits
+
+    least, most = (int(ordered(np.array([way], np.float32))[0]) for way in (-np.inf, np.inf))
+    low, high = np.full(len(limits), least, np.int64), np.full(len(limits), most, np.int64)
+    for _ in range(32):
+        middle = (low + high + 1) // 2
+        true = holds(middle)
+        low, high = np.where(true, middle, low), np.where(true, high, middle - 1)
+    return np.where(holds(low), _unordered(low), np.float32(np.nan))
+
+
+def _unordered(keys: NDArray[np.int64]) -> NDArray[np.float32]:
+    single = keys.astype(np.int32)
+    return (single ^ ((single >> 31) & 0x7FFFFFFF)).view(np.float32)
+
+
 class Bins:
     """The bins of one feature: bin `i` holds `edges[i-1] < x <= edges[i]`, the last but one what is above all edges, the last NaN.
 
@@ -47,7 +73,7 @@ class Bins:
     def __init__(self, edges: NDArray[np.float32]) -> None:
         self.count = len(edges) + 2
         keys = ordered(edges + np.float32(0)).astype(np.int64)  # -0.0 as an edge is 0.0
-        self._edges = np.append(keys, _NAN).astype(np.int32)
+        self._edges = np.append(keys, _NAN).astype(np.int32)  # above the last edge no step goes further
         self._first, reach = int(keys[0]), int(keys[-1] - keys[0])
         self._shift = max(0, reach.bit_length() - _CELLS.bit_length() + 1)
         cells = self._first + (np.arange((reach >> self._shift) + 2) << self._shift)

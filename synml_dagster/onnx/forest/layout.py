@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log2, prod
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,13 @@ TREES_A_BLOCK = 64
 _MOST_BINS_TOGETHER = 256
 _MOST_BYTES = 64 << 20
 
-# Nanoseconds a row, measured with NumPy 2.4 on one core of a 2020s Xeon; only their ratios matter.
-_LEAF, _MASK_WORD, _BIN, _BIN_OF_BLOCK, _QUESTION = 3.2, 0.3, 7.0, 2.2, 3.5
+_MOST_NODES = 1_000_000
+"""Reading them takes some seconds; only sets of thousands of categories make so many."""
+
+# Nanoseconds a row, measured with NumPy 2.4 on one core of a 2020s Xeon; only their ratios matter. ONNX Runtime's walk took
+# 18 to 50 ns a tree without categories, so that this guess of it is a low one.
+_LEAF, _MASK_WORD, _BIN, _BIN_OF_BLOCK = 3.2, 0.3, 7.0, 2.2
+_WALK, _QUESTION = 5.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ class Draft:
         return [prod(len(self.edges[f]) + 2 for f in group) for group in self.groups]
 
 
-def drafts(nodes: Nodes) -> list[Draft] | None:
+def draft_blocks(nodes: Nodes) -> list[Draft] | None:
     """Return the blocks for all trees; None where a tree has too many leaves, or adds to several scores."""
+    if len(nodes.feature) > _MOST_NODES:
+        return None
     of_target: dict[int, list[range]] = {}
     for tree in nodes.trees:
         targets = {nodes.target[place] for place in tree if nodes.feature[place] < 0}
@@ -71,7 +78,7 @@ def drafts(nodes: Nodes) -> list[Draft] | None:
         of_target.setdefault(targets.pop(), []).append(tree)
     try:
         return [
-            _draft(nodes, target, trees[i : i + TREES_A_BLOCK])
+            _draft(target, [masked_tree(nodes, tree) for tree in trees[i : i + TREES_A_BLOCK]])
             for target, trees in of_target.items()
             for i in range(0, len(trees), TREES_A_BLOCK)
         ]
@@ -79,30 +86,28 @@ def drafts(nodes: Nodes) -> list[Draft] | None:
         return None
 
 
-def _draft(nodes: Nodes, target: int, trees: list[range]) -> Draft:
-    edges = edges_of(nodes, trees)
-    masked = [masked_tree(nodes, tree, edges) for tree in trees]
-    asked = {choice.feature for tree in masked for choice in tree.choices}
+def _draft(target: int, trees: list[MaskedTree]) -> Draft:
+    edges = edges_of([choice for tree in trees for choice in tree.choices])
     groups: list[list[int]] = []
     rows = _MOST_BINS_TOGETHER
-    for feature in sorted(asked, key=lambda f: (len(edges[f]), f)):
+    for feature in sorted(edges, key=lambda f: (len(edges[f]), f)):
         bins = len(edges[feature]) + 2
         if not groups or rows * bins > _MOST_BINS_TOGETHER:
             groups.append([])
             rows = 1
         groups[-1].append(feature)
         rows *= bins
-    leaves = max(len(tree.weights) for tree in masked)
-    return Draft(target, masked, edges, groups, next(word for word in _WORDS if leaves <= word.leaves))
+    leaves = max(len(tree.weights) for tree in trees)
+    return Draft(target, trees, edges, groups, next(word for word in _WORDS if leaves <= word.leaves))
 
 
-def is_worth_it(drafts: list[Draft], features: int) -> bool:
-    """Whether tables answer in clearly less time than the walk over all nodes, and in bounded memory."""
+def are_worth_it(blocks: list[Draft], features: int) -> bool:
+    """Whether tables answer in less time than the walk over all nodes, and in bounded memory."""
     tables, walk, size = _BIN * features, 0.0, 0
-    for draft in drafts:
+    for draft in blocks:
         wide = np.dtype(draft.word.mask).itemsize
         a_tree = _LEAF + _MASK_WORD * len(draft.groups) * wide / 4
         tables += _BIN_OF_BLOCK * sum(map(len, draft.groups)) + a_tree * len(draft.trees)
-        walk += _QUESTION * sum(log2(len(tree.weights)) for tree in draft.trees)
+        walk += sum(_WALK + _QUESTION * tree.depth for tree in draft.trees)
         size += sum(draft.rows) * len(draft.trees) * wide
-    return tables < 0.8 * walk and size <= _MOST_BYTES
+    return tables < walk and size <= _MOST_BYTES

@@ -12,6 +12,7 @@ those of a category set do, are one choice here, because several of their edges 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ from synml_dagster.onnx.forest.nodes import Nodes
 MOST_LEAVES = 63
 """One bit of 64 stays free: it is a sign where masks are turned into numbers of leaves."""
 
+_CELLS_AT_ONCE = 1 << 22
+
 
 class TooManyLeavesError(Exception):
     """A tree has more leaves than a mask has bits."""
@@ -29,119 +32,163 @@ class TooManyLeavesError(Exception):
 
 @dataclass(frozen=True)
 class Choice:
-    """Consecutive questions about one feature: for each way out, the bins that take it (bit `i` is bin `i`) and its leaves."""
+    """Consecutive questions about one feature: the leaves of the tree that are left, per bin between the choice's own `edges`."""
 
     feature: int
-    ways: tuple[tuple[int, int], ...]
+    edges: list[float]
+    left: list[int]
 
 
 @dataclass(frozen=True)
 class MaskedTree:
-    """A tree as its choices and, in the order of the bits, its leaves' weights."""
+    """A tree as its choices and, in the order of the bits, its leaves' weights; `depth` is the mean number of choices above a leaf."""
 
-    choices: tuple[Choice, ...]
-    weights: tuple[float, ...]
-
-
-def edges_of(nodes: Nodes, trees: list[range]) -> dict[int, NDArray[np.float32]]:
-    """Return the ascending values between which the answers of `trees` change, per feature that they ask for."""
-    found: dict[int, set[float]] = {}
-    for place in (place for tree in trees for place in tree):
-        feature, value = nodes.feature[place], nodes.threshold[place]
-        if feature < 0:
-            continue
-        edges = found.setdefault(feature, set())
-        if value is None or value == np.inf:
-            continue
-        edges.add(value + 0.0)
-        if nodes.equal[place]:
-            edges.add(float(np.nextafter(np.float32(value), np.float32(-np.inf))))
-    # Where only NaN is asked for, any one edge does.
-    return {f: np.array(sorted(edges or {0.0}), np.float32) for f, edges in found.items()}
+    choices: list[Choice]
+    weights: list[float]
+    depth: float
 
 
-def masked_tree(nodes: Nodes, tree: range, edges: dict[int, NDArray[np.float32]]) -> MaskedTree:
-    """Return a tree as choices between the bins that `edges` make.
+def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
+    """Return a tree as choices.
 
     Raises
     ------
     TooManyLeavesError
         More than `MOST_LEAVES`.
     """
-    places = {f: {value: i for i, value in enumerate(known.tolist())} for f, known in edges.items()}
     choices: list[Choice] = []
     weights: list[float] = []
+    depths: list[int] = []
 
-    def true_bins(node: int) -> int:
-        known = places[nodes.feature[node]]
-        value = nodes.threshold[node]
-        found = (1 << (len(known) + 1)) if nodes.missing_true[node] else 0
-        if value is None:
-            return found
-        if nodes.equal[node]:
-            return found | (1 << known[value])
-        last = len(known) if value == np.inf else known[value]
-        return found | ((1 << (last + 1)) - 1)
-
-    def visit(node: int) -> int:
-        """Number the leaves under `node` and return them as a mask."""
-        feature = nodes.feature[node]
-        if feature < 0:
+    def visit(node: int, above: int) -> int:
+        """Number the leaves under `node`, which has `above` choices above it, and return them as a mask."""
+        ways, edges = ways_out(nodes, node)
+        while len(ways) == 1 and nodes.feature[node] >= 0:
+            node = ways[0][0]
+            ways, edges = ways_out(nodes, node)
+        if nodes.feature[node] < 0:
             if len(weights) == MOST_LEAVES:
                 raise TooManyLeavesError
             weights.append(nodes.weight[node])
+            depths.append(above)
             return 1 << (len(weights) - 1)
-        ends: dict[tuple[bool, float], tuple[int, int]] = {}
-        open_ = [(node, (1 << (len(edges[feature]) + 2)) - 1)]
-        while open_:
-            asked, bins = open_.pop()
-            if nodes.feature[asked] == feature:
-                true = true_bins(asked)
-                for child, taken in (
-                    (nodes.when_true[asked], bins & true),
-                    (nodes.when_false[asked], bins & ~true),
-                ):
-                    if taken:
-                        open_.append((nodes.settled(child), taken))
-                continue
-            # Leaves are placed again behind false edges: those of one weight are one way out.
-            leaf = nodes.feature[asked] < 0
-            key = (leaf, nodes.weight[asked] if leaf else asked)
-            before = ends.get(key, (asked, 0))[1]
-            ends[key] = (asked, before | bins)
-        ways = tuple((bins, visit(end)) for end, bins in ends.values())
-        if len(ways) > 1:
-            choices.append(Choice(feature, ways))
+        if above == MOST_LEAVES:  # each choice above has a way with leaves of its own
+            raise TooManyLeavesError
+        left = [0] * (len(edges) + 2)
         together = 0
-        for _, leaves in ways:
+        for end, bins in ways:
+            leaves = visit(end, above + 1)
             together |= leaves
+            while bins:
+                lowest = bins & -bins
+                left[lowest.bit_length() - 1] = leaves
+                bins ^= lowest
+        choices.append(Choice(nodes.feature[node], edges, [~together | leaves for leaves in left]))
         return together
 
-    visit(nodes.settled(tree.start))
-    return MaskedTree(tuple(choices), tuple(weights))
+    visit(nodes.settled(tree.start), 0)
+    return MaskedTree(choices, weights, sum(depths) / len(depths))
 
 
-def mask_table(trees: list[MaskedTree], feature: int, bins: int, dtype: type[np.unsignedinteger]) -> NDArray:
-    """Return the leaves that are left, `[bins, trees]`, by the bin of one feature."""
+def ways_out(nodes: Nodes, first: int) -> tuple[list[tuple[int, int]], list[float]]:
+    """Follow the questions about one feature from `first` on.
+
+    Returns
+    -------
+    ways, edges
+        The nodes they lead to, each with the bins that do (bit `i` is bin `i`), and the edges between the bins; after
+        the bin above the last edge comes that of NaN. Two leaves of one weight are one way.
+    """
+    questions = _questions(nodes, first)
+    ends = {end for node in questions for end in (nodes.above[node], nodes.at_most[node])}
+    edges = sorted(end for end in ends if end is not None and end != np.inf)
+    reached = {first: (1 << (len(edges) + 2)) - 1}
+    for node in questions:
+        bins = reached.pop(node, 0)
+        true = _true_bins(nodes, node, edges)
+        for child, taken in ((nodes.when_true[node], bins & true), (nodes.when_false[node], bins & ~true)):
+            if taken:
+                child = nodes.settled(child)
+                reached[child] = reached.get(child, 0) | taken
+    ways: dict[tuple[bool, float], tuple[int, int]] = {}
+    for node, bins in reached.items():
+        leaf = nodes.feature[node] < 0
+        key = (leaf, nodes.weight[node] if leaf else node)
+        ways[key] = (node, ways.get(key, (node, 0))[1] | bins)
+    return list(ways.values()), edges
+
+
+def _questions(nodes: Nodes, first: int) -> list[int]:
+    """Return the questions about the feature of `first` that follow it without another between, each after all that lead to it.
+
+    Several edges lead to most of those of a category set; to follow each edge by itself would take as long as there are
+    ways through them all.
+    """
+    feature = nodes.feature[first]
+    if feature < 0:
+        return []
+    done: list[int] = []
+    seen: set[int] = set()
+    waiting = [(first, False)]
+    while waiting:
+        node, left = waiting.pop()
+        if left:
+            done.append(node)
+        elif node not in seen:
+            seen.add(node)
+            waiting.append((node, True))
+            children = (nodes.settled(nodes.when_true[node]), nodes.settled(nodes.when_false[node]))
+            waiting += [(child, False) for child in children if nodes.feature[child] == feature]
+    return done[::-1]
+
+
+def _true_bins(nodes: Nodes, node: int, edges: list[float]) -> int:
+    above, at_most = nodes.above[node], nodes.at_most[node]
+    missing = (1 << (len(edges) + 1)) if nodes.missing_true[node] else 0
+    if at_most is None:
+        return missing
+    below = (1 << (bisect_left(edges, at_most) + 1)) - 1
+    return missing | (below if above is None else below & ~((1 << (bisect_left(edges, above) + 1)) - 1))
+
+
+def edges_of(choices: list[Choice]) -> dict[int, NDArray[np.float32]]:
+    """Return all edges of `choices`, ascending, per feature."""
+    found: dict[int, set[float]] = {}
+    for choice in choices:
+        found.setdefault(choice.feature, set()).update(choice.edges)
+    # Where only NaN is asked for, any one edge does.
+    return {feature: np.array(sorted(edges or {0.0}), np.float32) for feature, edges in found.items()}
+
+
+def mask_table(
+    trees: list[MaskedTree], feature: int, edges: NDArray[np.float32], dtype: type[np.unsignedinteger]
+) -> NDArray:
+    """Return the leaves that are left, `[bins, trees]`, by the bin of one feature between `edges`."""
     full = np.array([(1 << len(tree.weights)) - 1 for tree in trees], dtype)
-    table = np.broadcast_to(full, (bins, len(trees))).copy()
-    asking = [
-        (column, choice)
-        for column, tree in enumerate(trees)
-        for choice in tree.choices
-        if choice.feature == feature
-    ]
-    if not asking:
-        return table
-    ways = [way for _, choice in asking for way in choice.ways]
-    size = (bins + 7) // 8
-    packed = b"".join(taken.to_bytes(size, "little") for taken, _ in ways)
-    taken = np.unpackbits(np.frombuffer(packed, np.uint8).reshape(len(ways), size), axis=1, bitorder="little")
-    leaves = np.array([mask for _, mask in ways], dtype)
-    first = np.cumsum([0, *(len(choice.ways) for _, choice in asking)])[:-1]
-    # The ways out of a choice share no bin and no leaf: what is left is the way taken, and all that is not of the choice.
-    left = np.bitwise_or.reduceat(taken[:, :bins] * leaves[:, None], first, axis=0)
-    left |= ~np.bitwise_or.reduceat(leaves, first)[:, None]
-    columns, starts = np.unique([column for column, _ in asking], return_index=True)
-    table[:, columns] &= np.bitwise_and.reduceat(left, starts, axis=0).T
+    table = np.broadcast_to(full, (len(edges) + 2, len(trees))).copy()
+    step = max(1, _CELLS_AT_ONCE // len(table))
+    asking = [(i, c) for i, tree in enumerate(trees) for c in tree.choices if c.feature == feature]
+    for start in range(0, len(asking), step):
+        some = asking[start : start + step]
+        left = _left([choice for _, choice in some], edges, dtype)
+        columns, first = np.unique([column for column, _ in some], return_index=True)
+        table[:, columns] &= np.bitwise_and.reduceat(left, first, axis=1)
     return table
+
+
+def _left(choices: list[Choice], edges: NDArray[np.float32], dtype: type[np.unsignedinteger]) -> NDArray:
+    """Return what each choice leaves, `[bins, choices]`: what changes at each of its own edges, carried on by XOR."""
+    width = (1 << np.dtype(dtype).itemsize * 8) - 1
+    left = np.zeros((len(edges) + 2, len(choices)), dtype)
+    left[0] = [choice.left[0] & width for choice in choices]
+    left[-1] = [choice.left[-1] & width for choice in choices]
+    column = np.repeat(np.arange(len(choices)), [len(choice.edges) for choice in choices])
+    own = np.array([edge for choice in choices for edge in choice.edges], np.float32)
+    changes = [
+        (after ^ before) & width
+        for choice in choices
+        for before, after in zip(choice.left[:-2], choice.left[1:-1], strict=True)
+    ]
+    left[np.searchsorted(edges, own) + 1, column] = np.array(changes, dtype)
+    np.bitwise_xor.accumulate(left[:-1], axis=0, out=left[:-1])
+    return left

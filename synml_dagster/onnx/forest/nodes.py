@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from synml_dagster.onnx.forest.bins import last_float
 from synml_dagster.onnx.trees import floor32
 
 if TYPE_CHECKING:
@@ -41,11 +43,9 @@ class Nodes:
         The places of each tree's nodes, its root first.
     feature
         The feature that a node asks for, -1 at a leaf.
-    threshold
-        The largest float32 value for which `x <= threshold` is true, or the one value for `x == threshold`; None where
-        no float32 value answers true.
-    equal
-        Whether a node asks `x == threshold`.
+    above, at_most
+        The float32 values that answer true: `above < x <= at_most`, without a lower end where `above` is None, none at
+        all where `at_most` is.
     missing_true
         Whether NaN goes the way of true.
     when_true, when_false
@@ -58,8 +58,8 @@ class Nodes:
 
     trees: list[range]
     feature: list[int]
-    threshold: list[float | None]
-    equal: list[bool]
+    above: list[float | None]
+    at_most: list[float | None]
     missing_true: list[bool]
     when_true: list[int]
     when_false: list[int]
@@ -69,7 +69,7 @@ class Nodes:
 
     def settled(self, node: int) -> int:
         """Return the node that every row reaches from `node`: the export sets nodes in between that always answer true."""
-        while self.feature[node] >= 0 and self.threshold[node] == np.inf and self.missing_true[node]:
+        while self.feature[node] >= 0 and self.at_most[node] == np.inf and self.missing_true[node]:
             node = self.when_true[node]
         return node
 
@@ -106,16 +106,13 @@ def read_nodes(ensemble: onnx.NodeProto, added: dict[int, float]) -> Nodes | Non
     for key, score, value in zip(leaves, own["target_ids"], weights, strict=True):
         weight[places[key]], target[places[key]] = value, score
     feature = [-1 if m == _LEAF else f for f, m in zip(own["nodes_featureids"], modes, strict=True)]
-    equal = [mode == _EQUAL for mode in modes]
     asked = numpy_helper.to_array(own["nodes_values_as_tensor"]).astype(np.float64)
-    asked = asked - np.array([added.get(f, 0.0) for f in feature])
-    single = floor32(asked)
-    never = np.isnan(asked) | (np.array(equal) & (single != asked))
+    above, at_most = _true_values(asked, np.array([added.get(f, 0.0) for f in feature]), modes)
     return Nodes(
         trees=trees,
         feature=feature,
-        threshold=[None if n else v for n, v in zip(never.tolist(), single.tolist(), strict=True)],
-        equal=equal,
+        above=above,
+        at_most=at_most,
         missing_true=[bool(one) for one in own["nodes_missing_value_tracks_true"]],
         when_true=[places.get((t, n), -1) for t, n in zip(tree_ids, own["nodes_truenodeids"], strict=True)],
         when_false=[places.get((t, n), -1) for t, n in zip(tree_ids, own["nodes_falsenodeids"], strict=True)],
@@ -123,3 +120,20 @@ def read_nodes(ensemble: onnx.NodeProto, added: dict[int, float]) -> Nodes | Non
         target=target,
         targets=own["n_targets"],
     )
+
+
+def _true_values(
+    asked: NDArray[np.float64], added: NDArray[np.float64], modes: list[bytes]
+) -> tuple[list[float | None], list[float | None]]:
+    """Return `Nodes.above` and `Nodes.at_most` of questions for `x + added`."""
+    equal = np.array([mode == _EQUAL for mode in modes])
+    last = floor32(asked)
+    moved = added != 0
+    last[moved] = last_float(asked[moved], added[moved], below=False)
+    before = np.full(len(asked), np.nan, np.float32)
+    before[equal] = last_float(asked[equal], added[equal], below=True)
+    never = np.isnan(last) | (before >= last)
+    # 0.0 for -0.0: they are one value.
+    above = [None if np.isnan(value) else value + 0.0 for value in before.tolist()]
+    at_most = [None if n else value + 0.0 for n, value in zip(never.tolist(), last.tolist(), strict=True)]
+    return above, at_most

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.onnx.forest.bins import Bins, ordered
-from synml_dagster.onnx.forest.layout import Draft, Word, drafts, is_worth_it
+from synml_dagster.onnx.forest.layout import Draft, Word, are_worth_it, draft_blocks
 from synml_dagster.onnx.forest.masks import edges_of, mask_table
 from synml_dagster.onnx.forest.nodes import Nodes
 
@@ -59,7 +59,7 @@ class _Block:
 class TreeTables:
     """Answers what the trees of `Nodes` answer, for float32 features of many rows.
 
-    Scores are summed in float64 and rounded once, as ONNX Runtime does with the same nodes.
+    Scores are summed in float64, tree after tree, and rounded once, as ONNX Runtime does on one thread.
     """
 
     def __init__(self, bins: dict[int, Bins], blocks: list[_Block], targets: int) -> None:
@@ -80,46 +80,50 @@ class TreeTables:
 
     def _piece(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         bins = {f: b.of(ordered(np.ascontiguousarray(features[:, f]))) for f, b in self._bins.items()}
-        scores = np.zeros((len(features), self._targets))
+        scores = np.zeros((self._targets, len(features)))
         for block in self._blocks:
-            scores[:, block.target] += _block_scores(block, bins, len(features))
-        return scores.astype(np.float32)
+            _add_scores(block, bins, scores[block.target])
+        return scores.T.astype(np.float32)
 
 
-def _block_scores(block: _Block, bins: dict[int, NDArray[np.intp]], count: int) -> NDArray[np.float64]:
+def _add_scores(block: _Block, bins: dict[int, NDArray[np.intp]], scores: NDArray[np.float64]) -> None:
     picked = [table.rows(bins) for table in block.tables]
     word, width = block.word, len(block.full)
-    rows = min(count, _ROWS_AT_ONCE)
+    rows = min(len(scores), _ROWS_AT_ONCE)
     left, more = np.empty((rows, width), word.mask), np.empty((rows, width), word.mask)
-    power, place = np.empty((rows, width), word.power), np.empty((rows, width), np.int64)
-    weight, scores = np.empty((rows, width)), np.empty(count)
-    for start in range(0, count, rows):
-        n = min(rows, count - start)
-        here = slice(start, start + n)
-        left[:n] = block.full
+    power = np.empty((rows, width), word.power)
+    place, weight = np.empty((width, rows), np.int64), np.empty((width + 1, rows))
+    for start in range(0, len(scores), rows):
+        here = scores[start : start + rows]
+        n = len(here)
+        if not block.tables:  # trees of one leaf
+            left[:n] = block.full
         for number, (table, chosen) in enumerate(zip(block.tables, picked, strict=True)):
             into = more if number else left
-            table.masks.take(chosen[here], axis=0, out=into[:n], mode="clip")
+            table.masks.take(chosen[start : start + n], axis=0, out=into[:n], mode="clip")
             if number:
                 np.bitwise_and(left[:n], more[:n], out=left[:n])
         # One bit is left. As a float it is a power of two, whose exponent is the bit's number.
         power[:n] = left[:n].view(word.signed)
         exponent = power[:n].view(word.bits)
         np.right_shift(exponent, word.mantissa, out=exponent)
-        np.add(exponent, block.offsets, out=place[:n])
-        block.weights.take(place[:n], out=weight[:n], mode="clip")
-        weight[:n].sum(axis=1, out=scores[here])
-    return scores
+        np.add(exponent.T, block.offsets[:, None], out=place[:, :n])
+        # From here on tree by tree, so that the sum runs through the trees in their order, on from the block before.
+        weight[0, :n] = here
+        block.weights.take(place[:, :n], out=weight[1:, :n], mode="clip")
+        np.add.reduce(weight[:, :n], axis=0, out=here)
 
 
 def tree_tables(nodes: Nodes) -> TreeTables | None:
-    """Return tables that answer for the trees of `nodes`; None where they would not be clearly faster, or too large."""
-    found = drafts(nodes)
-    edges = edges_of(nodes, nodes.trees)
-    if found is None or not is_worth_it(found, len(edges)):
+    """Return tables that answer for the trees of `nodes`; None where they would not be faster, or too large."""
+    blocks = draft_blocks(nodes)
+    if blocks is None:
+        return None
+    edges = edges_of([choice for block in blocks for tree in block.trees for choice in tree.choices])
+    if not are_worth_it(blocks, len(edges)):
         return None
     bins = {feature: Bins(known) for feature, known in edges.items()}
-    return TreeTables(bins, [_block(draft, edges) for draft in found], nodes.targets)
+    return TreeTables(bins, [_block(block, edges) for block in blocks], nodes.targets)
 
 
 def _block(draft: Draft, edges: dict[int, NDArray[np.float32]]) -> _Block:
@@ -144,7 +148,7 @@ def _table(draft: Draft, features: list[int], edges: dict[int, NDArray[np.float3
     for feature in features:
         known = draft.edges[feature]
         count = len(known) + 2
-        one = mask_table(draft.trees, feature, count, draft.word.mask)
+        one = mask_table(draft.trees, feature, known, draft.word.mask)
         masks = one if masks is None else (masks[:, None, :] & one[None, :, :]).reshape(-1, len(draft.trees))
         own.append(np.append(np.searchsorted(known, edges[feature]), [count - 2, count - 1]))
         counts.append(count)
