@@ -82,7 +82,7 @@ def _part(
     graph = model.graph
     nodes = [node for i, node in enumerate(graph.node) if i in fixed or owner.get(i) == column]
     entry = next(value for value in graph.input if value.name == column)
-    built = _graph(model, nodes, [entry], [helper.make_empty_tensor_value_info(name) for name in outputs])
+    built = subgraph(model, nodes, [entry], [helper.make_empty_tensor_value_info(name) for name in outputs])
     return Part(column, outputs, built)
 
 
@@ -97,7 +97,7 @@ def _rest(
     for part in parts:
         kinds = _output_types(part.model)
         inputs += [helper.make_tensor_value_info(name, kinds[name], None) for name in part.outputs]
-    return _graph(model, nodes, inputs, list(graph.output))
+    return subgraph(model, nodes, inputs, list(graph.output))
 
 
 def _output_types(model: onnx.ModelProto) -> dict[str, int]:
@@ -111,9 +111,10 @@ def _output_types(model: onnx.ModelProto) -> dict[str, int]:
     return {out.name: kinds[out.type.removeprefix("tensor(").rstrip(")")] for out in session.get_outputs()}
 
 
-def _graph(
+def subgraph(
     model: onnx.ModelProto, nodes: list[Any], inputs: list[Any], outputs: list[Any]
 ) -> onnx.ModelProto:
+    """Return some `nodes` of `model` as a graph of their own, with the constants that they read."""
     from onnx import helper
 
     read = {name for node in nodes for name in node.input}

@@ -21,9 +21,6 @@ TREES_A_BLOCK = 64
 _MOST_BINS_TOGETHER = 256
 _MOST_BYTES = 64 << 20
 
-_MOST_NODES = 1_000_000
-"""Reading them takes some seconds; only sets of thousands of categories make so many."""
-
 # Nanoseconds a row, measured with NumPy 2.4 on one core of a 2020s Xeon; only their ratios matter. ONNX Runtime's walk took
 # 18 to 50 ns a tree without categories, so that this guess of it is a low one.
 _LEAF, _MASK_WORD, _BIN, _BIN_OF_BLOCK = 3.2, 0.3, 7.0, 2.2
@@ -68,8 +65,6 @@ class Draft:
 
 def draft_blocks(nodes: Nodes) -> list[Draft] | None:
     """Return the blocks for all trees; None where a tree has too many leaves, or adds to several scores."""
-    if len(nodes.feature) > _MOST_NODES:
-        return None
     of_target: dict[int, list[range]] = {}
     for tree in nodes.trees:
         targets = {nodes.target[place] for place in tree if nodes.feature[place] < 0}

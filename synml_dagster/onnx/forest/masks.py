@@ -62,16 +62,18 @@ def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
 
     def visit(node: int, above: int) -> int:
         """Number the leaves under `node`, which has `above` choices above it, and return them as a mask."""
-        ways, edges = ways_out(nodes, node)
-        while len(ways) == 1 and nodes.feature[node] >= 0:
-            node = ways[0][0]
+        while nodes.feature[node] >= 0:
             ways, edges = ways_out(nodes, node)
-        if nodes.feature[node] < 0:
-            if len(weights) == MOST_LEAVES:
-                raise TooManyLeavesError
-            weights.append(nodes.weight[node])
-            depths.append(above)
-            return 1 << (len(weights) - 1)
+            if len(ways) > 1:
+                return choose(nodes.feature[node], ways, edges, above)
+            node = ways[0][0]
+        if len(weights) == MOST_LEAVES:
+            raise TooManyLeavesError
+        weights.append(nodes.weight[node])
+        depths.append(above)
+        return 1 << (len(weights) - 1)
+
+    def choose(feature: int, ways: list[tuple[int, int]], edges: list[float], above: int) -> int:
         if above == MOST_LEAVES:  # each choice above has a way with leaves of its own
             raise TooManyLeavesError
         left = [0] * (len(edges) + 2)
@@ -83,7 +85,7 @@ def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
                 lowest = bins & -bins
                 left[lowest.bit_length() - 1] = leaves
                 bins ^= lowest
-        choices.append(Choice(nodes.feature[node], edges, [~together | leaves for leaves in left]))
+        choices.append(Choice(feature, edges, [~together | leaves for leaves in left]))
         return together
 
     visit(nodes.settled(tree.start), 0)
@@ -91,7 +93,7 @@ def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
 
 
 def ways_out(nodes: Nodes, first: int) -> tuple[list[tuple[int, int]], list[float]]:
-    """Follow the questions about one feature from `first` on.
+    """Follow the questions about one feature from the question `first` on.
 
     Returns
     -------
@@ -125,8 +127,6 @@ def _questions(nodes: Nodes, first: int) -> list[int]:
     ways through them all.
     """
     feature = nodes.feature[first]
-    if feature < 0:
-        return []
     done: list[int] = []
     seen: set[int] = set()
     waiting = [(first, False)]
@@ -160,12 +160,16 @@ def edges_of(choices: list[Choice]) -> dict[int, NDArray[np.float32]]:
     return {feature: np.array(sorted(edges or {0.0}), np.float32) for feature, edges in found.items()}
 
 
+def all_leaves(trees: list[MaskedTree], dtype: type[np.unsignedinteger]) -> NDArray:
+    """Return each tree's mask before anything is known."""
+    return np.array([(1 << len(tree.weights)) - 1 for tree in trees], dtype)
+
+
 def mask_table(
     trees: list[MaskedTree], feature: int, edges: NDArray[np.float32], dtype: type[np.unsignedinteger]
 ) -> NDArray:
     """Return the leaves that are left, `[bins, trees]`, by the bin of one feature between `edges`."""
-    full = np.array([(1 << len(tree.weights)) - 1 for tree in trees], dtype)
-    table = np.broadcast_to(full, (len(edges) + 2, len(trees))).copy()
+    table = np.broadcast_to(all_leaves(trees, dtype), (len(edges) + 2, len(trees))).copy()
     step = max(1, _CELLS_AT_ONCE // len(table))
     asking = [(i, c) for i, tree in enumerate(trees) for c in tree.choices if c.feature == feature]
     for start in range(0, len(asking), step):

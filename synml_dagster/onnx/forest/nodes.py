@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.onnx.forest.bins import last_float
-from synml_dagster.onnx.trees import floor32
 
 if TYPE_CHECKING:
     import onnx
@@ -31,6 +30,9 @@ _LISTS = {
     "target_weights_as_tensor",
     "n_targets",
 }
+
+_MOST_NODES = 1_000_000
+"""Reading them takes some seconds; only sets of thousands of categories make so many."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Nodes:
 
 
 def read_nodes(ensemble: onnx.NodeProto, added: dict[int, float]) -> Nodes | None:
-    """Return the nodes of `ensemble`; None where it is of another form than this package exports.
+    """Return the nodes of `ensemble`; None where it is of another form than this package exports, or too large.
 
     Parameters
     ----------
@@ -93,6 +95,8 @@ def read_nodes(ensemble: onnx.NodeProto, added: dict[int, float]) -> Nodes | Non
     if any(own[name] != value for name, value in _FORM.items()) or set(modes) - {_AT_MOST, _EQUAL, _LEAF}:
         return None
     tree_ids, node_ids = own["nodes_treeids"], own["nodes_nodeids"]
+    if len(tree_ids) > _MOST_NODES:
+        return None
     places = {key: place for place, key in enumerate(zip(tree_ids, node_ids, strict=True))}
     starts = [i for i, tree in enumerate(tree_ids) if i == 0 or tree != tree_ids[i - 1]]
     trees = [range(a, b) for a, b in zip(starts, [*starts[1:], len(tree_ids)], strict=True)]
@@ -127,9 +131,7 @@ def _true_values(
 ) -> tuple[list[float | None], list[float | None]]:
     """Return `Nodes.above` and `Nodes.at_most` of questions for `x + added`."""
     equal = np.array([mode == _EQUAL for mode in modes])
-    last = floor32(asked)
-    moved = added != 0
-    last[moved] = last_float(asked[moved], added[moved], below=False)
+    last = last_float(asked, added, below=False)
     before = np.full(len(asked), np.nan, np.float32)
     before[equal] = last_float(asked[equal], added[equal], below=True)
     never = np.isnan(last) | (before >= last)

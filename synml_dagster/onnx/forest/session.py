@@ -11,6 +11,7 @@ import numpy as np
 from synml_dagster.onnx.forest.nodes import read_nodes
 from synml_dagster.onnx.forest.tables import TreeTables, tree_tables
 from synml_dagster.onnx.runtime import open_session
+from synml_dagster.onnx.split import subgraph
 
 if TYPE_CHECKING:
     import onnx
@@ -50,6 +51,8 @@ def open_forest(model: onnx.ModelProto, wanted: Sequence[str], threads: int) -> 
     None where its trees are not one node over float32 features, or walk faster as they are: deep trees, and trees that
     ask hundreds of features.
     """
+    from onnx import TensorProto, helper
+
     graph = model.graph
     trees = [node for node in graph.node if node.op_type == "TreeEnsembleRegressor"]
     if len(trees) != 1 or any(a.HasField("g") or a.graphs for node in graph.node for a in node.attribute):
@@ -72,19 +75,21 @@ def open_forest(model: onnx.ModelProto, wanted: Sequence[str], threads: int) -> 
     late = tuple(name for name in wanted if name in made)
     cpu = ["CPUExecutionProvider"]
 
-    def opened(part: onnx.ModelProto) -> Any:
+    def opened(nodes: list[onnx.NodeProto], inputs: list[Any], outputs: Sequence[str]) -> Any:
+        answers = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        part = subgraph(model, nodes, inputs, answers)
         return open_session(part.SerializeToString(), threads=threads, providers=cpu)
 
     before = None
     if early or features not in {value.name for value in graph.input}:
-        nodes_ahead = _ahead(graph, {features, *early})
-        before = opened(_model(model, nodes_ahead, list(graph.input), [features, *early]))
+        before = opened(_ahead(graph, {features, *early}), list(graph.input), [features, *early])
         if before.get_outputs()[0].type != "tensor(float)":
             return None
+    raw = helper.make_tensor_value_info(scores, TensorProto.FLOAT, [None, None])
     return ForestSession(
         before=before,
         tables=tables,
-        after=opened(_model(model, after, [_scores_input(scores)], list(late))) if late else None,
+        after=opened(after, [raw], late) if late else None,
         features=features,
         scores=scores,
         early=early,
@@ -139,24 +144,3 @@ def _ahead(graph: onnx.GraphProto, wanted: set[str]) -> list[onnx.NodeProto]:
             needed.update(node.input)
             found.append(node)
     return found[::-1]
-
-
-def _scores_input(name: str) -> onnx.ValueInfoProto:
-    from onnx import TensorProto, helper
-
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None])
-
-
-def _model(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], inputs: list[Any], outputs: list[str]
-) -> onnx.ModelProto:
-    from onnx import helper
-
-    read = {name for node in nodes for name in node.input}
-    constants = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    answers = [helper.make_empty_tensor_value_info(name) for name in outputs]
-    return helper.make_model(
-        helper.make_graph(nodes, model.graph.name, inputs, answers, constants),
-        opset_imports=list(model.opset_import),
-        ir_version=model.ir_version,
-    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.onnx.forest.bins import Bins, ordered
 from synml_dagster.onnx.forest.layout import Draft, Word, are_worth_it, draft_blocks
-from synml_dagster.onnx.forest.masks import edges_of, mask_table
+from synml_dagster.onnx.forest.masks import all_leaves, edges_of, mask_table
 from synml_dagster.onnx.forest.nodes import Nodes
 
 _ROWS_AT_ONCE = 512
@@ -136,7 +136,7 @@ def _block(draft: Draft, edges: dict[int, NDArray[np.float32]]) -> _Block:
         target=draft.target,
         word=word,
         tables=tuple(_table(draft, group, edges) for group in draft.groups),
-        full=np.array([(1 << len(tree.weights)) - 1 for tree in trees], word.mask),
+        full=all_leaves(trees, word.mask),
         weights=weights.ravel(),
         offsets=np.arange(len(trees)) * slots - word.bias,
     )
