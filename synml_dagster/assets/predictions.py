@@ -62,7 +62,13 @@ def build_predictions(
             context.add_output_metadata(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )
-            whole = read_source(session, spec.source)
+            notes: list[str] = []
+            # What a value is follows the champion's plan, not the file that happens to hold it today.
+            whole = read_source(session, spec.source, typed=partitions is not None, notes=notes)
+            for note in notes:
+                context.log.warning(f"score.source: {note}")
+            if notes:
+                context.add_output_metadata({"source notes": "; ".join(notes)})
         if partitions is None:
             if spec.source is None:
                 rows = raw.nearest(session)

@@ -19,8 +19,13 @@ def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None =
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
     def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
-        told = {"source": source.describe()} | version_read(context, source, spark.session)
-        frame = read_source(spark.session, source)
+        told: dict[str, Any] = {"source": source.describe()} | version_read(context, source, spark.session)
+        notes: list[str] = []
+        frame = read_source(spark.session, source, notes=notes)
+        for note in notes:
+            context.log.warning(f"source: {note}")
+        if notes:
+            told["source notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
         if partitions is not None:
             context.add_output_metadata(told)
             return parts_of(context, frame, partitions)

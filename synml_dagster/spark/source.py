@@ -10,19 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from synml_dagster.errors import SourceError, did_you_mean
 from synml_dagster.spark.source_format import BARE, guess_format, has_glob, local_path, log_beside
+from synml_dagster.spark.source_listing import spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-# What a person means by "read this CSV": names in the first line, types guessed, blanks around values dropped, and the
-# words that exports leave where a value is missing. Each is an option that the description can set otherwise.
-_CSV_OPTIONS = {
-    "header": "true",
-    "inferSchema": "true",
-    "ignoreLeadingWhiteSpace": "true",
-    "ignoreTrailingWhiteSpace": "true",
-    "escape": '"',
-}
 
 
 class Source(BaseModel):
@@ -121,8 +112,18 @@ class Source(BaseModel):
         return self.model_copy(update={"path": str((Path(folder) / self.path).resolve())})
 
 
-def read_source(spark: SparkSession, source: Source) -> DataFrame:
-    """Open `source` as a DataFrame; nothing but its schema is read yet.
+def read_source(
+    spark: SparkSession, source: Source, *, typed: bool = True, notes: list[str] | None = None
+) -> DataFrame:
+    """Open `source` as a DataFrame; of other files than CSV nothing but the schema is read yet.
+
+    Parameters
+    ----------
+    typed
+        Whether columns of CSV files become numbers, truth values and dates where all their values are such. False for rows
+        that a plan is to read: what a value is then follows the plan and not the file.
+    notes
+        What was guessed and which records were left out is added here.
 
     Raises
     ------
@@ -151,10 +152,21 @@ def read_source(spark: SparkSession, source: Source) -> DataFrame:
                     f"Say source.format: {own}, not {name}"
                 )
             options = dict(source.options)
+            said: list[str] = [] if notes is None else notes
             if name == "csv":
-                tabs = {"sep": "\t"} if (source.path or "").lower().endswith(".tsv") else {}
-                options = _CSV_OPTIONS | tabs | options
-            frame = spark.read.format(name).options(**options).load(source.path)
+                from synml_dagster.spark.source_csv import read_csv
+
+                frame = read_csv(spark, source.path or "", options, typed=typed, notes=said)
+            elif name == "parquet" and not options:
+                from synml_dagster.spark.source_parquet import read_parquet
+
+                frame = read_parquet(spark, source.path or "", said)
+            else:
+                if name == "json" and "multiline" not in {k.casefold() for k in options}:
+                    from synml_dagster.spark.source_json import spans_lines
+
+                    options |= {"multiLine": "true"} if spans_lines(source.path or "") else {}
+                frame = spark.read.format(name).options(**options).load(spark_path(source.path or ""))
         frame.schema  # noqa: B018 - Connect analyses a frame only when something is asked of it
     except SourceError:
         raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synml_dagster.errors import SourceError
 from synml_dagster.spark.catalog import described_table
 from synml_dagster.spark.source import Source, check_path, first_line, open_jdbc
-from synml_dagster.spark.source_format import has_glob
+from synml_dagster.spark.source_listing import data_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -90,21 +90,10 @@ def _files_version(source: Source) -> str:
         if not commits:
             raise SourceError(f"source: {source.path!r} has a Delta log without an entry")
         return f"delta-{max(commits)}"
-    if has_glob(root):
-        found = filesystem.glob(root, detail=True)
-    elif filesystem.isdir(root):
-        found = filesystem.find(root, detail=True)
-    else:
-        found = {root: filesystem.info(root)}
     marks = []
-    for name, info in sorted(found.items()):
-        within = name.removeprefix(root).split("/") if name != root and not has_glob(root) else []
-        hidden = any(part.startswith(("_", ".")) for part in within)
-        if info.get("type") == "file" and not hidden:
-            stamp = (
-                info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
-            )
-            marks.append(f"{name}|{info.get('size')}|{stamp}")
+    for name, info in data_files(path)[1].items():
+        stamp = info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
+        marks.append(f"{name}|{info.get('size')}|{stamp}")
     if not marks:
         raise SourceError(f"source: {source.path!r} holds no files")
     return _digest(marks)

@@ -1,0 +1,78 @@
+"""Types the columns of a table of text: only where every value fits and nothing that is written is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synml_dagster.spark.quoting import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+MISSING_MARKS = ("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "?", "-", "\\n")
+"""What exports write where a number, a date or a truth value is missing, in lower case."""
+
+_WHOLE = r"^[+-]?(0|[1-9][0-9]{0,17})$"
+# A zero before another digit is a code's, so is a long run of digits: neither is a number.
+_NUMBER = r"^[+-]?((0|[1-9][0-9]{0,39})([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
+_LONG = r"^[+-]?[0-9]{16,}$"
+_TRUTH = r"^(?i:true|false)$"
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+_CHUNK = 200
+
+
+def typed_text(frame: DataFrame, names: list[str]) -> DataFrame:
+    """Return `frame` with those of the text columns `names` typed whose values all fit; one pass over the table.
+
+    Whole numbers, numbers, truth values, days and moments, each as ISO writes them. Codes with a leading zero stay text, and
+    so does what people write in other ways: a plan reads that, and says so.
+    """
+    from pyspark.sql import functions as sf
+
+    if not names:
+        return frame
+    kinds: dict[str, str] = {}
+    for start in range(0, len(names), _CHUNK):
+        here = names[start : start + _CHUNK]
+        asked = []
+        for i, name in enumerate(here):
+            value = _known(name)
+            asked += [
+                sf.count(value).alias(f"n{i}"),
+                *(sf.count_if(test).alias(f"{kind}{i}") for kind, test in _tests(value).items()),
+            ]
+        row = frame.agg(*asked).first()
+        assert row is not None
+        for i, name in enumerate(here):
+            known = row[f"n{i}"]
+            found = (kind for kind in _TYPES if known and row[f"{kind}{i}"] == known)
+            if kind := next(found, None):
+                kinds[name] = kind
+    made = [
+        _known(name).try_cast(_TYPES[kinds[name]]).alias(name) if name in kinds else sf.col(quoted(name))
+        for name in frame.columns
+    ]
+    return frame.select(*made) if kinds else frame
+
+
+_TYPES = {"w": "bigint", "f": "double", "b": "boolean", "d": "date", "t": "timestamp"}
+
+
+def _known(name: str) -> Column:
+    """The value without blanks around it, null where it is a mark of a missing one."""
+    from pyspark.sql import functions as sf
+
+    text = sf.trim(sf.col(quoted(name)))
+    return sf.when(~sf.lower(text).isin(*MISSING_MARKS), text)
+
+
+def _tests(value: Column) -> dict[str, Column]:
+    number = value.rlike(_NUMBER) & ~value.rlike(_LONG)
+    return {
+        "w": value.rlike(_WHOLE) & value.try_cast("bigint").isNotNull(),
+        "f": number,
+        "b": value.rlike(_TRUTH),
+        "d": value.rlike(_DAY) & value.try_cast("date").isNotNull(),
+        "t": (value.rlike(_MOMENT) | value.rlike(_DAY)) & value.try_cast("timestamp").isNotNull(),
+    }
