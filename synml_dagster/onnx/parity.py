@@ -34,7 +34,7 @@ class ParityReport:
     max_difference
         The largest difference of a probability, or of a number relative to its size (absolute below 1).
     rows_different, labels_different
-        Rows beyond the tolerance; rows whose class differs.
+        Rows beyond the tolerance; rows whose class differs although one is likelier than the others by more than it.
     worst
         The raw values of the row that differs most, with `spark` and `onnx` answers and the `difference`.
     """
@@ -159,7 +159,10 @@ def _compare(
     if ours_label is not None and classes:
         index = (theirs[:, 0] > 0.5).astype(int) if theirs.shape[1] == 1 else theirs.argmax(axis=1)
         expected = _labels(ours_label, [classes[i] for i in index])
-        labels_different = sum(a != b for a, b in zip(ours_label, expected, strict=True))
+        near = _near_ties(theirs, tolerance)
+        labels_different = sum(
+            a != b and not tied for a, b, tied in zip(ours_label, expected, near, strict=True)
+        )
     worst = int(difference.argmax()) if len(difference) else 0
     largest = float(difference.max(initial=0.0))
     shown = (
@@ -182,6 +185,14 @@ def _compare(
         rows_different=int((difference > tolerance).sum()),
         adversarial_rows=made,
     )
+
+
+def _near_ties(probabilities: np.ndarray, tolerance: float) -> np.ndarray:
+    """Whether the two likeliest classes are as good as equally likely, bool `[rows]`: either is then the right answer."""
+    if probabilities.shape[1] == 1:
+        return np.abs(2 * probabilities[:, 0] - 1) <= 2 * tolerance
+    two = np.partition(probabilities, -2, axis=1)[:, -2:]
+    return np.abs(two[:, 1] - two[:, 0]) <= 2 * tolerance
 
 
 def _labels(like: list[Any], words: list[str]) -> list[Any]:
