@@ -1,6 +1,7 @@
 """`champion`: the challenger becomes a registered version, and the champion when the rule holds."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.stage import figure, inputs, stage
-from synml_dagster.checks import PromoteSpec, decide
+from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled
@@ -71,15 +72,33 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
     ) -> ChampionRecord:
         metric = rule.metric or primary_metric(feature_plan.task)
         holder = mlflow.champion(pipeline)
-        held = None
+        held, incomparable = None, None
         if holder is not None:
-            try:
-                held = _on_the_same_rows(spark.session, mlflow.download(holder), raw, feature_plan).metrics
-            except (DataError, ModelError) as problem:
-                context.log.warning(
-                    f"version {holder.version} cannot score these rows and loses its place: {problem}"
-                )
-        decision = decide(rule, metric, evaluation.metrics, held)
+            held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan)
+            if incomparable:
+                context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
+        decision = decide(
+            rule,
+            metric,
+            evaluation.metrics,
+            held.metrics if held else None,
+            baseline=evaluation.baseline,
+            incomparable=incomparable,
+        )
+        rejected = (
+            mlflow.rolled_back_from(pipeline, holder) if decision.promote and not rule.replace else None
+        )
+        if rejected is not None:
+            again, _ = _compared(spark.session, mlflow.download(rejected), raw, feature_plan)
+            if again is not None:
+                over = decide(rule, metric, evaluation.metrics, again.metrics)
+                if not over.promote:
+                    decision = replace(
+                        decision,
+                        promote=False,
+                        reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
+                        f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
+                    )
 
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
             write_bundle(folder, feature_plan, model, onnx_model, evaluation)
@@ -90,7 +109,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             )
             mlflow.set_alias(pipeline, "challenger", version)
             if decision.promote:
-                mlflow.set_alias(pipeline, "champion", version)
+                mlflow.promote(pipeline, version)
         verdict = "promoted" if decision.promote else "not promoted"
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
@@ -119,6 +138,18 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         )
 
     return champion
+
+
+def _compared(
+    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan
+) -> tuple[Evaluation | None, str | None]:
+    """Measure a registered model on the challenger's test rows, or say why it cannot be compared."""
+    try:
+        if reason := another_question(plan, FeaturePlan.load(bundle)):
+            return None, reason
+        return _on_the_same_rows(spark, bundle, raw, plan), None
+    except (DataError, ModelError) as problem:
+        return None, f"it cannot score these rows: {problem}"
 
 
 def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan) -> Evaluation:

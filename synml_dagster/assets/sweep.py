@@ -7,7 +7,7 @@ import dagster as dg
 
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
-from synml_dagster.assets.training import fit, is_maximized, side, train_params, validation_score
+from synml_dagster.assets.training import fit, searched_metric, side, train_params, validation_score
 from synml_dagster.features import FeaturePlan
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
@@ -29,9 +29,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         features: Table,
         feature_plan: FeaturePlan,
     ) -> SweepResult:
-        metric = train_params(feature_plan, train, {})["metric"]
-        metric = metric if isinstance(metric, str) else metric[0]
-        direction = "maximize" if is_maximized(metric) else "minimize"
+        metric, maximize = searched_metric(feature_plan, train)
+        direction = "maximize" if maximize else "minimize"
         if sweep_spec.trials == 0:
             context.add_output_metadata(
                 {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}
@@ -44,7 +43,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
 
             def train_trial(params: dict[str, Any]) -> TrialOutcome:
                 model = fit(spark.session, feature_plan, train, params, rows, validation)
-                return TrialOutcome(value=validation_score(model)[1], rounds=model.iterations)
+                return TrialOutcome(value=validation_score(model, metric)[1], rounds=model.iterations)
 
             def on_trial(trial: TrialRecord, best: TrialRecord) -> None:
                 context.log.info(
@@ -56,9 +55,14 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 train_trial,
                 space=_space(sweep_spec, train),
                 storage=DataDirectory().local(pipeline, "sweep", "studies.db"),
-                key={"plan": feature_plan.fingerprint, "train": train.model_dump(), "rows": sweep_spec.rows},
+                key={
+                    "plan": feature_plan.identity,
+                    "params": train_params(feature_plan, train, {}),
+                    "train": train.model_dump(),
+                    "rows": sweep_spec.rows,
+                },
                 metric=metric,
-                maximize=direction == "maximize",
+                maximize=maximize,
                 trials=sweep_spec.trials,
                 minutes=sweep_spec.minutes,
                 seed=sweep_spec.seed,

@@ -9,6 +9,7 @@ from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.errors import DataError
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan
 from synml_dagster.lightgbm import LightGBM, LightGBMModel
+from synml_dagster.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
 from synml_dagster.spark import ParquetFiles, Table
 
 if TYPE_CHECKING:
@@ -22,19 +23,20 @@ _OBJECTIVE = {
     "regression": "regression",
     "ranking": "lambdarank",
 }
-# The first of each stops the training; all are reported round by round.
+# The first of each stops the training and is what the sweep searches by; all are reported round by round. It is a proper
+# score: the area under the curve can be 1 after one tree whose probabilities are all on one side of a half.
 _METRICS = {
-    "binary": ["auc", "binary_logloss"],
+    "binary": ["binary_logloss", "auc"],
     "multiclass": ["multi_logloss", "multi_error"],
     "regression": ["rmse", "l1"],
     "ranking": ["ndcg"],
 }
-_MAXIMIZED = {"auc", "ndcg", "map", "average_precision", "auc_mu"}
 
 
-def is_maximized(metric: str) -> bool:
-    """Return whether more of LightGBM's `metric` is better."""
-    return metric.split("@")[0] in _MAXIMIZED
+def searched_metric(plan: FeaturePlan, train: TrainSpec) -> tuple[str, bool]:
+    """Return the metric that a sweep searches by, the first that is asked for, and whether more of it is better."""
+    metric = metric_names(train.params.get("metric") or _METRICS[plan.task])[0]
+    return metric, is_higher_better(metric)
 
 
 def side(features: Table, name: str) -> ParquetFiles:
@@ -65,7 +67,9 @@ def train_params(plan: FeaturePlan, train: TrainSpec, chosen: Mapping[str, Any])
         params["num_class"] = len(plan.label.classes or [])
     if "bagging_fraction" in chosen and chosen["bagging_fraction"] < 1 and "bagging_freq" not in train.params:
         params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
-    return params | dict(chosen) | dict(train.params)
+    params |= dict(chosen) | dict(train.params)
+    params["metric"] = stopping_metrics(params["metric"], plan.task)
+    return {"first_metric_only": True} | params
 
 
 def fit(
@@ -100,10 +104,10 @@ def fit(
     )
 
 
-def validation_score(model: LightGBMModel) -> tuple[str, float]:
-    """Return the metric that stopped the training, and its value at the model's last round."""
+def validation_score(model: LightGBMModel, metric: str | None = None) -> tuple[str, float]:
+    """Return a metric, the one that stopped the training where None, and its value at the model's last round."""
     metrics = model.history["validation"]
-    name = next(iter(metrics))
+    name = metric if metric in metrics else next(iter(metrics))
     return name, metrics[name][(model.best_iteration or len(metrics[name])) - 1]
 
 

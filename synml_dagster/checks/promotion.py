@@ -24,7 +24,19 @@ class PromoteSpec(BaseModel):
         description="What the metric must reach; for an error such as rmse, what it must not exceed.",
     )
     minimum_gain: float = Field(
-        default=0.0, ge=0, description="By how much the challenger must beat the champion on the same rows."
+        default=0.0,
+        ge=0,
+        description="By how much the challenger must beat the champion on the same rows; a tie never promotes.",
+    )
+    below_baseline: bool = Field(
+        default=False,
+        description="Whether a model may be promoted that is no better than the best answer that looks at no column.",
+    )
+    replace: bool | None = Field(
+        default=None,
+        description="true: take the champion's place whatever the comparison says. false: never take that of a champion "
+        "that cannot be compared (another label, task, classes, or a column that is now left out). Absent: such a "
+        "champion is replaced, and the decision says so.",
     )
 
 
@@ -44,6 +56,9 @@ def decide(
     metric: str,
     challenger: Mapping[str, float],
     champion: Mapping[str, float] | None,
+    *,
+    baseline: Mapping[str, float] | None = None,
+    incomparable: str | None = None,
 ) -> Decision:
     """Apply the rule to metrics that were measured on the same held-out rows.
 
@@ -52,7 +67,11 @@ def decide(
     metric : str
         The metric to decide by, `spec.metric` or the task's usual one.
     challenger, champion : mapping of str to float
-        All metrics of the two; `champion` is None where there is none yet, or where it cannot score these rows.
+        All metrics of the two; `champion` is None where there is none yet, or where it cannot be compared.
+    baseline : mapping of str to float, optional
+        The same metrics of the best answer that looks at no column.
+    incomparable : str, optional
+        Why the champion that there is cannot be compared.
 
     Raises
     ------
@@ -74,9 +93,43 @@ def decide(
         return Decision(
             False, f"{metric} is {new:.6g} and must be {wanted} {spec.minimum:.6g}", metric, new, old
         )
+    if spec.replace:
+        said = f"promote.replace asks for it; {metric} is {new:.6g}"
+        return Decision(
+            True, said if old is None else f"{said} and the champion's {old:.6g}", metric, new, old
+        )
+    if (low := _below_baseline(metric, challenger, baseline)) and not spec.below_baseline:
+        return Decision(
+            False,
+            f"{low}, no better than the best answer that looks at no column. promote.below_baseline: true promotes it all the same",
+            metric,
+            new,
+            old,
+        )
+    if incomparable is not None:
+        if spec.replace is False:
+            return Decision(
+                False,
+                f"the champion cannot be compared: {incomparable}. Say promote.replace: true, or give the pipeline another name",
+                metric,
+                new,
+                old,
+            )
+        return Decision(
+            True,
+            f"replaces a champion that cannot be compared: {incomparable}; {metric} is {new:.6g}",
+            metric,
+            new,
+            old,
+        )
     if old is None:
         return Decision(True, f"first champion, with {metric} {new:.6g}", metric, new, old)
     gain = new - old if up else old - new
+    if not gain > 0:
+        how = "no better than" if gain == 0 else "worse than"
+        return Decision(
+            False, f"{metric} is {new:.6g}, {how} the champion's {old:.6g} on the same rows", metric, new, old
+        )
     if gain < spec.minimum_gain:
         return Decision(
             False,
@@ -89,3 +142,17 @@ def decide(
     return Decision(
         True, f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows", metric, new, old
     )
+
+
+def _below_baseline(
+    metric: str, challenger: Mapping[str, float], baseline: Mapping[str, float] | None
+) -> str | None:
+    """What shows that the challenger is no better than its baseline, None where it is better or nothing can show it."""
+    # An answer without a look at a column has a perfect recall where it flags every row, so such metrics tell nothing.
+    judged = metric if metric not in ("precision", "recall", "f1", "bias") else "logloss"
+    if not baseline or judged not in baseline or judged not in challenger:
+        return None
+    new, least = challenger[judged], baseline[judged]
+    if (new > least) if higher_is_better(judged) else (new < least):
+        return None
+    return f"{judged} is {new:.6g} and the baseline's {least:.6g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -133,6 +134,15 @@ class FeaturePlan(BaseModel):
     def outside_onnx(self) -> dict[str, str]:
         """Columns whose features an exported graph takes ready made, with the reason."""
         return {c.name: reason for c in self.columns if (reason := c.outside_onnx)}
+
+    @property
+    def identity(self) -> str:
+        """A digest of all that the plan says but its name and its words to people: what is made by it is known by this.
+
+        `fingerprint` tells the rows that it was fitted on, whatever the label and the features are.
+        """
+        told = self.model_dump(mode="json", exclude={"name", "warnings", "notes"})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def statistics_of(self, column: str) -> ColumnStats:
         """Return the figures of one raw column.

@@ -14,7 +14,14 @@ from pydantic import Field, PrivateAttr
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
 from synml_dagster.resources.mlflow_store import open_client, sqlite_file
-from synml_dagster.resources.model_registry import ModelVersion, aliased, download, set_alias
+from synml_dagster.resources.model_registry import (
+    PROMOTED_TAG,
+    ModelVersion,
+    aliased,
+    download,
+    promoted_after,
+    set_alias,
+)
 from synml_dagster.spark.versions import is_remote
 
 if TYPE_CHECKING:
@@ -144,6 +151,17 @@ class MLflowResource(dg.ConfigurableResource):
     def set_alias(self, name: str, alias: str, version: ModelVersion | str | int) -> None:
         """Let `alias` point at `version`, and at no other version of the model `name`."""
         set_alias(self.client, name, alias, version)
+
+    def promote(self, name: str, version: ModelVersion) -> None:
+        """Let the alias `champion` point at `version`, and note on the version that it was promoted."""
+        self.client.set_model_version_tag(name, version.version, PROMOTED_TAG, "true")
+        self.set_alias(name, "champion", version)
+
+    def rolled_back_from(self, name: str, holder: ModelVersion | None) -> ModelVersion | None:
+        """Return the latest promoted version after `holder`: a person has put `holder` back in its place. None where there is none."""
+        if holder is None:
+            return None
+        return promoted_after(self.client, name, holder)
 
     def download(self, version: ModelVersion) -> str:
         """Return a local directory with the files of `version`."""

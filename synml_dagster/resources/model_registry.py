@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Entity
     from mlflow.tracking import MlflowClient
 
+PROMOTED_TAG = "synml.promoted"
+"""On each version that was champion."""
+
 _PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill"}
 
 
@@ -89,6 +92,16 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: ModelVersion
     if _found(lambda: client.get_model_version(name, number)) is None:
         raise ModelError(f"mlflow: the model {name!r} has no version {number!r}")
     client.set_registered_model_alias(name, alias, number)
+
+
+def promoted_after(client: MlflowClient, name: str, holder: ModelVersion) -> ModelVersion | None:
+    """Return the latest version after `holder` that was promoted, None where there is none."""
+    later = [
+        v
+        for v in client.search_model_versions(f"name='{name}'")
+        if int(v.version) > int(holder.version) and v.tags.get(PROMOTED_TAG)
+    ]
+    return _ours(max(later, key=lambda v: int(v.version))) if later else None
 
 
 def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cache: Path | None) -> str:

@@ -47,7 +47,7 @@ def run_sweep(
 
     The study lives in the SQLite file `storage`, under a name made of `key`: the same key goes on where an
     interrupted sweep stopped, another key (other rows, another space, another seed) starts afresh. Trials that a
-    killed process left running are marked as failed and run again.
+    killed process left running are marked as failed, and run again with the parameters that they had.
 
     Parameters
     ----------
@@ -75,8 +75,7 @@ def run_sweep(
     name = _study_name(key, space, metric, seed)
     study = _open_study(Path(storage), name, direction, seed, optuna)
     finished = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    if start and not study.trials:
-        study.enqueue_trial({k: v for k, v in start.items() if k in space and space[k].holds(v)})
+    _ask_first(study, {k: v for k, v in (start or {}).items() if k in space and space[k].holds(v)}, optuna)
 
     failures = 0
     deadline = time.monotonic() + 60 * minutes
@@ -88,6 +87,7 @@ def run_sweep(
         try:
             outcome = train(params)
         except Exception as problem:
+            trial.set_user_attr("failed", str(problem)[:1000])
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             failures += 1
             if failures >= _FAILURES_IN_A_ROW:
@@ -130,7 +130,30 @@ def _open_study(storage: Path, name: str, direction: str, seed: int, optuna: Any
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.RUNNING:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            if params := trial.params or trial.system_attrs.get("fixed_params"):
+                study.enqueue_trial(params, skip_if_exists=False)
     return study
+
+
+def _ask_first(study: optuna.Study, start: dict[str, Any], optuna: Any) -> None:
+    """See that the start is tried, whenever no trial has finished with it and none is waiting to."""
+    if not start:
+        return
+    states = optuna.trial.TrialState
+    for trial in study.trials:
+        params = trial.params or trial.system_attrs.get("fixed_params", {})
+        if trial.state in (states.COMPLETE, states.WAITING) and all(
+            params.get(k) == v for k, v in start.items()
+        ):
+            return
+    if any(
+        t.state == states.FAIL
+        and all(t.params.get(k) == v for k, v in start.items())
+        and t.user_attrs.get("failed")
+        for t in study.trials
+    ):
+        return  # it was tried, and training itself failed
+    study.enqueue_trial(start)
 
 
 def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
