@@ -6,6 +6,7 @@ import dagster as dg
 
 from synml_dagster.assets.stage import inputs, markdown_table, stage
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
+from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark import Table
 
@@ -22,7 +23,10 @@ def build_feature_plan(
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan."""
 
-    @dg.asset(**stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")))
+    @dg.asset(
+        **stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")),
+        required_resource_keys={"bundles"},
+    )
     def feature_plan(context: dg.AssetExecutionContext, spark: SparkResource, raw: Table) -> FeaturePlan:
         plan = fit_plan(
             raw.nearest(spark.session),
@@ -34,6 +38,8 @@ def build_feature_plan(
             weight=weight,
             group=group,
             spark=spark.session,
+            # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
+            previous=last_bundle(context.resources.bundles, FeaturePlan, *context.asset_key.path),
         )
         for warning in plan.warnings:
             context.log.warning(warning)
