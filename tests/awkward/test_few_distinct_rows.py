@@ -69,8 +69,8 @@ def test_few_different_rows_are_spread_in_the_shares_asked_for(classic_spark, se
     assert any("of 2201 labelled rows only 8 differ" in w for w in plan.warnings)
     made = sides(classic_spark, frame, plan)
     shares = made["__split"].value_counts(normalize=True)
-    assert shares["test"] == pytest.approx(0.2, abs=0.01)
-    assert shares["validation"] == pytest.approx(0.2, abs=0.01)
+    assert shares["test"] == pytest.approx(0.2, abs=0.02)
+    assert shares["validation"] == pytest.approx(0.2, abs=0.02)
     died = made.groupby("__split")["__label"].mean()
     assert (died - made["__label"].mean()).abs().max() < 0.06
 
