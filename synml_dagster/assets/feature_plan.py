@@ -1,6 +1,6 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -25,9 +25,10 @@ def build_feature_plan(
 
     @dg.asset(
         **stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")),
-        required_resource_keys={"bundles"},
     )
-    def feature_plan(context: dg.AssetExecutionContext, spark: SparkResource, raw: Table) -> FeaturePlan:
+    def feature_plan(
+        context: dg.AssetExecutionContext, spark: SparkResource, bundles: dg.ResourceParam[Any], raw: Table
+    ) -> FeaturePlan:
         plan = fit_plan(
             raw.nearest(spark.session),
             name=pipeline,
@@ -39,7 +40,7 @@ def build_feature_plan(
             group=group,
             spark=spark.session,
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
-            previous=last_bundle(context.resources.bundles, FeaturePlan, *context.asset_key.path),
+            previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
         for warning in plan.warnings:
             context.log.warning(warning)

@@ -100,7 +100,7 @@ def last_bundle(io_manager: Any, kind: type[Loaded], *key: str) -> Loaded | None
         return None
     directory = VersionedDirectory(asset_root(io_manager.data_dir, *key))
     try:
-        return kind.load(_local(directory, directory.manifest()))  # type: ignore[attr-defined, no-any-return]
+        return kind.load(_local(directory, directory.manifest()))  # type: ignore[attr-defined]
     except (SynmlError, OSError, ValueError, KeyError):
         return None
 
