@@ -117,6 +117,12 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        needed_by = {"test": "measure the model on", "validation": "stop the training by"}
+        for side, use in needed_by.items():
+            if getattr(self.split, side) == 0:
+                raise ValueError(
+                    f"split.{side} is 0, and a pipeline needs {side} rows to {use}; give it a share such as 0.1"
+                )
         self._check_promotion()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None

@@ -13,7 +13,7 @@ from synml_dagster.assets.stage import figure, inputs, stage
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
-from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split
 from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.onnx import OnnxModel, score, score_side, write_bundle
 from synml_dagster.resources import MLflowResource, SparkResource
@@ -72,11 +72,13 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
     ) -> ChampionRecord:
         metric = rule.metric or primary_metric(feature_plan.task)
         holder = mlflow.champion(pipeline)
-        held, incomparable = None, None
+        held, incomparable, flattered = None, None, ""
         if holder is not None:
             held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan)
             if incomparable:
                 context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
+            else:
+                flattered = _may_have_learnt_them(mlflow.download(holder), feature_plan)
         decision = decide(
             rule,
             metric,
@@ -99,6 +101,9 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                         reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
                         f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
                     )
+        if flattered:
+            context.log.warning(flattered)
+            decision = replace(decision, reason=f"{decision.reason}. {flattered}")
 
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
             write_bundle(folder, feature_plan, model, onnx_model, evaluation)
@@ -121,6 +126,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                 **(
                     {f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}
                 ),
+                **({"champion measured on": flattered} if flattered else {}),
                 "challenger version": version.version,
                 "champion version": now.version if now else "none",
                 "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
@@ -152,10 +158,23 @@ def _compared(
         return None, f"it cannot score these rows: {problem}"
 
 
+def _may_have_learnt_them(bundle: str, plan: FeaturePlan) -> str:
+    """Say why the present champion may have been trained on the challenger's test rows, or nothing where it was not."""
+    try:
+        why = same_split(FeaturePlan.load(bundle), plan)
+    except ModelError as problem:
+        why = f"its plan cannot be read: {problem}"
+    return (
+        f"The champion may have been trained on rows that it is measured on here, and looks better than it is: {why}"
+        if why
+        else ""
+    )
+
+
 def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan) -> Evaluation:
     """Measure the present champion on the challenger's test rows: its own were others, and metrics do not carry over.
 
-    No row that it was trained on is among them where rows are split by their content: a row stays on its side.
+    No row that it was trained on is among them where both plans split rows in one way: see `_may_have_learnt_them`.
     """
     from pyspark.sql import functions as F
 

@@ -1,11 +1,12 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
 from synml_dagster.assets.stage import inputs, markdown_table, stage
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
+from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark import Table
 
@@ -22,8 +23,12 @@ def build_feature_plan(
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan."""
 
-    @dg.asset(**stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")))
-    def feature_plan(context: dg.AssetExecutionContext, spark: SparkResource, raw: Table) -> FeaturePlan:
+    @dg.asset(
+        **stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")),
+    )
+    def feature_plan(
+        context: dg.AssetExecutionContext, spark: SparkResource, bundles: dg.ResourceParam[Any], raw: Table
+    ) -> FeaturePlan:
         plan = fit_plan(
             raw.nearest(spark.session),
             name=pipeline,
@@ -34,6 +39,8 @@ def build_feature_plan(
             weight=weight,
             group=group,
             spark=spark.session,
+            # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
+            previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
         for warning in plan.warnings:
             context.log.warning(warning)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.graph import OnnxFragment
     from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
     from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
+    from synml_dagster.features.placing import same_split
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.projection import assemble, labelled
     from synml_dagster.features.raw import RawInput
@@ -28,6 +29,7 @@ _MODULES = {
     "graph": "OnnxFragment",
     "names": "GROUP LABEL ROW SIDES SPLIT WEIGHT",
     "onnx_graph": "onnx_fragment onnx_model",
+    "placing": "same_split",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "raw": "RawInput",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
@@ -59,6 +61,7 @@ __all__ = [
     "onnx_fragment",
     "onnx_model",
     "raw_frame",
+    "same_split",
     "tensors",
 ]
 

@@ -20,13 +20,14 @@ from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.label import class_index, fit_label, label_input, label_number, label_word
 from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
+from synml_dagster.features.placing import kept_limits, placing_columns, taken_over, too_alike
 from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.reading import Reading
 from synml_dagster.features.row_facts import RowFacts
 from synml_dagster.features.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec, Task
-from synml_dagster.features.split import fit_split, fold
+from synml_dagster.features.split import fit_split
 from synml_dagster.features.suspicions import leaks, near_duplicates
 from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
 from synml_dagster.spark.session import active_session
@@ -46,6 +47,7 @@ def fit_plan(
     weight: str | None = None,
     group: str | None = None,
     spark: SparkSession | None = None,
+    previous: FeaturePlan | None = None,
 ) -> FeaturePlan:
     """Learn from a table how its columns become a model's inputs.
 
@@ -78,6 +80,9 @@ def fit_plan(
         The column that tells which query a row belongs to; a ranking's split never cuts a query.
     spark
         The session for files; the open one when None.
+    previous
+        The plan before this one. Where it has the same label, seed and way of splitting, rows stay on the sides where
+        it has put them, whatever columns are excluded or have come.
 
     Raises
     ------
@@ -95,8 +100,6 @@ def fit_plan(
     by_name = {i.name: i for i in inputs}
     weights = by_name[weight] if weight else None
     groups = by_name[group] if group else None
-    hashed = [i for i in inputs if i.storage != "vector"]
-    paths = [i.path for i in hashed]
     warnings: list[str] = []
     by: SplitBy = split.by
     split_column = by_name[split.column] if split.column else None
@@ -115,11 +118,16 @@ def fit_plan(
             f"split.column {split_column.name!r} is of type {split_column.spark_type}; a split by time needs a date, a timestamp or a number"
         )
 
-    facts = RowFacts(target, weights, by, split_column, hashed, split.seed)
+    old = taken_over(previous, label, split, by, inputs)
+    placing = placing_columns(inputs, features, target, weights, old)
+    others = [i for i in inputs if i.storage != "vector" and i not in placing]
+    ordered = tuple(old.ordered) if old is not None else ()
+    facts = RowFacts(target, weights, by, split_column, [*placing, *others], split.seed, placing, ordered)
     declared = features.declared()
     reading = Reading(SparkRows(df, facts), split, declared)
     if (
         files is not None
+        and not ordered
         and can_be_read(files, inputs, declared)
         and shares_reachable(df.sparkSession, files)
     ):
@@ -141,7 +149,20 @@ def fit_plan(
             f"{outline.unlabelled} of {outline.rows} rows have no label {label!r} and are left out"
         )
     _check_weight(weights, outline)
-    split_plan = fit_split(split, by, split_column, paths, outline, label_plan.classes, reading.small)
+    cut = partial(fit_split, split, by, split_column, [i.path for i in placing])
+    split_plan = cut(outline, label_plan.classes, reading.small, list(ordered))
+    if not ordered and (why := too_alike(split_plan, outline)):
+        warnings.append(why)
+        ordered = tuple(raw.path for raw in facts.hashed)
+        facts = replace(facts, ordered=ordered)
+        reading = Reading(SparkRows(df, facts), split, declared)  # equal rows are numbered across all files
+        outline, lengths = reading.outline(arrays, use)
+        split_plan = cut(outline, label_plan.classes, reading.small, list(ordered))
+    elif ordered:
+        warnings.append(
+            "split: equal rows are spread over the sides, as in the plan before this one; the model is measured on rows whose like it has learnt"
+        )
+    split_plan = kept_limits(split_plan, old, outline)
     if by == "time" and outline.position_missing:
         warnings.append(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
@@ -241,6 +262,8 @@ def _with_target_means(
     split: SplitPlan,
     label: LabelPlan,
 ) -> list[FittedColumn]:
+    from pyspark.sql import functions as sf
+
     encoded = [c for c in columns if isinstance(c, CategoricalColumn) and c.encoding == "target"]
     if not encoded:
         return columns
@@ -252,7 +275,7 @@ def _with_target_means(
     smoothing = [SMOOTHING if s is None else s for s in said]
     target = table.facts.target
     number = class_index(label, label_word(target)).cast("double") if label.classes else label_number(target)
-    rows, row_fold = table.training_rows(split, label), fold(split.hashed, split.spec.seed)
+    rows, row_fold = table.training_rows(split, label, folds=True), sf.col("__fold")
     means = {c.name: c for c in with_target_means(rows, encoded, smoothing, number, row_fold)}
     return [means.get(c.name, c) for c in columns]
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MOST_CLASSES = 1000
 """A label with more distinct values than this has no classes."""
 
+SPOTS = 1_000
+"""In how many parts of [0, 1) rows are counted, to see whether they stand everywhere."""
+
 _SAMPLE = 20_000
 _PER_CLASS = 1_000
 
@@ -47,6 +50,7 @@ class Outline:
         self.weight_low = np.inf
         self.weight_missing = 0
         self.position_missing = 0
+        self.spots = np.zeros(SPOTS, dtype=np.int64)
         self.sizes: dict[str, list[float]] = {}
         self._kept = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))]
         self._held = 0
@@ -100,6 +104,8 @@ class Outline:
         if self.per_class and not self.too_many_words:
             self._place(words.filter(labelled).to_pylist(), positions[labelled])
         self.position_missing += int(np.isnan(positions[labelled]).sum())
+        inside = positions[labelled & (positions >= 0) & (positions < 1)]
+        self.spots += np.bincount((inside * SPOTS).astype(np.int64), minlength=SPOTS)
         self._keep(hashes[labelled], positions[labelled])
 
     def merge(self, piece: bytes) -> None:
@@ -118,6 +124,7 @@ class Outline:
         ):
             setattr(self, name, getattr(self, name) + other[name])
         self.hash_sum = (self.hash_sum + other["hash_sum"]) % 2**64
+        self.spots += np.array(other["spots"], dtype=np.int64)
         self.low, self.high = min(self.low, other["low"]), max(self.high, other["high"])
         self.weight_low = min(self.weight_low, other["weight_low"])
         self.too_many_words |= other["too_many_words"]
@@ -136,7 +143,7 @@ class Outline:
         """Send this outline in one piece."""
         names = (
             "rows unlabelled infinite fractions wordy total weight_missing position_missing hash_sum low high weight_low "
-            "too_many_words words places sizes"
+            "too_many_words words places sizes spots"
         )
         head = json.dumps({name: _plain(getattr(self, name)) for name in names.split()})
         hashes, positions = self._sample()
@@ -189,4 +196,4 @@ def _floats(column: pa.Array) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

@@ -71,6 +71,15 @@ class SplitPlan(BaseModel):
     )
     test: list[float]
     validation: list[float]
+    ordered: list[tuple[str, ...]] = Field(
+        default_factory=list,
+        description="Where equal rows are spread over the sides: the columns whose content numbers rows that are equal in `hashed`.",
+    )
+
+    @property
+    def spread(self) -> bool:
+        """Whether rows that are equal in `hashed` may be on several sides, because there are too few others."""
+        return bool(self.ordered)
 
     def sides(self, classes: list[str] | None) -> Sides:
         """Return the sides as they are told without Spark; `classes` are the label's."""

@@ -60,7 +60,7 @@ def assemble(
         word, place, added = _labelled(df, plan)
         names = [LABEL, SPLIT, *([WEIGHT] if plan.weight else []), *([GROUP] if plan.group else [])]
         if any(isinstance(c, CategoricalColumn) and c.encoding == "target" for c in plan.columns):
-            row_fold = fold(plan.split.hashed, plan.split.spec.seed)
+            row_fold = fold(plan.split, word)
             added.append(sf.when(place == "train", row_fold).otherwise(sf.lit(-1)).alias("__fold"))
             folds = sf.col("__fold")
         df = df.where(word != "")
@@ -93,9 +93,9 @@ def labelled(df: DataFrame, plan: FeaturePlan) -> DataFrame:
 
 def _labelled(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column, list[Column]]:
     """The label as a word, the side of the split, and both with weight and group as columns of a table."""
-    matched_paths(df, plan.split.hashed, "training")
+    matched_paths(df, [*plan.split.hashed, *plan.split.ordered], "training")
     word, label, index = _label(df, plan.label)
-    place = side(plan.split, index)
+    place = side(plan.split, index, word)
     return word, place, [label.alias(LABEL), place.alias(SPLIT), *_weight_and_group(df, plan)]
 
 

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowFacts:
-    """By what rows are labelled, weighted, split and told apart."""
+    """By what rows are labelled, weighted, split and told apart.
+
+    Attributes
+    ----------
+    hashed
+        The columns whose content chooses the sample: all that can be hashed.
+    placing
+        The columns whose content says where a row stands: what features are made of, and never the label.
+    ordered
+        Where rows that are equal in `placing` stand in several places: the columns whose content numbers them.
+    """
 
     target: RawInput
     weights: RawInput | None
@@ -24,13 +34,15 @@ class RowFacts:
     split_column: RawInput | None
     hashed: list[RawInput]
     seed: int
+    placing: list[RawInput]
+    ordered: tuple[tuple[str, ...], ...] = ()
 
     @property
     def placed(self) -> list[RawInput]:
         """The columns whose content says where a row stands; in a split by time the one time that does."""
         if self.by in ("group", "time") and self.split_column is not None:
             return [self.split_column]
-        return self.hashed
+        return self.placing
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,16 @@ def row_hash(hashed: list[tuple[str, ...]], seed: int) -> Column:
 
 def row_hashes(columns: list[pa.Array], seed: int) -> np.ndarray:
     """Return what `row_hash` returns, int64 `[rows]`, for typed columns (`arrow_values.ARROW_TYPES`)."""
-    mixed = reduce(np.bitwise_xor, (_hashes(column, i) for i, column in enumerate(columns)))
+    return seeded(mixed_hashes(columns), seed)
+
+
+def mixed_hashes(columns: list[pa.Array], first: int = 0) -> np.ndarray:
+    """Return the hashes of columns mixed, uint64 `[rows]`; the first of them stands at place `first` of a row."""
+    return reduce(np.bitwise_xor, (_hashes(column, i) for i, column in enumerate(columns, first)))
+
+
+def seeded(mixed: np.ndarray, seed: int) -> np.ndarray:
+    """Return the hashes of rows, int64 `[rows]`, whose columns' hashes are mixed."""
     return hash_longs(mixed.view(np.int64), _of_literal(seed)).view(np.int64)
 
 

@@ -18,7 +18,7 @@ from synml_dagster.features.arrow_values import (
     typed,
     word,
 )
-from synml_dagster.features.row_hash import position_of, row_hashes
+from synml_dagster.features.row_hash import mixed_hashes, position_of, row_hashes, seeded
 from synml_dagster.features.sides import Sides
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class RowReader:
         import pyarrow as pa
 
         columns = {c: typed(raw.column(i), c.name, c.spark_type) for i, c in enumerate(self.read)}
-        hashes = row_hashes([columns[c] for c in self.hashed], self.seed)
-        places = self._places(columns, hashes)
+        hashes, places = self._hashes_and_places(columns)
         labels = {
             "word": label_word(columns[self.label]),
             "number": pa.array(label_number(columns[self.label])),
@@ -102,12 +101,19 @@ class RowReader:
             told[name] = word(columns[column]) if is_word else pa.array(number(columns[column]))
         return pa.RecordBatch.from_pydict(told)
 
-    def _places(self, columns: dict[FileColumn, pa.Array], hashes: np.ndarray) -> np.ndarray:
+    def _hashes_and_places(self, columns: dict[FileColumn, pa.Array]) -> tuple[np.ndarray, np.ndarray]:
         if self.by_time:
-            return number(columns[self.placed[0]])
-        if self.placed != self.hashed:
-            hashes = row_hashes([columns[c] for c in self.placed], self.seed)
-        return position_of(hashes)
+            hashes = row_hashes([columns[c] for c in self.hashed], self.seed)
+            return hashes, number(columns[self.placed[0]])
+        mixed = mixed_hashes([columns[c] for c in self.placed])
+        places = position_of(seeded(mixed, self.seed))
+        if self.placed == self.hashed:
+            return seeded(mixed, self.seed), places
+        n = len(self.placed)
+        if self.placed != self.hashed[:n]:
+            return row_hashes([columns[c] for c in self.hashed], self.seed), places
+        # The hash of what places a row is the first part of the hash of all of it, and is not made twice.
+        return seeded(mixed ^ mixed_hashes([columns[c] for c in self.hashed[n:]], n), self.seed), places
 
     def _trains(self, places: np.ndarray, words: pa.Array, numbers: pa.Array) -> pa.Array:
         import pyarrow as pa

@@ -12,7 +12,7 @@ from synml_dagster.features.passes import S, summarise
 from synml_dagster.features.plan import LabelPlan, SplitPlan
 from synml_dagster.features.row_facts import Asked, RowFacts, Value
 from synml_dagster.features.row_hash import row_hash
-from synml_dagster.features.split import position, side
+from synml_dagster.features.split import fold, position, side
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -40,16 +40,25 @@ class SparkRows:
         ]
         if asked.trained is not None:
             return summarise(self.training_rows(*asked.trained).select(*columns), make)
-        columns.append(position(facts.by, hashed, facts.split_column, facts.seed).alias("position"))
+        placing, word = [raw.path for raw in facts.placing], label_word(facts.target)
+        place = position(facts.by, placing, facts.split_column, facts.seed, list(facts.ordered), word)
+        columns.append(place.alias("position"))
         if facts.weights is not None:
             columns.append(facts.weights.value().cast("double").alias("weight"))
         return summarise(self.df.select(*columns), make)
 
-    def training_rows(self, split: SplitPlan, label: LabelPlan) -> DataFrame:
-        """Return the labelled rows of the training side."""
+    def training_rows(self, split: SplitPlan, label: LabelPlan, folds: bool = False) -> DataFrame:
+        """Return the labelled rows of the training side, with their `__fold` where `folds` are asked for."""
+        from pyspark.sql import functions as sf
+
         word = label_word(self.facts.target)
         index = class_index(label, word) if label.classes else None
-        return self.df.where((word != "") & (side(split, index) == "train"))
+        # Beside the rows and not in the condition: where rows are spread, both number the rows of the whole table.
+        rows = self.df.select(
+            "*", side(split, index, word).alias("__side"), fold(split, word).alias("__fold")
+        )
+        rows = rows.where((word != "") & (sf.col("__side") == "train")).drop("__side")
+        return rows if folds else rows.drop("__fold")
 
 
 def _value(value: Value) -> Column:

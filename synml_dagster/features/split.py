@@ -20,31 +20,60 @@ if TYPE_CHECKING:
 FOLDS = 5
 
 
-def position(by: str, hashed: list[tuple[str, ...]], column: RawInput | None, seed: int) -> Column:
-    """Return where a row stands, as float64: in [0, 1) by hash, or its time as a number (NaN where it has none)."""
+def position(
+    by: str,
+    hashed: list[tuple[str, ...]],
+    column: RawInput | None,
+    seed: int,
+    ordered: list[tuple[str, ...]],
+    word: Column,
+) -> Column:
+    """Return where a row stands, as float64: in [0, 1) by hash, or its time as a number (NaN where it has none).
+
+    With `ordered` it is for a `select` over the whole table; `word` is the label as text.
+    """
     from pyspark.sql import functions as sf
 
     if by == "time":
         assert column is not None
         return column.value()
-    content = row_hash([column.path] if column is not None and by == "group" else hashed, seed)
+    if by == "group" and column is not None:
+        content = row_hash([column.path], seed)
+    else:
+        content = _content(hashed, seed, ordered, word)
     # A second round frees the position from the hash that chooses the sample; 53 bits fit a float64.
     return sf.shiftrightunsigned(sf.xxhash64(content, sf.lit(1)), 11).cast("double") / float(2**53)
 
 
-def fold(hashed: list[tuple[str, ...]], seed: int) -> Column:
-    """Return a row's fold, 0 to FOLDS - 1, for encodings that must not see a row's own label."""
+def _content(
+    hashed: list[tuple[str, ...]], seed: int, ordered: list[tuple[str, ...]], word: Column
+) -> Column:
+    """The hash that decides: of what features are made of, and with `ordered` of which of the equal rows it is."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
-    return sf.pmod(sf.xxhash64(row_hash(hashed, seed), sf.lit(2)), sf.lit(FOLDS)).cast("int")
+    content = row_hash(hashed, seed)
+    if not ordered:
+        return content
+    # Rows without a label are numbered apart, so that leaving them out before or after changes no number.
+    equal = Window.partitionBy(content, word != "").orderBy(row_hash(ordered, seed))
+    return sf.xxhash64(content, sf.row_number().over(equal))
 
 
-def side(split: SplitPlan, class_index: Column | None) -> Column:
-    """Return "train", "validation" or "test" for each row."""
+def fold(split: SplitPlan, word: Column) -> Column:
+    """Return a row's fold, 0 to FOLDS - 1, for encodings that must not see a row's own label; `word` is the label."""
+    from pyspark.sql import functions as sf
+
+    content = _content(split.hashed, split.spec.seed, split.ordered, word)
+    return sf.pmod(sf.xxhash64(content, sf.lit(2)), sf.lit(FOLDS)).cast("int")
+
+
+def side(split: SplitPlan, class_index: Column | None, word: Column) -> Column:
+    """Return "train", "validation" or "test" for each row; `word` is the label as text."""
     from pyspark.sql import functions as sf
 
     train, validation, test = (sf.lit(s) for s in SIDES)
-    place = position(split.by, split.hashed, split.column, split.spec.seed)
+    place = position(split.by, split.hashed, split.column, split.spec.seed, split.ordered, word)
     if len(split.test) == 1 or class_index is None:
         first, second = sf.lit(split.test[0]), sf.lit(split.validation[0])
     else:
@@ -70,6 +99,7 @@ def fit_split(
     outline: Outline,
     classes: list[str] | None,
     exact: bool = True,
+    ordered: list[tuple[str, ...]] | None = None,
 ) -> SplitPlan:
     """Return the split with its limits, exact where the table is small, to about 0.3 % of its rows where not.
 
@@ -97,6 +127,7 @@ def fit_split(
         by=by,
         column=column,
         hashed=hashed,
+        ordered=ordered or [],
         test=[p[0] for p in pairs],
         validation=[p[1] for p in pairs],
     )

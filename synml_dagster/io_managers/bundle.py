@@ -8,15 +8,17 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol, get_args, get_origin, runtime_checkable
+from typing import Any, Protocol, TypeVar, get_args, get_origin, runtime_checkable
 
 import dagster as dg
 from dagster import DagsterInvariantViolationError
 from pydantic import Field
 
 from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
-from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
+from synml_dagster.io_managers.place import asset_root, input_roots, metadata_of, output_roots
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of
+
+Loaded = TypeVar("Loaded")
 
 
 @runtime_checkable
@@ -87,6 +89,20 @@ class BundleIOManager(dg.ConfigurableIOManager):
         roots = input_roots(context, self.data_dir)
         loaded = {part: _load(kind, root, context, part) for part, root in roots.items()}
         return next(iter(loaded.values())) if len(loaded) == 1 else loaded
+
+
+def last_bundle(io_manager: Any, kind: type[Loaded], *key: str) -> Loaded | None:
+    """Return what the asset `key` returned last, or None where there is none, or none that `kind` can load.
+
+    For an asset that goes on from its own last output; not for one of several partitions.
+    """
+    if not isinstance(io_manager, BundleIOManager):
+        return None
+    directory = VersionedDirectory(asset_root(io_manager.data_dir, *key))
+    try:
+        return kind.load(_local(directory, directory.manifest()))  # type: ignore[attr-defined]
+    except (SynmlError, OSError, ValueError, KeyError):
+        return None
 
 
 def _save(obj: Bundle, directory: VersionedDirectory, version: str) -> dict[str, int]:

@@ -32,6 +32,11 @@ def input_roots(context: dg.InputContext, data_dir: str | None) -> dict[str | No
     return _by_partition(_base(context, data_dir, told), keys)
 
 
+def asset_root(data_dir: str | None, *key: str) -> str:
+    """Return the root of an asset without partitions, for code that has its key and no context."""
+    return DataDirectory(data_dir).path(*(_folder(p) for p in key))
+
+
 def metadata_of(raw: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return definition metadata as plain values, whether Dagster has wrapped them or not."""
     return {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in (raw or {}).items()}

@@ -71,7 +71,7 @@ def labeller(
 ) -> tuple[Labeller, list[RawInput]] | None:
     """Return what labels the rows of `files`, and the columns that it reads; None where only Spark can.
 
-    `frame` are the files as Spark opens them. Only Spark can where such a column is nested, a list or a decimal, or of
+    `frame` are the files as Spark opens them. Only Spark can where the plan spreads equal rows over the sides, where such a column is nested, a list or a decimal, or of
     another type than the plan has seen, and where the label's classes are fractions.
 
     Raises
@@ -79,16 +79,20 @@ def labeller(
     DataError
         A column is missing, or its type has changed to one that could lose values.
     """
+    if plan.split.spread:  # equal rows are numbered across all files
+        return None
     planned = [plan.label.raw, *filter(None, [plan.weight, plan.group, plan.split.column])]
     here = matched(frame, planned)
     matched_paths(frame, plan.split.hashed, "training")
     found = {raw.path: raw for raw in raw_inputs(frame.schema)[0]}
+    hashed = [found[path] for path in plan.split.hashed]
     facts = RowFacts(
         target=plan.label.raw,
         weights=plan.weight,
         by=plan.split.by,
         split_column=plan.split.column,
-        hashed=[found[path] for path in plan.split.hashed],
+        hashed=hashed,
+        placing=hashed,
         seed=plan.split.spec.seed,
     )
     read = [*planned, *facts.hashed, *facts.placed]

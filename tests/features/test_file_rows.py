@@ -168,7 +168,9 @@ def test_every_value_is_sparks(spark, tmp_path, label, by, column):
     inputs, refused = raw_inputs(frame.schema)
     assert not refused
     named = {raw.name: raw for raw in inputs}
-    facts = RowFacts(named[label], named["weight"], by, named[column] if column else None, inputs, seed=7)
+    facts = RowFacts(
+        named[label], named["weight"], by, named[column] if column else None, inputs, 7, inputs[:5]
+    )
     declared = {"int": "categorical", "big": "categorical", "flag": "categorical", "day": "categorical"}
     assert can_be_read(files, inputs, declared)
     values = values_of(inputs, declared)
@@ -176,7 +178,7 @@ def test_every_value_is_sparks(spark, tmp_path, label, by, column):
         spec=SplitSpec(by=by, column=column, seed=7),
         by=by,
         column=facts.split_column,
-        hashed=[raw.path for raw in inputs],
+        hashed=[raw.path for raw in facts.placing],
         test=[1e15 if by == "time" else 0.2],
         validation=[1.0 if by == "time" else 0.5],
     )
