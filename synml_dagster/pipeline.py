@@ -117,6 +117,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        if self.partitions and self.automation.minimum_rows:
+            raise ValueError(
+                "automation.minimum_rows is about the whole source, and partitions are read one by one; leave one of them out"
+            )
         self._check_promotion()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None
@@ -181,7 +185,7 @@ class MLPipeline(BaseModel):
 
         name = self.name
         return [
-            build_raw(name, self.source, self.partitions),
+            build_raw(name, self.source, self.partitions, self.automation.minimum_rows),
             build_feature_plan(
                 name,
                 label=self.label,

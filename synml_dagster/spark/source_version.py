@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark.catalog import described_table
+from synml_dagster.spark.settled import unfinished_name
 from synml_dagster.spark.source import Source, check_path, first_line, open_jdbc
 from synml_dagster.spark.source_format import has_glob
 
@@ -99,7 +100,8 @@ def _files_version(source: Source) -> str:
     marks = []
     for name, info in sorted(found.items()):
         within = name.removeprefix(root).split("/") if name != root and not has_glob(root) else []
-        hidden = any(part.startswith(("_", ".")) for part in within)
+        # What is not yet finished, or not data at all, is no version.
+        hidden = any(part.startswith(("_", ".")) for part in within) or unfinished_name(name)
         if info.get("type") == "file" and not hidden:
             stamp = (
                 info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
