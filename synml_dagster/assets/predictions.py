@@ -30,7 +30,10 @@ def build_predictions(
         ins |= {
             "raw": dg.AssetIn(key=stage_key(pipeline, "raw"))
         }  # without a partition of its own there is no score
-    place = {key: value for key, value in (("root", spec.path), ("table", spec.table)) if value}
+    place: dict[str, Any] = {
+        key: value for key, value in (("root", spec.path), ("table", spec.table)) if value
+    }
+    place |= {} if spec.table else {"plain_folder": True}
     told = stage(
         pipeline,
         "predictions",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.spark import CatalogTable, Table
+from synml_dagster.spark.plain_folder import plain_folder
 
 
 def described(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> dict[str, Any]:
@@ -43,14 +45,21 @@ def _files(context: dg.OutputContext, tables: list[Any]) -> dict[str, Any]:
     first = tables[0]
     base = first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0]
     told = {
-        "dagster/uri": base,
+        "dagster/uri": _shown(base),
         "dagster/storage_kind": "parquet",
         "version": ", ".join(t.version for t in tables),
-        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else base),
+        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else _shown(base)),
     }
     if context.has_asset_key:
         told["dagster/table_name"] = ".".join(context.asset_key.path)
     return told | {name: sum(t.counts.get(name, 0) for t in tables) for name in first.counts}
+
+
+def _shown(root: str) -> str:
+    """The folder that readers are given, which is not where its versions lie."""
+    if os.path.basename(root) == "partitions":
+        return plain_folder(os.path.dirname(root)) or root
+    return plain_folder(root) or root
 
 
 def _catalog(table: CatalogTable) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     a mapping of partition key to any of the above, or one DataFrame and says `partition_expr`.
 
     Definition metadata of the asset: `partition_by` (list of columns to lay the files out by), `root` (where to put
-    the table instead of the data directory), `partition_expr` (the column that holds the partition key, for runs over
+    the table instead of the data directory), `plain_folder` (true: on this host's disks the folder itself is the current
+    version, and the versions lie beside it), `partition_expr` (the column that holds the partition key, for runs over
     several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to).
     """
 
