@@ -185,7 +185,7 @@ class MLPipeline(BaseModel):
 
         name = self.name
         return [
-            build_raw(name, self.source, self.partitions, self.automation.minimum_rows),
+            build_raw(name, self.source, self.partitions, self.automation.minimum_rows, self.score.path),
             build_feature_plan(
                 name,
                 label=self.label,

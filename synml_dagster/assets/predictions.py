@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
@@ -62,6 +63,7 @@ def build_predictions(
         context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"})
         whole = None
         if spec.source is not None:
+            check_apart(spec.source, "score.source", spec.path)
             context.add_output_metadata(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )

@@ -4,8 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.parts import parts_of
-from synml_dagster.assets.source_read import version_read
+from synml_dagster.assets.source_read import says_version, version_read
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError
 from synml_dagster.partitions import PartitionsSpec, partitioned
@@ -15,16 +16,24 @@ from synml_dagster.spark.source_files import source_files
 
 
 def build_raw(
-    pipeline: str, source: Source, partitions: PartitionsSpec | None = None, minimum_rows: int | None = None
+    pipeline: str,
+    source: Source,
+    partitions: PartitionsSpec | None = None,
+    minimum_rows: int | None = None,
+    scores: str | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
 
-    A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced.
+    A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced; so does one
+    in whose folder the pipeline's own data or its `scores` would lie.
     """
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
     def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
-        told = {"source": source.describe()} | version_read(context, source, spark.session)
+        check_apart(source, "source", scores)
+        version = version_read(context, source, spark.session)
+        says_version(context, source, version)
+        told = {"source": source.describe()} | version
         frame = read_source(spark.session, source)
         if partitions is not None:
             context.add_output_metadata(told)

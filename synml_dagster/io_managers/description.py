@@ -22,9 +22,21 @@ def described(context: dg.OutputContext, tables: dict[str | None, Table | Catalo
     elif len(tables) == 1:
         told["dagster/partition_row_count"] = rows
     else:
-        # Dagster copies this metadata to each of the run's partitions, so a key that means one would be wrong on all.
+        # Dagster copies this metadata to each of the run's partitions, so a key that means one would be wrong on all;
+        # `each_partition` says what is each one's own.
         told["rows of this run"] = rows
     return told
+
+
+def each_partition(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> None:
+    """Give each partition's materialization its own row count and version, where a run has several of them."""
+    if len(tables) < 2:
+        return
+    for key, table in tables.items():
+        told: dict[str, Any] = {"dagster/partition_row_count": table.rows}
+        if isinstance(table, Table):
+            told |= {"version": table.version, "path": dg.MetadataValue.path(table.path)}
+        context.step_context.add_asset_metadata(told, asset_key=context.asset_key, partition_key=key)
 
 
 def observations(

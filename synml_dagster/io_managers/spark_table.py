@@ -8,7 +8,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.io_managers.aside import SUFFIX, clear_aside, described_aside
-from synml_dagster.io_managers.description import described, observations
+from synml_dagster.io_managers.description import described, each_partition, observations
 from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.spark import (
@@ -82,6 +82,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(described(context, tables))
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
+        each_partition(context, tables)
         for observation in observations(context, tables):
             context.log_event(observation)
 
