@@ -93,3 +93,29 @@ def test_who_reads_while_it_is_replaced_never_sees_half(classic_spark, tmp_path)
     stop.set()
     reader.join(30)
     assert odd == []
+
+
+def test_a_lock_lets_one_in_at_a_time_and_leaves_no_file(tmp_path, monkeypatch):
+    import tempfile
+    import time
+
+    from synml_dagster.resources.mlflow_run import _alone
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    inside, most = [], []
+
+    def enter() -> None:
+        for _ in range(5):
+            with _alone("run"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.001)
+                inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 20
+    assert os.listdir(tmp_path) == []
