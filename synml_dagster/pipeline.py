@@ -123,6 +123,10 @@ class MLPipeline(BaseModel):
                 raise ValueError(
                     f"split.{side} is 0, and a pipeline needs {side} rows to {use}; give it a share such as 0.1"
                 )
+        if self.partitions and self.automation.minimum_rows:
+            raise ValueError(
+                "automation.minimum_rows is about the whole source, and partitions are read one by one; leave one of them out"
+            )
         self._check_promotion()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None
@@ -187,7 +191,7 @@ class MLPipeline(BaseModel):
 
         name = self.name
         return [
-            build_raw(name, self.source, self.partitions),
+            build_raw(name, self.source, self.partitions, self.automation.minimum_rows, self.score.path),
             build_feature_plan(
                 name,
                 label=self.label,

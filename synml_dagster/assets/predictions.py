@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
@@ -30,7 +31,10 @@ def build_predictions(
         ins |= {
             "raw": dg.AssetIn(key=stage_key(pipeline, "raw"))
         }  # without a partition of its own there is no score
-    place = {key: value for key, value in (("root", spec.path), ("table", spec.table)) if value}
+    place: dict[str, Any] = {
+        key: value for key, value in (("root", spec.path), ("table", spec.table)) if value
+    }
+    place |= {} if spec.table else {"plain_folder": True}
     told = stage(
         pipeline,
         "predictions",
@@ -59,6 +63,7 @@ def build_predictions(
         context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"})
         whole = None
         if spec.source is not None:
+            check_apart(spec.source, "score.source", spec.path)
             context.add_output_metadata(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )

@@ -4,8 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.parts import parts_of
-from synml_dagster.assets.source_read import version_read
+from synml_dagster.assets.source_read import says_version, version_read
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError
 from synml_dagster.partitions import PartitionsSpec, partitioned
@@ -14,12 +15,25 @@ from synml_dagster.spark.source import Source, read_source
 from synml_dagster.spark.source_files import source_files
 
 
-def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None = None) -> dg.AssetsDefinition:
-    """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for."""
+def build_raw(
+    pipeline: str,
+    source: Source,
+    partitions: PartitionsSpec | None = None,
+    minimum_rows: int | None = None,
+    scores: str | None = None,
+) -> dg.AssetsDefinition:
+    """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
+
+    A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced; so does one
+    in whose folder the pipeline's own data or its `scores` would lie.
+    """
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
     def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
-        told: dict[str, Any] = {"source": source.describe()} | version_read(context, source, spark.session)
+        check_apart(source, "source", scores)
+        version = version_read(context, source, spark.session)
+        says_version(context, source, version)
+        told: dict[str, Any] = {"source": source.describe()} | version
         notes: list[str] = []
         frame = read_source(spark.session, source, notes=notes)
         for note in notes:
@@ -32,6 +46,13 @@ def build_raw(pipeline: str, source: Source, partitions: PartitionsSpec | None =
         files = source_files(spark.session, source, frame)
         if frame.isEmpty() if files is None else files.count() == 0:
             raise DataError(f"source: {source.describe()} is an empty table; there is nothing to learn from")
+        if minimum_rows:
+            rows = frame.count() if files is None else files.count()
+            if rows < minimum_rows:
+                raise DataError(
+                    f"source: {source.describe()} has {rows} rows, and automation.minimum_rows asks for {minimum_rows}. "
+                    "Is it still being written? Run again when it is whole, or lower automation.minimum_rows."
+                )
         context.add_output_metadata(told)
         return frame if files is None else files
 

@@ -36,6 +36,18 @@ class Report:
         return cls((Path(directory) / _FILE).read_text(encoding="utf-8"))
 
 
+def _which(record: ChampionRecord) -> str:
+    """Say whose page this is: that of a refused challenger must not pass for the champion's."""
+    if record.promoted:
+        return f"version {record.version}, the champion"
+    held = (
+        f"version {record.champion_version} stays the champion"
+        if record.champion_version
+        else "there is no champion"
+    )
+    return f"version {record.version}, a challenger that was not promoted: {held}"
+
+
 def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
     """Return the asset that writes the page."""
 
@@ -93,7 +105,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
                 )
             )
         )
-        context.add_output_metadata({"bytes": len(page.html)})
+        context.add_output_metadata({"bytes": len(page.html), "model": _which(champion)})
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-report-") as folder:
             page.save(folder)
             run.log_artifacts(folder)

@@ -64,7 +64,9 @@ class ScoreSpec(BaseModel):
     )
     path: str | None = Field(
         default=None,
-        description="Folder of the scored table, replaced whole each time; under the data directory where absent.",
+        description="Folder of the scored table, replaced whole each time; under the data directory where absent. On "
+        "local disks any Parquet reader finds the current rows and no others in it, in a folder partition=<key> each "
+        "where there are partitions; on object stores its file _current.json names the version that counts.",
     )
     table: str | None = Field(
         default=None, description="Catalog table to write the scores to, replaced whole."

@@ -47,7 +47,7 @@ def schedules(
     score: AssetJob,
     partitions: PartitionsSpec | None = None,
 ) -> list[dg.ScheduleDefinition]:
-    """Return a schedule for each cron expression of `spec`, running from the start.
+    """Return a schedule for each cron expression of `spec`, stopped until somebody turns it on, or `running` says so.
 
     With `partitions` a run is for the last whole day, or for all keys that there are.
     """
@@ -66,7 +66,9 @@ def schedules(
                     execution_timezone=spec.timezone,
                     job=job,
                     **asks,
-                    default_status=dg.DefaultScheduleStatus.RUNNING,
+                    default_status=dg.DefaultScheduleStatus.RUNNING
+                    if spec.running
+                    else dg.DefaultScheduleStatus.STOPPED,
                     description=f"Runs {pipeline}_{job.name.rsplit('_', 1)[-1]} at {cron} {spec.timezone}.",
                 )
             )

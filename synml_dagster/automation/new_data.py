@@ -1,12 +1,16 @@
 """A sensor that sees that a source has changed and asks for the run that the description names."""
 
+import json
+import time
+from dataclasses import asdict, dataclass
+
 import dagster as dg
 
 from synml_dagster.automation.jobs import REASON_TAG, AssetJob
 from synml_dagster.automation.spec import AutomationSpec
-from synml_dagster.errors import SynmlError
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
+from synml_dagster.spark.settled import unsettled
 from synml_dagster.spark.source import Source
 from synml_dagster.spark.source_version import SOURCE_VERSION, source_version
 
@@ -22,7 +26,9 @@ def new_data_sensor(
     """Return a sensor that asks for `job` when the version of `source` is not the one that `reader` last read.
 
     The version is what `reader` wrote on its last materialization, so that a run started by hand counts too; the
-    cursor keeps the version last asked for, so that one change asks for one run even when that run fails. With
+    cursor keeps the version last asked for, so that one change asks for one run even when that run fails, and a count
+    of changes, so that a source which returns to an earlier version is a change again. Files are asked for once they
+    have not changed for `settle_seconds`. A source that is gone or cannot be read fails the tick. With
     `partitions` the run is for the last whole day, or for all keys that there are, and it counts when those were read.
     """
 
@@ -30,31 +36,80 @@ def new_data_sensor(
         name=f"{pipeline}_new_data",
         job=job,
         minimum_interval_seconds=spec.every_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING if spec.running else dg.DefaultSensorStatus.STOPPED,
         description=f"Asks for {job.name} when {source.describe()} has changed.",
     )
-    def new_data(
-        context: dg.SensorEvaluationContext, spark: SparkResource
-    ) -> dg.SensorResult | dg.SkipReason:
-        try:
-            # Files answer without Spark; a session is opened only for sources that no file tells about.
-            version = source_version(source, spark.session if _needs_spark(source) else None)
-        except SynmlError as problem:
-            return dg.SkipReason(f"{problem}")
+    def new_data(context: dg.SensorEvaluationContext, spark: SparkResource) -> dg.SensorResult:
+        # Files answer without Spark; a session is opened only for sources that no file tells about.
+        version = source_version(source, spark.session if _needs_spark(source) else None)
         keys = newest(partitions, context) if partitions is not None else None
+        last = _Asked.read(context.cursor)
         if keys == []:
-            return dg.SkipReason("there is no partition yet")
+            return last.skip("there is no partition yet")
         seen = _last_read(context, reader, keys)
         if version == seen:
-            return dg.SkipReason(f"{source.describe()} is unchanged (version {version})")
-        if version == context.cursor:
-            return dg.SkipReason(f"a run for version {version} was asked for already")
+            # Nothing is asked for any more: should a run that is on its way have read what was there in between, the
+            # present version is a change again.
+            return _Asked(None, last.changes).skip(f"{source.describe()} is unchanged (version {version})")
+        if version == last.version:
+            return last.skip(f"a run for version {version} was asked for already")
+        why = unsettled(source, spec.settle_seconds, success=spec.wait_for_success)
+        if why and not last.stood(version, spec):
+            return last.waiting(version).skip(f"waiting: {why}")
         reason = f"{source.describe()} changed from version {seen or 'none'} to {version}"
-        run_key, tags = f"{pipeline}:{version}", {REASON_TAG: reason[:255]}
+        asked = last.next(version)
+        run_key, tags = f"{pipeline}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
         request = run_for(keys, tags, run_key) if keys else dg.RunRequest(run_key=run_key, tags=tags)
-        return dg.SensorResult(run_requests=[request], cursor=version)
+        return dg.SensorResult(run_requests=[request], cursor=asked.written())
 
     return new_data
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the sensor's cursor holds.
+
+    Attributes
+    ----------
+    version
+        The version of the source that a run was last asked for.
+    changes
+        A number that each request raises: Dagster never starts two runs of one run key.
+    pending, since
+        A version that may be half written, and when it was first seen.
+    """
+
+    version: str | None
+    changes: int
+    pending: str | None = None
+    since: float = 0.0
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "_Asked":
+        try:
+            return cls(**json.loads(cursor or ""))
+        except (ValueError, TypeError):
+            # None yet, reset by hand, or the bare version of earlier releases. A count that begins with the time
+            # gives no run key that was there before.
+            return cls(cursor or None, int(time.time()))
+
+    def written(self) -> str:
+        return json.dumps(asdict(self))
+
+    def next(self, version: str) -> "_Asked":
+        return _Asked(version, self.changes + 1)
+
+    def waiting(self, version: str) -> "_Asked":
+        since = self.since if self.pending == version else time.time()
+        return _Asked(self.version, self.changes, version, since)
+
+    def stood(self, version: str, spec: AutomationSpec) -> bool:
+        """Whether this version has been seen unchanged for long enough, whatever the files' own clock says."""
+        waited = time.time() - self.since
+        return self.pending == version and waited >= max(spec.settle_seconds, 1) and not spec.wait_for_success
+
+    def skip(self, reason: str) -> dg.SensorResult:
+        return dg.SensorResult(skip_reason=reason, cursor=self.written())
 
 
 def _needs_spark(source: Source) -> bool:

@@ -31,6 +31,25 @@ class AutomationSpec(BaseModel):
         default=None, description="What to do when the source has changed."
     )
     every_seconds: int = Field(default=60, ge=5, description="How often the sensor looks at the source.")
+    running: bool = Field(
+        default=False,
+        description="Whether schedules and sensors run from the start; else somebody turns them on in the UI.",
+    )
+    settle_seconds: int = Field(
+        default=30,
+        ge=0,
+        description="The sensor waits until no file of the source has changed for this long, so that none is read while "
+        "it is being written.",
+    )
+    wait_for_success: bool = Field(
+        default=False,
+        description="The sensor also waits for a file _SUCCESS in the source's folder that is as new as its files.",
+    )
+    minimum_rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="The fewest rows that the source must have; a run that reads fewer ends before it trains or scores.",
+    )
 
     @field_validator("on_new_data", mode="before")
     @classmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.spark import CatalogTable, Table
+from synml_dagster.spark.plain_folder import plain_folder
 
 
 def described(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> dict[str, Any]:
@@ -20,9 +22,21 @@ def described(context: dg.OutputContext, tables: dict[str | None, Table | Catalo
     elif len(tables) == 1:
         told["dagster/partition_row_count"] = rows
     else:
-        # Dagster copies this metadata to each of the run's partitions, so a key that means one would be wrong on all.
+        # Dagster copies this metadata to each of the run's partitions, so a key that means one would be wrong on all;
+        # `each_partition` says what is each one's own.
         told["rows of this run"] = rows
     return told
+
+
+def each_partition(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> None:
+    """Give each partition's materialization its own row count and version, where a run has several of them."""
+    if len(tables) < 2:
+        return
+    for key, table in tables.items():
+        told: dict[str, Any] = {"dagster/partition_row_count": table.rows}
+        if isinstance(table, Table):
+            told |= {"version": table.version, "path": dg.MetadataValue.path(table.path)}
+        context.step_context.add_asset_metadata(told, asset_key=context.asset_key, partition_key=key)
 
 
 def observations(
@@ -43,14 +57,21 @@ def _files(context: dg.OutputContext, tables: list[Any]) -> dict[str, Any]:
     first = tables[0]
     base = first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0]
     told = {
-        "dagster/uri": base,
+        "dagster/uri": _shown(base),
         "dagster/storage_kind": "parquet",
         "version": ", ".join(t.version for t in tables),
-        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else base),
+        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else _shown(base)),
     }
     if context.has_asset_key:
         told["dagster/table_name"] = ".".join(context.asset_key.path)
     return told | {name: sum(t.counts.get(name, 0) for t in tables) for name in first.counts}
+
+
+def _shown(root: str) -> str:
+    """The folder that readers are given, which is not where its versions lie."""
+    if os.path.basename(root) == "partitions":
+        return plain_folder(os.path.dirname(root)) or root
+    return plain_folder(root) or root
 
 
 def _catalog(table: CatalogTable) -> dict[str, Any]:

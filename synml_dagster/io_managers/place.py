@@ -9,7 +9,8 @@ from urllib.parse import quote
 import dagster as dg
 
 from synml_dagster.resources.data_directory import DataDirectory
-from synml_dagster.spark.versions import normal_path
+from synml_dagster.spark.plain_folder import versions_beside
+from synml_dagster.spark.versions import is_remote, normal_path
 
 
 def output_roots(context: dg.OutputContext, data_dir: str | None, suffix: str = "") -> dict[str | None, str]:
@@ -17,7 +18,10 @@ def output_roots(context: dg.OutputContext, data_dir: str | None, suffix: str = 
 
     With a `suffix`, those of a table beside the asset's own.
     """
-    base = _base(context, data_dir, metadata_of(context.definition_metadata)) + suffix
+    told = metadata_of(context.definition_metadata)
+    base = _base(context, data_dir, told) + suffix
+    if told.get("plain_folder") and not is_remote(base):
+        base = versions_beside(base)  # which readers need not know: they find it by the folder itself
     keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
     return _by_partition(base, keys)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.io_managers.aside import SUFFIX, clear_aside, described_aside
-from synml_dagster.io_managers.description import described, observations
+from synml_dagster.io_managers.description import described, each_partition, observations
 from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.spark import (
@@ -45,7 +45,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     a mapping of partition key to any of the above, or one DataFrame and says `partition_expr`.
 
     Definition metadata of the asset: `partition_by` (list of columns to lay the files out by), `root` (where to put
-    the table instead of the data directory), `partition_expr` (the column that holds the partition key, for runs over
+    the table instead of the data directory), `plain_folder` (true: on this host's disks the folder itself is the current
+    version, and the versions lie beside it), `partition_expr` (the column that holds the partition key, for runs over
     several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to).
     """
 
@@ -81,6 +82,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(described(context, tables))
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
+        each_partition(context, tables)
         for observation in observations(context, tables):
             context.log_event(observation)
 

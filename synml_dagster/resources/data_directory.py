@@ -20,7 +20,7 @@ class DataDirectory:
     ----------
     root
         A local path or a URI. None means the environment's `SYNML_DATA_DIR`, else `$DAGSTER_HOME/synml_data`, else
-        `data` in the working directory.
+        `synml_data` in the working directory, or `data` where an earlier release has put its MLflow store there.
 
     Examples
     --------
@@ -37,7 +37,10 @@ class DataDirectory:
         if named := os.environ.get(VARIABLE):
             return normal_path(named)
         home = os.environ.get("DAGSTER_HOME")
-        return normal_path(os.path.join(home, "synml_data") if home else "data")
+        if home:
+            return normal_path(os.path.join(home, "synml_data"))
+        # People keep tables of their own in `data`; it was the default once, and what is there must be found again.
+        return normal_path("data" if os.path.isdir("data/mlflow") else "synml_data")
 
     def path(self, *parts: str) -> str:
         """Return a path under the directory; nothing is created."""

@@ -155,17 +155,32 @@ def _alone(key: str, seconds: float = 120) -> Iterator[None]:
         return
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     path = os.path.join(tempfile.gettempdir(), f"synml-mlflow-{os.getuid()}-{name}.lock")
-    with open(path, "a", encoding="utf-8") as lock:
-        end = time.monotonic() + seconds
-        while True:
+    end = time.monotonic() + seconds
+    while True:
+        with open(path, "a", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    break  # the run chosen is the same on all sides even then
+                    yield  # the run chosen is the same on all sides even then
+                    return
                 time.sleep(0.05)
-        yield
+                continue
+            # Who held it before has removed the file, so that none is left for each run: then the lock is of nothing.
+            if not _is_open_at(path, lock.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                os.unlink(path)
+            return
+
+
+def _is_open_at(path: str, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _name(text: str) -> str:

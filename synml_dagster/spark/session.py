@@ -142,7 +142,10 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
         quiet = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
         conf["spark.driver.extraJavaOptions"] = f"{quiet} {archive_options(java) if java else ''}".strip()
         # One directory a process: two local sessions in one working directory must not share a warehouse.
-        conf["spark.sql.warehouse.dir"] = tempfile.mkdtemp(prefix="synml-warehouse-")
+        conf["spark.sql.warehouse.dir"] = warehouse = tempfile.mkdtemp(prefix="synml-warehouse-")
+        if settings.conf.get("spark.sql.catalogImplementation") != "hive":
+            # The catalog is in this process's memory: nobody finds a table of it once it is gone.
+            atexit.register(shutil.rmtree, warehouse, ignore_errors=True)
     if kind == "classic" or local:
         conf |= _STATIC_DEFAULTS
     conf |= settings.conf

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.spark.catalog import described_table
+from synml_dagster.spark.settled import unfinished_name
 from synml_dagster.spark.source import Source, check_path, first_line, open_jdbc
 from synml_dagster.spark.source_listing import data_files
 
@@ -92,6 +93,9 @@ def _files_version(source: Source) -> str:
         return f"delta-{max(commits)}"
     marks = []
     for name, info in data_files(path)[1].items():
+        # What is not yet finished is no version.
+        if unfinished_name(name):
+            continue
         stamp = info.get("mtime") or info.get("LastModified") or info.get("updated") or info.get("ETag") or ""
         marks.append(f"{name}|{info.get('size')}|{stamp}")
     if not marks:

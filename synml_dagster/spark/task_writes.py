@@ -87,7 +87,8 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
     SetupError
         Tasks do not see the folder.
     """
-    work = [json.dumps([path, f"part-{i:05d}.parquet"]) for i, path in enumerate(files.paths)]
+    mark = _mark(folder)
+    work = [json.dumps([path, f"part-{i:05d}-{mark}.parquet"]) for i, path in enumerate(files.paths)]
 
     def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -156,11 +157,16 @@ class _Writing:
             ):
                 for where, piece in _by_value(made.make(batch), self.partition_by):
                     if where not in parts:
-                        name = f"{where}part-{number:05d}.parquet"
+                        name = f"{where}part-{number:05d}-{_mark(self.folder)}.parquet"
                         parts[where] = stack.enter_context(_part(self.folder, name, piece.schema))
                     parts[where].add(piece)
                     rows += piece.num_rows
         return rows
+
+
+def _mark(folder: str) -> str:
+    """The end of a version's id. No two versions name a file alike, so that none is taken for the other's; attempts do."""
+    return folder.rstrip("/").rsplit("-", 1)[-1][-8:]
 
 
 class _Part:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from synml_dagster.errors import ConfigError, SourceError
+from synml_dagster.spark.plain_folder import check_place, plain_folder, real_root, show
 
 POINTER = "_current.json"
 MANIFEST = "_version.json"
@@ -59,9 +60,14 @@ class VersionedDirectory:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = normal_path(root)
         self.remote = is_remote(self.root)
+        if not self.remote:
+            self.root = real_root(self.root)
+        self.plain = None if self.remote else plain_folder(self.root)
 
     def new_version(self) -> str:
         """Return an id that sorts by time and that no other publisher has."""
+        if self.plain:
+            check_place(self.plain)  # before anything is computed
         return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
 
     def path(self, version: str) -> str:
@@ -81,6 +87,8 @@ class VersionedDirectory:
         with self._alone():
             full = manifest | {"version": version, "created": datetime.now(UTC).isoformat()}
             self._write(f"{self.path(version)}/{MANIFEST}", full)
+            if self.plain:  # before the pointer, which a link that cannot be made must not have moved
+                show(self.plain, self.path(version))
             self._write(f"{self.root}/{POINTER}", {"version": version, "created": full["created"]})
             self._collect(version, keep)
         return full

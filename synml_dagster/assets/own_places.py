@@ -1,0 +1,49 @@
+"""What the pipeline writes stays out of the folder that it reads."""
+
+from __future__ import annotations
+
+import os
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.resources.data_directory import VARIABLE, DataDirectory
+from synml_dagster.spark.source import Source
+from synml_dagster.spark.source_format import has_glob, local_path
+from synml_dagster.spark.versions import is_remote, normal_path
+
+
+def check_apart(source: Source, key: str, scores: str | None = None) -> None:
+    """Refuse a source folder in which the data directory or the scores lie: the next run would read them as rows.
+
+    Parameters
+    ----------
+    source
+        What is read.
+    key
+        The description's word for it.
+    scores
+        The description's `score.path`.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds one of them.
+    """
+    if not source.path or has_glob(source.path) or local_path(source.path) is None:
+        return
+    folder = os.path.realpath(normal_path(source.path))
+    if not os.path.isdir(folder):
+        return
+    places = {
+        f"the data directory; set {VARIABLE} to a folder outside of it": DataDirectory().resolved(),
+        "the folder of score.path; name another one": normal_path(scores) if scores else None,
+    }
+    for what, place in places.items():
+        if place is None or is_remote(place):
+            continue
+        # Not the link that the scores' folder is, but where it stands.
+        real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+        if os.path.commonpath([folder, real]) == folder:
+            raise ConfigError(
+                f"{key}: the folder {source.path!r} would also hold what this pipeline writes, and the next run would read it as rows: "
+                f"{place!r} is {what}, or read a folder of its own."
+            )

@@ -1,0 +1,165 @@
+"""A folder that any program reads as a plain Parquet table, while its versions lie beside it.
+
+Readers such as pandas take every file below a folder that they are given, and would take those of older versions too.
+So the versions of `scores` are in `.scores.versions` beside it, a name that Spark and Arrow pass over, and `scores` is a
+symbolic link to the current one, which is replaced in one step. With partitions, `scores` is a folder of such links,
+`partition=<key>`. The names of a version's files are its own: who listed the former version and opens it late finds a
+file gone, and never reads half of each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+
+from synml_dagster.errors import ConfigError
+
+_END = ".versions"
+_PARTS = "partitions"
+_PART = "partition="
+
+
+def versions_beside(folder: str) -> str:
+    """Return where the versions of a plain folder on this host lie.
+
+    Examples
+    --------
+    >>> versions_beside("/srv/scores")
+    '/srv/.scores.versions'
+    """
+    parent, name = os.path.split(folder)
+    return f"{parent}/.{name}{_END}"
+
+
+def plain_folder(root: str) -> str | None:
+    """Return the link that shows the current version under `root`, None where it is not the place of such versions.
+
+    Examples
+    --------
+    >>> plain_folder("/srv/.scores.versions"), plain_folder("/srv/.scores.versions/partitions/a")
+    ('/srv/scores', '/srv/scores/partition=a')
+    >>> plain_folder("/srv/scores") is None
+    True
+    """
+    home, key = _home(root)
+    parent, name = os.path.split(home)
+    if not (name.startswith(".") and name.endswith(_END) and len(name) > len(_END) + 1):
+        return None
+    folder = f"{parent}/{name[1 : -len(_END)]}"
+    return f"{folder}/{_PART}{key}" if key else folder
+
+
+def real_root(root: str) -> str:
+    """Return where the versions that are seen at `root` lie: `root` itself, or, of a plain folder, the place beside it."""
+    home, key = _home(root)
+    beside = versions_beside(home)
+    place = f"{beside}/{_PARTS}/{key}" if key else beside
+    linked = os.path.islink(root) or key is not None or not os.path.exists(root)
+    return place if linked and os.path.exists(f"{place}/versions") else root
+
+
+def check_place(folder: str) -> None:
+    """Refuse a folder that holds what no publication has put there: it would be lost.
+
+    Raises
+    ------
+    ConfigError
+    """
+    base = os.path.dirname(folder) if os.path.basename(folder).startswith(_PART) else folder
+    if os.path.islink(base):
+        if _ours(base):
+            return
+        raise ConfigError(
+            f"{base!r} is a symbolic link to {os.readlink(base)!r}, which would be replaced. Name a folder in it."
+        )
+    if not os.path.isdir(base):
+        if os.path.exists(base):
+            raise ConfigError(f"{base!r} is a file, and a folder is to be written. Choose another name.")
+        return
+    known = {"versions", _PARTS, "_current.json", ".lock"}
+    strange = [
+        n
+        for n in sorted(os.listdir(base))
+        if n not in known and not (n.removeprefix(".").startswith(_PART) and os.path.islink(f"{base}/{n}"))
+    ]
+    if strange:
+        raise ConfigError(
+            f"{base!r} holds {', '.join(map(repr, strange[:3]))}, which is no version of this table, and the folder is "
+            "replaced whole. Name another folder, or remove what is in it."
+        )
+
+
+def show(folder: str, version: str) -> None:
+    """Let `folder` be the version that lies in the folder `version`: a link that is replaced in one step."""
+    base, name = os.path.split(folder)
+    if name.startswith(_PART):
+        if os.path.islink(base):  # it was one table before, and has partitions now
+            os.unlink(base)
+        _adopt(base)
+        os.makedirs(base, exist_ok=True)
+    elif os.path.isdir(folder) and not os.path.islink(folder):
+        _adopt(folder)
+        for part in os.listdir(folder):  # links to partitions that it had before
+            os.unlink(f"{folder}/{part}")
+        try:
+            os.rmdir(folder)
+        except OSError as problem:
+            raise ConfigError(
+                f"{folder!r} cannot be replaced ({problem.strerror}); is it a mounted disk? Name a folder in it."
+            ) from problem
+    # Relative, so that the two may be moved together, or be mounted elsewhere.
+    fresh = f"{base}/.{name}.{uuid.uuid4().hex[:8]}"
+    os.symlink(os.path.relpath(version, base), fresh)
+    try:
+        os.replace(fresh, folder)
+    except BaseException:
+        os.unlink(fresh)
+        raise
+
+
+def _adopt(folder: str) -> None:
+    """Move the versions of an earlier release, which lay in the folder itself, beside it."""
+    beside = versions_beside(folder)
+    if os.path.isdir(f"{folder}/versions"):
+        os.makedirs(f"{beside}/versions", exist_ok=True)
+        for version in os.listdir(f"{folder}/versions"):
+            os.rename(f"{folder}/versions/{version}", f"{beside}/versions/{version}")
+        shutil.rmtree(f"{folder}/versions")
+    if os.path.isdir(f"{folder}/{_PARTS}"):
+        os.makedirs(f"{beside}/{_PARTS}", exist_ok=True)
+        for key in os.listdir(f"{folder}/{_PARTS}"):
+            if os.path.exists(f"{beside}/{_PARTS}/{key}/_current.json"):
+                continue  # its newer version is there already
+            shutil.rmtree(f"{beside}/{_PARTS}/{key}", ignore_errors=True)
+            os.rename(f"{folder}/{_PARTS}/{key}", f"{beside}/{_PARTS}/{key}")
+            _show_current(f"{folder}/{_PART}{key}", f"{beside}/{_PARTS}/{key}")
+        shutil.rmtree(f"{folder}/{_PARTS}")
+    for name in ("_current.json", ".lock"):
+        if os.path.exists(f"{folder}/{name}"):
+            os.unlink(f"{folder}/{name}")
+
+
+def _show_current(link: str, root: str) -> None:
+    import json
+
+    try:
+        with open(f"{root}/_current.json", encoding="utf-8") as pointer:
+            version = json.load(pointer)["version"]
+    except (OSError, ValueError, KeyError):  # nothing was ever published there
+        return
+    os.symlink(os.path.relpath(f"{root}/versions/{version}", os.path.dirname(link)), link)
+
+
+def _ours(link: str) -> bool:
+    return os.path.basename(versions_beside(link)) in os.readlink(link).split("/")
+
+
+def _home(root: str) -> tuple[str, str | None]:
+    """The folder of the whole table, and the partition's key where `root` is that of one."""
+    parent, key = os.path.split(root)
+    if os.path.basename(parent) == _PARTS:
+        return os.path.dirname(parent), key
+    if key.startswith(_PART):
+        return parent, key.removeprefix(_PART)
+    return root, None
