@@ -188,8 +188,9 @@ class SplitSpec(BaseModel):
     """How rows are put on the training, validation and test side.
 
     Both fractions are of all rows with a label: 0.2 and 0.2 leave 0.6 for training. A row's side follows from
-    its content (or its group's, or its time), never from its place in the table, so it is the same however the
-    table is partitioned, and equal rows are on one side.
+    its content without the label (or its group's, or its time), never from its place in the table, so it is the same
+    however the table is partitioned. Rows with equal features are on one side, but where so few rows differ that no
+    side could have its share: there they are spread, and the plan warns of it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
