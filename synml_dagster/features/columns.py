@@ -42,7 +42,7 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
         return None, "empty: no row has a value", []
     guess = kind_of(raw, seen, spec)
     if guess.kind is None:
-        return None, guess.reason, []
+        return None, guess.reason, [guess.warning] if guess.warning else []
     if reason := _constant(raw, seen):
         return None, reason, []
     notes = [guess.warning] if guess.warning else []

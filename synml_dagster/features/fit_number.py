@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.errors import DataError
 from synml_dagster.features.figures import Seen, of_numbers, rounded
-from synml_dagster.features.guess import MISSING_MARKS, not_numbers
+from synml_dagster.features.guess import not_numbers
 from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
@@ -66,7 +67,7 @@ def _parsed(raw: RawInput, seen: Seen, notes: list[str]) -> Seen:
         )
     if odd:
         notes.append(
-            f"column {raw.name!r} is read as numbers; values such as {odd[0]!r} are taken as missing"
+            f"column {raw.name!r} is read as numbers; {len(odd)} of {len(values)} sampled values, such as {odd[0]!r}, are none and are taken as missing"
         )
     strings = seen.strings
     assert strings is not None

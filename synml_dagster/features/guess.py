@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.features.kinds.numeric import NUMBER
 from synml_dagster.features.kinds.written_time import recognise
 from synml_dagster.features.raw import Storage
 from synml_dagster.features.spec import Kind
 
-MISSING_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "missing", "#n/a"}
-"""What exports write where a number is missing."""
+_STRAY = 0.05
+"""The most of the values of a column of numbers that may be none, and are then missing."""
+
+# Signs, currencies, digits in groups, a unit; and days with a mark or a month's name between their parts.
+_LIKE_NUMBER = re.compile(
+    r"[(+-]?\s*[^\w\s.,-]?\s*[0-9][0-9.,'\u00a0\u202f ]*\s*(?:%|[^\w\s]|[A-Za-z]{1,4})?\)?"
+)
+_LIKE_DATE = re.compile(
+    r"\b[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}\b|\b[0-9]{4}-?(?:Q[1-4]|W[0-9]{1,2}|[0-9]{2})\b"
+    r"|\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*\b.*[0-9]|[0-9].*\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
+    re.IGNORECASE,
+)
 
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID|Uuid|UUID|Guid|GUID)$")
 _ID_SNAKE = re.compile(r"(?:^|[_\s.\-])(?:id|uuid|guid)$|^(?:index|rowid|row_number)$", re.IGNORECASE)
@@ -87,7 +98,7 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
     many = distinct is None or distinct > 20
     if many and (written := recognise(values)) is not None:
         return Guess("datetime", written=written)
-    if many and _numbers(values):
+    if _numbers(values, marked_only=not many):
         return Guess(
             "numeric",
             warning=f"column {name!r} holds numbers written as text and is read as numbers; list it in features.categorical if they are codes",
@@ -101,20 +112,42 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
         return Guess(
             None,
             f"an id: {'nearly ' if distinct is None or distinct < rows else ''}every row has another value",
+            warning=_unread(name, values, "left out as an id"),
         )
-    return Guess("categorical")
+    return Guess("categorical", warning=_unread(name, values, "taken as a category") if many else "")
 
 
-def _numbers(values: list[str]) -> bool:
-    """Whether text holds numbers and marks for missing ones; a leading zero is a code's, not a number's."""
+def _numbers(values: list[str], marked_only: bool) -> bool:
+    """Whether text holds numbers but for marks of missing ones and a few others; a leading zero is a code's.
+
+    With `marked_only`, of few distinct values, only where it is the marks that make text of numbers: words such as 1 and 2
+    that a file's type says are text may be names.
+    """
     matcher = re.compile(NUMBER)
-    known = [v for v in values if v.casefold() not in MISSING_MARKS]
+    known = [v for v in values if v.strip().casefold() not in MISSING_MARKS]
     if not known or len(known) < 0.5 * len(values):
         return False
-    return all(matcher.fullmatch(v) and not re.match(r"-?0[0-9]", v) for v in known)
+    if any(re.match(r"-?0[0-9]", v) for v in known):
+        return False
+    if marked_only and len(known) == len(values):
+        return False
+    odd = sum(not matcher.fullmatch(v) for v in known)
+    return odd == 0 if marked_only else odd <= _STRAY * len(known)
+
+
+def _unread(name: str, values: list[str], fate: str) -> str:
+    """A warning where most values look like numbers or dates that nobody has read."""
+    looks = [v for v in values if _LIKE_NUMBER.fullmatch(v.strip()) or _LIKE_DATE.search(v)]
+    if len(looks) < 0.8 * len(values) or not values:
+        return ""
+    shown = ", ".join(repr(v) for v in dict.fromkeys(looks[:3]))
+    return (
+        f"column {name!r} looks like numbers or dates and is {fate}, because values such as {shown} are written in no way that is "
+        "read here. Convert it in the source, or list it in features.categorical if it holds names"
+    )
 
 
 def not_numbers(values: list[str]) -> list[str]:
     """Return the values that are neither numbers nor marks for missing ones."""
     matcher = re.compile(NUMBER)
-    return [v for v in values if not matcher.fullmatch(v) and v.casefold() not in MISSING_MARKS]
+    return [v for v in values if not matcher.fullmatch(v) and v.strip().casefold() not in MISSING_MARKS]

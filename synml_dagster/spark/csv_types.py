@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-MISSING_MARKS = ("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "?", "-", "\\n")
-"""What exports write where a number, a date or a truth value is missing, in lower case."""
 
 _WHOLE = r"^[+-]?(0|[1-9][0-9]{0,17})$"
 # A zero before another digit is a code's, so is a long run of digits: neither is a number.
@@ -64,7 +62,7 @@ def _known(name: str) -> Column:
     from pyspark.sql import functions as sf
 
     text = sf.trim(sf.col(quoted(name)))
-    return sf.when(~sf.lower(text).isin(*MISSING_MARKS), text)
+    return sf.when(~sf.lower(text).isin(*sorted(MISSING_MARKS)), text)
 
 
 def _tests(value: Column) -> dict[str, Column]:

@@ -1,0 +1,54 @@
+"""What exports write where a value is missing, said once."""
+
+from __future__ import annotations
+
+MISSING_MARKS = frozenset(
+    {
+        "",
+        "na",
+        "n/a",
+        "#n/a",
+        "#na",
+        "<na>",
+        "nan",
+        "nat",
+        "null",
+        "none",
+        "nil",
+        "?",
+        "-",
+        ".",
+        "\\n",
+        "missing",
+    }
+)
+"""In columns of numbers, dates and truth values, in lower case."""
+
+LABEL_MARKS = (
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "NaN",
+    "nan",
+    "NaT",
+    "NULL",
+    "null",
+    "None",
+    "?",
+    "-",
+    "\\N",
+)
+"""In a label of words, as they are written: `none` and `missing` may be classes."""
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a value of a column of numbers or dates is missing.
+
+    Examples
+    --------
+    >>> is_missing(" N/A "), is_missing("0")
+    (True, False)
+    """
+    return text.strip().casefold() in MISSING_MARKS
