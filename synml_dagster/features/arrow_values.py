@@ -102,13 +102,16 @@ def word(column: pa.Array) -> pa.Array:
     return pc.if_else(pa.array(np.isnan(values)), "", text)
 
 
-def label_word(column: pa.Array) -> pa.Array:
-    """Return a label as text, "" where it is missing; a number that is not whole or very large is not as Spark writes it."""
+def label_word(column: pa.Array, missing: tuple[str, ...] = ()) -> pa.Array:
+    """Return a label as text, "" where it is missing or one of the words `missing`; a number that is not whole or very large is not as Spark writes it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_string(column.type):
-        return pc.utf8_trim(pc.fill_null(column, ""), " ")
+        words = pc.utf8_trim(pc.fill_null(column, ""), " ")
+        if not missing:
+            return words
+        return pc.if_else(pc.is_in(words, pa.array(missing, words.type)), "", words)
     if pa.types.is_boolean(column.type):
         return pc.fill_null(column.cast(pa.string()), "")
     values = number(column)

@@ -71,6 +71,7 @@ def row_reader(
         weight=_column(facts.weights) if facts.weights else None,
         values=values,
         trained=trained,
+        label_missing=facts.target.missing,
     )
 
 

@@ -96,6 +96,8 @@ def fit_plan(
     df = table.dataframe(spark or active_session()) if isinstance(table, ParquetFiles) else table
     inputs, refused = leaves(df)
     target = label_input(inputs, label, df.columns)
+    if target.storage == "string":
+        target = target.model_copy(update={"missing": tuple(features.missing)})
     check_names(features, split, weight, group, inputs, [r.column for r in refused])
     by_name = {i.name: i for i in inputs}
     weights = by_name[weight] if weight else None
@@ -146,7 +148,7 @@ def fit_plan(
         )
     if outline.unlabelled:
         warnings.append(
-            f"{outline.unlabelled} of {outline.rows} rows have no label {label!r} and are left out"
+            f"{outline.unlabelled} of {outline.rows} rows have no label {label!r}{_marks_of(target)} and are left out"
         )
     _check_weight(weights, outline)
     cut = partial(fit_split, split, by, split_column, [i.path for i in placing])
@@ -219,6 +221,13 @@ def fit_plan(
         notes=near_duplicates(used),  # trees lose nothing by them
         statistics=stats,
     )
+
+
+def _marks_of(target: RawInput) -> str:
+    """What beside an empty value counts as no label."""
+    if not target.missing:
+        return ""
+    return f" (empty, or a mark such as {', '.join(target.missing[:8])}; features.missing says which words are marks)"
 
 
 def _check_weight(weights: RawInput | None, outline: Outline) -> None:

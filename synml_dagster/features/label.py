@@ -50,7 +50,8 @@ def label_word(label: RawInput) -> Column:
 
     value = label.value()
     if label.storage == "string":
-        return sf.trim(value)
+        word = sf.trim(value)
+        return sf.when(word.isin(*label.missing), sf.lit("")).otherwise(word) if label.missing else word
     if label.storage == "boolean":
         return sf.when(value == 1, sf.lit("true")).when(value == 0, sf.lit("false")).otherwise(sf.lit(""))
     number = value.try_cast("double")
@@ -109,6 +110,7 @@ def fit_label(label: RawInput, outline: Outline, task: str, group: str | None) -
         storage=label.storage,
         spark_type=label.spark_type,
         dropped_null_rows=outline.unlabelled,
+        missing=label.missing,
     )
     if found in ("regression", "ranking"):
         return found, _number_label(plan, outline, found, labelled)  # type: ignore[return-value]

@@ -36,6 +36,9 @@ class LabelPlan(BaseModel):
     classes: list[str] | None = None
     class_rows: list[int] | None = None
     dropped_null_rows: int = 0
+    missing: tuple[str, ...] = Field(
+        default=(), description="Words that stand for a missing label, such as NA or ?."
+    )
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None
@@ -49,6 +52,7 @@ class LabelPlan(BaseModel):
             spark_type=self.spark_type,
             storage=self.storage,
             onnx_type="double",
+            missing=self.missing,
         )
 
 

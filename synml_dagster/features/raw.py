@@ -42,6 +42,9 @@ class RawInput(BaseModel):
     storage: Storage
     onnx_type: OnnxType
     width: int = Field(default=1, ge=1)
+    missing: tuple[str, ...] = Field(
+        default=(), description="Words that stand for a missing value; of a label of words."
+    )
     planned: Storage | None = Field(
         default=None, exclude=True, description="Set where another table stands in: what the plan has here."
     )

@@ -60,6 +60,7 @@ class RowReader:
     weight: FileColumn | None
     values: tuple[FileValue, ...]
     trained: Sides | None
+    label_missing: tuple[str, ...] = ()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
@@ -85,7 +86,7 @@ class RowReader:
         columns = {c: typed(raw.column(i), c.name, c.spark_type) for i, c in enumerate(self.read)}
         hashes, places = self._hashes_and_places(columns)
         labels = {
-            "word": label_word(columns[self.label]),
+            "word": label_word(columns[self.label], self.label_missing),
             "number": pa.array(label_number(columns[self.label])),
         }
         told = {"hash": pa.array(hashes), **labels}

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from synml_dagster.columns import LABEL_MARKS
+
 Task = Literal["binary", "multiclass", "regression", "ranking"]
 Kind = Literal["numeric", "categorical", "boolean", "datetime", "text", "vector"]
 Encoding = Literal["index", "onehot", "target", "frequency", "tfidf", "hashed"]
@@ -128,6 +130,10 @@ class FeatureSpec(BaseModel):
     text: list[str] = Field(default_factory=list, description="Columns of sentences.")
     datetime: list[str] = Field(
         default_factory=list, description="Columns of dates and times, typed or as text."
+    )
+    missing: list[str] = Field(
+        default_factory=lambda: list(LABEL_MARKS),
+        description="Words that stand for a missing label; leave out of this list what is a class.",
     )
     max_categories: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Categories with a code of their own, the most frequent first."

@@ -73,8 +73,8 @@ def _encoding(head: bytes, name: str, told: str | None) -> tuple[str, list[str]]
         codecs.getincrementaldecoder("utf-8")().decode(head)
         return "UTF-8", []
     except UnicodeDecodeError:
-        return "windows-1252", [
-            f"{name!r} is not written in UTF-8 and is read as windows-1252; say source.options.encoding where it is another"
+        return "ISO-8859-1", [
+            f"{name!r} is not written in UTF-8 and is read as ISO-8859-1 (Latin-1); say source.options.encoding where it is another"
         ]
 
 

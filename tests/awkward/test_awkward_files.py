@@ -1,0 +1,158 @@
+"""Files as other programs write them: records whole, columns by name, types that lose nothing."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import uuid
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synml_dagster.errors import SourceError
+from synml_dagster.spark.source import Source, read_source
+
+
+def rows_of(spark, path, **more):
+    notes: list[str] = []
+    frame = read_source(spark, Source(path=str(path), **more), notes=notes)
+    return frame, [tuple(row) for row in frame.collect()], notes
+
+
+def test_a_line_break_in_quotes_is_part_of_the_value(spark, tmp_path):
+    (tmp_path / "a.csv").write_text('age,words\n1,"two\nlines, and a ""word"""\n2,one\n')
+    assert rows_of(spark, tmp_path / "a.csv")[1] == [(1, 'two\nlines, and a "word"'), (2, "one")]
+
+
+def test_quotes_behind_a_backslash_are_read(classic_spark, tmp_path):
+    (tmp_path / "a.csv").write_text('age,words\n1,"say \\"hi\\", twice"\n')
+    assert rows_of(classic_spark, tmp_path / "a.csv")[1] == [(1, 'say "hi", twice')]
+
+
+def test_records_of_another_width_are_left_out_and_said(spark, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4,5\n6\n7,8\n")
+    _, rows, notes = rows_of(spark, tmp_path / "a.csv")
+    assert rows == [(1, 2), (7, 8)]
+    assert "2 of 4 records have more or fewer fields than the header" in notes[0]
+
+
+def test_files_of_a_folder_are_joined_by_name(classic_spark, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "2.csv").write_text("b,a,c\ny,2,9\n")
+    frame, rows, notes = rows_of(classic_spark, tmp_path)
+    assert frame.columns == ["a", "b", "c"]
+    assert sorted(rows) == [(1, "x", None), (2, "y", 9)]
+    assert "'2.csv' has ['c'] beside" in notes[0]
+
+
+def test_a_file_with_quite_another_header_is_refused(classic_spark, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "2.csv").write_text("c,d\ny,2\n")
+    with pytest.raises(SourceError, match=r"'2\.csv' has no column of the first file's header"):
+        rows_of(classic_spark, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["00", "01", "10"], "string"),
+        (["1", "2", "NA"], "bigint"),
+        (["1.10", "2.5", "?"], "double"),
+        (["TRUE", "false", ""], "boolean"),
+        (["2024-01-31", "2024-02-01"], "date"),
+        (["2024-01-31 10:00:00", "2024-02-01 00:00:01.5"], "timestamp"),
+        (["1,5", "2,5"], "string"),
+        (["12345678901234567890", "12345678901234567891"], "string"),
+    ],
+)
+def test_a_column_is_typed_where_nothing_is_lost(classic_spark, tmp_path, values, kind):
+    pd.DataFrame({"x": values, "other": "w"}).to_csv(tmp_path / "a.csv", index=False)
+    frame, _, _ = rows_of(classic_spark, tmp_path / "a.csv")
+    assert frame.schema["x"].dataType.simpleString() == kind
+
+
+def test_rows_for_a_plan_are_read_as_they_are_written(classic_spark, tmp_path):
+    (tmp_path / "a.csv").write_text("code,flag\n00,TRUE\n1.10,FALSE\n")
+    frame = read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), typed=False)
+    assert [tuple(r) for r in frame.collect()] == [("00", "TRUE"), ("1.10", "FALSE")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_encodings_and_separators_are_told_by_looking(classic_spark, tmp_path, encoding, mark):
+    (tmp_path / "a.csv").write_bytes(f"größe{mark}b\n1{mark}é\n2{mark}ü\n".encode(encoding))
+    frame, rows, _ = rows_of(classic_spark, tmp_path / "a.csv")
+    assert frame.columns == ["größe", "b"]
+    assert rows == [(1, "é"), (2, "ü")]
+
+
+@pytest.mark.parametrize("name", ["data[1].csv", "_train.csv", ".hidden.csv", "a b{c}.csv"])
+def test_a_file_is_what_its_name_says(spark, tmp_path, name):
+    (tmp_path / name).write_text("a,b\n1,x\n2,y\n")
+    assert rows_of(spark, tmp_path / name)[1] == [(1, "x"), (2, "y")]
+
+
+def test_indented_json_is_read(spark, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], indent=2))
+    assert sorted(rows_of(spark, tmp_path / "a.json")[1]) == [(1, "x"), (2, "y")]
+
+
+def test_types_of_parquet_that_spark_has_no_word_for(spark, tmp_path):
+    key = uuid.UUID(int=7)
+    table = pa.table(
+        {
+            "ns": pa.array([pd.Timestamp("2024-01-01 01:02:03.000004005")], pa.timestamp("ns")),
+            "none": pa.nulls(1),
+            "half": pa.array([1.5], pa.float32()).cast(pa.float16()),
+            "at": pa.array([datetime.time(1, 2, 3)], pa.time64("us")),
+        }
+    ).append_column("key", pa.ExtensionArray.from_storage(pa.uuid(), pa.array([key.bytes], pa.binary(16))))
+    pq.write_table(table, tmp_path / "a.parquet")
+    _, rows, _ = rows_of(spark, tmp_path / "a.parquet")
+    assert rows == [
+        (datetime.datetime(2024, 1, 1, 1, 2, 3, 4), None, 1.5, "01:02:03.000000", str(key)),
+    ]
+
+
+def test_parquet_files_of_other_types_and_columns_are_one_table(spark, tmp_path):
+    pq.write_table(pa.table({"age": pa.array([1, 2]), "y": ["a", "b"]}), tmp_path / "1.parquet")
+    pq.write_table(
+        pa.table({"y": ["c"], "age": pa.array([None], pa.float64()), "bonus": [7]}), tmp_path / "2.parquet"
+    )
+    frame, rows, notes = rows_of(spark, tmp_path)
+    assert frame.schema.simpleString() == "struct<age:double,y:string,bonus:bigint>"
+    assert sorted(rows, key=str) == sorted([(1.0, "a", None), (2.0, "b", None), (None, "c", 7)], key=str)
+    assert any("'bonus' is not in 1 of 2 files" in n for n in notes)
+
+
+def test_types_without_a_common_one_are_refused_by_name(classic_spark, tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"a": [[1]]}), tmp_path / "2.parquet")
+    with pytest.raises(SourceError, match="column 'a' is int64 in one file and list"):
+        rows_of(classic_spark, tmp_path)
+
+
+_CELL = st.text(alphabet="ab \"',;|\t\nä0-", max_size=6).map(str.strip)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=6),
+    mark=st.sampled_from([",", ";", "\t", "|"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_was_meant_is_read_back(classic_spark, tmp_path, rows, mark, encoding):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=mark, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([("first", "second"), *rows])
+    (tmp_path / "a.csv").write_bytes(text.getvalue().encode(encoding))
+    frame = read_source(
+        classic_spark, Source(path=str(tmp_path / "a.csv"), options={"sep": mark}), typed=False
+    )
+    assert [tuple(v or "" for v in row) for row in frame.collect()] == rows
