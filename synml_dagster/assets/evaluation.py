@@ -55,6 +55,7 @@ def evaluate_scored(scored: Any, plan: FeaturePlan) -> Evaluation:
         classes=plan.label.classes,
         weight=WEIGHT if WEIGHT in scored.columns else None,
         group=GROUP if GROUP in scored.columns else None,
+        linear_gain=plan.linear_gain,
     )
 
 

@@ -65,6 +65,8 @@ def train_params(plan: FeaturePlan, train: TrainSpec, chosen: Mapping[str, Any])
     }
     if plan.task == "multiclass":
         params["num_class"] = len(plan.label.classes or [])
+    if plan.linear_gain:
+        params["label_gain"] = list(range(int(plan.label.maximum or 0) + 1))
     if "bagging_fraction" in chosen and chosen["bagging_fraction"] < 1 and "bagging_freq" not in train.params:
         params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
     params |= dict(chosen) | dict(train.params)

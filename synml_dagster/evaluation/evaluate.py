@@ -25,6 +25,7 @@ def evaluate(
     classes: Sequence[object] | None = None,
     group: str | None = None,
     weight: str | None = None,
+    linear_gain: bool = False,
 ) -> Evaluation:
     """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
 
@@ -51,6 +52,9 @@ def evaluate(
         Ranking: the query that a row belongs to.
     weight
         A column of weights >= 0, honoured by every metric; a ranking takes the mean weight of a query's rows.
+
+    linear_gain
+        Ranking: the gain of a grade is the grade itself, for grades above 30, of which 2 to the power is no measure.
 
     Raises
     ------
@@ -90,13 +94,15 @@ def evaluate(
     ).persist()
     try:
         with typed_errors():
-            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
+            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None, linear_gain)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()
 
 
-def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -> Evaluation:
+def _by_task(
+    narrow: DataFrame, task: str, classes: list[str], weighted: bool, linear_gain: bool
+) -> Evaluation:
     if task == "binary":
         from synml_dagster.evaluation.binary import evaluate_binary
 
@@ -111,4 +117,4 @@ def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -
         return evaluate_regression(narrow, weighted)
     from synml_dagster.evaluation.ranking import evaluate_ranking
 
-    return evaluate_ranking(narrow, weighted)
+    return evaluate_ranking(narrow, weighted, linear_gain)

@@ -14,36 +14,38 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _HISTOGRAM_BINS = 20
-_MAX_GRADE = 30  # 2 ** grade is the gain; LightGBM's own default table ends here too
+MAX_GRADE = 30
+"""Up to here `2 ** grade - 1` is the gain; LightGBM's own default table ends here, too."""
 
 
-def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
+def evaluate_ranking(frame: DataFrame, weighted: bool, linear_gain: bool = False) -> Evaluation:
     """Measure `frame` (y = grade >= 0, score to rank by, w, g = query) in two Spark jobs.
 
-    Gain is `2 ** grade - 1` and the discount of place i (from 1) is `1 / log2(i + 1)`, as in LightGBM. Rows with
+    Gain is `2 ** grade - 1`, or the grade itself with `linear_gain`, and the discount of place i (from 1) is `1 / log2(i + 1)`, as in LightGBM. Rows with
     equal scores share the mean discount of their places (McSherry and Najork 2008), so that no lucky order of the
     table counts; for MAP they stand worst first. A query without a relevant row counts 1, as in LightGBM.
     """
     from pyspark.sql import functions as sf
 
     y, s, w = sf.col("y"), sf.col("score"), sf.col("w")
+    most = float("inf") if linear_gain else MAX_GRADE
     sums = frame.agg(
         sf.count(sf.lit(1)).alias("rows"),
         sf.sum(w).alias("weight"),
-        sf.count(sf.when(no_number(y) | (y < 0) | (y > _MAX_GRADE), 1)).alias("labels"),
+        sf.count(sf.when(no_number(y) | (y < 0) | (y > most), 1)).alias("labels"),
         sf.count(sf.when(no_number(s), 1)).alias("scores"),
         sf.count(sf.when(bad_weight(w), 1)).alias("weights"),
         sf.count(sf.when(sf.col("g").isNull(), 1)).alias("queries"),
     ).collect()[0]
     faults = {
-        f"a label that is no grade 0..{_MAX_GRADE}": sums["labels"],
+        f"a label that is no grade 0..{most}": sums["labels"],
         "a score that is no number": sums["scores"],
         "a weight that is missing or negative": sums["weights"],
         "no query id": sums["queries"],
     }
     check_rows(sums["rows"], sums["weight"], faults)
 
-    queries = _by_query(frame)
+    queries = _by_query(frame, linear_gain)
     query_weight = sf.col("w")
     ndcg10 = sf.least(sf.floor(sf.col("`ndcg@10`") * _HISTOGRAM_BINS), sf.lit(_HISTOGRAM_BINS - 1)).cast(
         "int"
@@ -66,6 +68,10 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
     for row in found:
         histogram[row["bin"]] = row["queries"]
     notes = [f"{empty:,} of {count:,} queries hold no relevant row; each counts 1."] if empty else []
+    if linear_gain:
+        notes.append(
+            f"Grades go above {MAX_GRADE}, so the gain of a grade is the grade itself and not a power of 2."
+        )
     return Evaluation(
         task="ranking",
         rows=sums["rows"],
@@ -80,7 +86,7 @@ def evaluate_ranking(frame: DataFrame, weighted: bool) -> Evaluation:
     )
 
 
-def _by_query(frame: DataFrame) -> DataFrame:
+def _by_query(frame: DataFrame, linear_gain: bool) -> DataFrame:
     """One row per query: w (mean weight), relevant (rows of grade > 0) and every metric."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
@@ -93,7 +99,7 @@ def _by_query(frame: DataFrame) -> DataFrame:
     hits = worst_first.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     placed = frame.withColumns(
         {
-            "gain": sf.pow(sf.lit(2.0), y) - 1,
+            "gain": y if linear_gain else sf.pow(sf.lit(2.0), y) - 1,
             "first": sf.rank().over(by_score),
             "ties": sf.count(sf.lit(1)).over(tied),
             "ideal": sf.row_number().over(by_grade),

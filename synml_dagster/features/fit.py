@@ -21,7 +21,7 @@ from synml_dagster.features.label import class_index, fit_label, label_input, la
 from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
 from synml_dagster.features.placing import kept_limits, placing_columns, taken_over, too_alike
-from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
+from synml_dagster.features.plan import MAX_POWER_GRADE, Dropped, FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.reading import Reading
 from synml_dagster.features.row_facts import RowFacts
@@ -34,6 +34,9 @@ from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+_MOST_GRADES = 10_000
 
 
 def fit_plan(
@@ -151,6 +154,14 @@ def fit_plan(
             f"{outline.unlabelled} of {outline.rows} rows have no label {label!r}{_marks_of(target)} and are left out"
         )
     _check_weight(weights, outline)
+    if found == "ranking" and (label_plan.maximum or 0) > MAX_POWER_GRADE:
+        if (label_plan.maximum or 0) > _MOST_GRADES:
+            raise DataError(
+                f"label {label!r} has grades up to {label_plan.maximum:.0f}; a ranking takes up to {_MOST_GRADES}. Put them into fewer steps."
+            )
+        warnings.append(
+            f"label {label!r} has grades up to {label_plan.maximum:.0f}, above LightGBM's {MAX_POWER_GRADE}: the gain of a grade is the grade itself; train.params.label_gain says otherwise for training"
+        )
     cut = partial(fit_split, split, by, split_column, [i.path for i in placing])
     split_plan = cut(outline, label_plan.classes, reading.small, list(ordered))
     if not ordered and (why := too_alike(split_plan, outline)):

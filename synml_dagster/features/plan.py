@@ -18,6 +18,8 @@ from synml_dagster.features.stats import ColumnStats
 
 PLAN_VERSION = 1
 PLAN_FILE = "plan.json"
+MAX_POWER_GRADE = 30
+"""The last grade that LightGBM has a gain for."""
 
 
 class LabelPlan(BaseModel):
@@ -147,6 +149,11 @@ class FeaturePlan(BaseModel):
     def outside_onnx(self) -> dict[str, str]:
         """Columns whose features an exported graph takes ready made, with the reason."""
         return {c.name: reason for c in self.columns if (reason := c.outside_onnx)}
+
+    @property
+    def linear_gain(self) -> bool:
+        """Whether a ranking's grades go above 30, where the gain of a grade is the grade and not a power of 2."""
+        return self.task == "ranking" and (self.label.maximum or 0) > MAX_POWER_GRADE
 
     @property
     def identity(self) -> str:
