@@ -48,7 +48,7 @@ def is_higher_better(metric: str) -> bool:
     number: dict[str, Any] = {"objective": "regression"}
     classes: dict[str, Any] = {"objective": "multiclass", "num_class": 2}
     for way in (classes, number) if of_classes else (number, classes):
-        params = {**way, "metric": metric, "verbosity": -1, "num_threads": 1}
+        params = {**way, "metric": metric.split("@")[0], "verbosity": -1, "num_threads": 1}
         try:
             data = lgb.Dataset(np.arange(20.0)[:, None], labels, group=[20], params=params)
             found = lgb.Booster(params, data).eval_train()
