@@ -68,8 +68,9 @@ def build_predictions(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )
             notes: list[str] = []
-            # What a value is follows the champion's plan, not the file that happens to hold it today.
-            whole = read_source(session, spec.source, typed=partitions is not None, notes=notes)
+            # What was learnt as text is text, whatever the file happens to hold today.
+            texts = [tensor.name for tensor in model.inputs if tensor.type == "string"]
+            whole = read_source(session, spec.source, texts=texts, notes=notes)
             for note in notes:
                 context.log.warning(f"score.source: {note}")
             if notes:

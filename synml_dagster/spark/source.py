@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,15 +114,15 @@ class Source(BaseModel):
 
 
 def read_source(
-    spark: SparkSession, source: Source, *, typed: bool = True, notes: list[str] | None = None
+    spark: SparkSession, source: Source, *, texts: Collection[str] = (), notes: list[str] | None = None
 ) -> DataFrame:
     """Open `source` as a DataFrame; of other files than CSV nothing but the schema is read yet.
 
     Parameters
     ----------
-    typed
-        Whether columns of CSV files become numbers, truth values and dates where all their values are such. False for rows
-        that a plan is to read: what a value is then follows the plan and not the file.
+    texts
+        Columns of CSV files that stay text whatever their values are today: those that a plan has learnt as text. The others
+        become numbers, truth values and dates where all their values are such.
     notes
         What was guessed and which records were left out is added here.
 
@@ -156,7 +157,7 @@ def read_source(
             if name == "csv":
                 from synml_dagster.spark.source_csv import read_csv
 
-                frame = read_csv(spark, source.path or "", options, typed=typed, notes=said)
+                frame = read_csv(spark, source.path or "", options, texts=texts, notes=said)
             elif name == "parquet" and not options:
                 from synml_dagster.spark.source_parquet import read_parquet
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -20,14 +21,14 @@ _MOST_FILES = 2000
 
 
 def read_csv(
-    spark: SparkSession, path: str, options: dict[str, str], *, typed: bool, notes: list[str]
+    spark: SparkSession, path: str, options: dict[str, str], *, texts: Collection[str], notes: list[str]
 ) -> DataFrame:
     """Open the CSV files of `path`; what was guessed and which rows were left out is added to `notes`.
 
     Parameters
     ----------
-    typed
-        Whether columns whose values are all numbers, truth values or dates become such; else all are text.
+    texts
+        Columns that stay text; the others become numbers, truth values or dates where all their values are such.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def read_csv(
     _say_headers(groups, notes)
     frame = _without_bad(frame, notes)
     infer = options.get("inferSchema", "true").casefold() == "true" and "nullValue" not in options
-    return typed_text(frame, frame.columns) if typed and infer else frame
+    return typed_text(frame, [name for name in frame.columns if name not in texts]) if infer else frame
 
 
 def _dialects(path: str, options: dict[str, str], notes: list[str]) -> dict[str, Dialect]:
