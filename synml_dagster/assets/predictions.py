@@ -69,8 +69,8 @@ def build_predictions(
             )
             notes: list[str] = []
             # What was learnt as text is text, whatever the file happens to hold today.
-            texts = [tensor.name for tensor in model.inputs if tensor.type == "string"]
-            whole = read_source(session, spec.source, texts=texts, notes=notes)
+            known = {tensor.name: "string" for tensor in model.inputs if tensor.type == "string"}
+            whole = read_source(session, spec.source, known=known, notes=notes)
             for note in notes:
                 context.log.warning(f"score.source: {note}")
             if notes:

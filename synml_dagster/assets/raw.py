@@ -9,6 +9,7 @@ from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.source_read import says_version, version_read
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError
+from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark.source import Source, read_source
@@ -29,13 +30,17 @@ def build_raw(
     """
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
-    def raw(context: dg.AssetExecutionContext, spark: SparkResource) -> Any:
+    def raw(
+        context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
+    ) -> Any:
         check_apart(source, "source", scores)
         version = version_read(context, source, spark.session)
         says_version(context, source, version)
         told: dict[str, Any] = {"source": source.describe()} | version
         notes: list[str] = []
-        frame = read_source(spark.session, source, notes=notes)
+        # A column of codes stays one on a day whose codes happen to be digits: types go on from the snapshot before.
+        known = last_types(spark_tables, pipeline, "raw")
+        frame = read_source(spark.session, source, known=known, notes=notes)
         for note in notes:
             context.log.warning(f"source: {note}")
         if notes:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.spark.plain_folder import versions_beside
-from synml_dagster.spark.versions import is_remote, normal_path
+from synml_dagster.spark.versions import filesystem_of, is_remote, normal_path
 
 
 def output_roots(context: dg.OutputContext, data_dir: str | None, suffix: str = "") -> dict[str | None, str]:
@@ -39,6 +39,16 @@ def input_roots(context: dg.InputContext, data_dir: str | None) -> dict[str | No
 def asset_root(data_dir: str | None, *key: str) -> str:
     """Return the root of an asset without partitions, for code that has its key and no context."""
     return DataDirectory(data_dir).path(*(_folder(p) for p in key))
+
+
+def partition_roots(root: str) -> list[str]:
+    """Return the roots of the partitions that an asset's `root` holds, the newest names last; a hundred at most."""
+    try:
+        filesystem, inside = filesystem_of(f"{root}/partitions")
+        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(inside, detail=False))
+    except (OSError, ImportError):
+        return []
+    return [f"{root}/partitions/{name}" for name in names[-100:]]
 
 
 def metadata_of(raw: Mapping[str, Any] | None) -> dict[str, Any]:

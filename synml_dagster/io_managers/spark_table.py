@@ -1,15 +1,22 @@
 """Spark tables between assets."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.errors import ConfigError, DataError, SourceError
+from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
 from synml_dagster.io_managers.aside import SUFFIX, clear_aside, described_aside
 from synml_dagster.io_managers.description import described, each_partition, observations
-from synml_dagster.io_managers.place import input_roots, metadata_of, output_roots
+from synml_dagster.io_managers.place import (
+    asset_root,
+    input_roots,
+    metadata_of,
+    output_roots,
+    partition_roots,
+)
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.spark import (
     CatalogTable,
@@ -157,6 +164,32 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     def _session(self, context: dg.OutputContext | dg.InputContext) -> Any:
         step = context.step_key if isinstance(context, dg.OutputContext) else _step_of(context)
         return self.spark.session_for(step)
+
+
+def last_types(io_manager: Any, *key: str) -> dict[str, str]:
+    """Return Spark's types of the columns that the asset `key` held last, of all its partitions; none where it held nothing.
+
+    For an asset that goes on from its own last output.
+    """
+    if not isinstance(io_manager, SparkTableIOManager):
+        return {}
+    root = asset_root(io_manager.data_dir, *key)
+    found: dict[str, str] = {}
+    for place in [root, *partition_roots(root)]:
+        try:
+            schema = json.loads(open_table(place).schema_json)
+        except SynmlError:
+            continue
+        for field in schema["fields"]:
+            kind = field["type"] if isinstance(field["type"], str) else "other"
+            kind = _SPARK_NAMES.get(kind, kind)
+            before = found.setdefault(field["name"], kind)
+            found[field["name"]] = before if before == kind else "string"
+    return found
+
+
+_SPARK_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
+"""Names of types in a schema's JSON that are others in SQL."""
 
 
 def _written_by_tasks(part: Any, layout: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns import MISSING_MARKS
@@ -20,16 +21,16 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{
 _CHUNK = 200
 
 
-def typed_text(frame: DataFrame, names: list[str]) -> DataFrame:
-    """Return `frame` with those of the text columns `names` typed whose values all fit; one pass over the table.
+def typed_text(frame: DataFrame, known: Mapping[str, str], notes: list[str]) -> DataFrame:
+    """Return `frame`, a table of text, with those columns typed whose values all fit; one pass over the table.
 
     Whole numbers, numbers, truth values, days and moments, each as ISO writes them. Codes with a leading zero stay text, and
-    so does what people write in other ways: a plan reads that, and says so.
+    so does what people write in other ways: a plan reads that, and says so. A type that `known` has for a column is kept or
+    widened, and `notes` say where it could not be kept.
     """
     from pyspark.sql import functions as sf
 
-    if not names:
-        return frame
+    names = [name for name in frame.columns if known.get(name) != "string"]
     kinds: dict[str, str] = {}
     for start in range(0, len(names), _CHUNK):
         here = names[start : start + _CHUNK]
@@ -43,9 +44,19 @@ def typed_text(frame: DataFrame, names: list[str]) -> DataFrame:
         row = frame.agg(*asked).first()
         assert row is not None
         for i, name in enumerate(here):
-            known = row[f"n{i}"]
-            found = (kind for kind in _TYPES if known and row[f"{kind}{i}"] == known)
-            if kind := next(found, None):
+            filled = row[f"n{i}"]
+            found = (kind for kind in _TYPES if filled and row[f"{kind}{i}"] == filled)
+            kind = next(found, None)
+            before = _KINDS.get(known.get(name, ""))
+            if kind is None and not filled:
+                kind = before  # no value, so that any type is right
+            elif before is not None and kind != before and before in _WIDER.get(kind or "", ""):
+                kind = before
+            elif before is not None and kind != before:
+                notes.append(
+                    f"column {name!r} was {_TYPES[before]} in an earlier run and holds other values now; it is {_TYPES.get(kind or '', 'text')}"
+                )
+            if kind is not None:
                 kinds[name] = kind
     made = [
         _known(name).try_cast(_TYPES[kinds[name]]).alias(name) if name in kinds else sf.col(quoted(name))
@@ -55,6 +66,9 @@ def typed_text(frame: DataFrame, names: list[str]) -> DataFrame:
 
 
 _TYPES = {"w": "bigint", "f": "double", "b": "boolean", "d": "date", "t": "timestamp"}
+_KINDS = {name: kind for kind, name in _TYPES.items()}
+_WIDER = {"w": "f", "d": "t"}
+"""The type that holds all values of another one."""
 
 
 def _known(name: str) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,15 +114,20 @@ class Source(BaseModel):
 
 
 def read_source(
-    spark: SparkSession, source: Source, *, texts: Collection[str] = (), notes: list[str] | None = None
+    spark: SparkSession,
+    source: Source,
+    *,
+    known: Mapping[str, str] | None = None,
+    notes: list[str] | None = None,
 ) -> DataFrame:
     """Open `source` as a DataFrame; of other files than CSV nothing but the schema is read yet.
 
     Parameters
     ----------
-    texts
-        Columns of CSV files that stay text whatever their values are today: those that a plan has learnt as text. The others
-        become numbers, truth values and dates where all their values are such.
+    known
+        Spark's types that columns of CSV files are known to have, from a plan or from an earlier run: text stays text, and a
+        number with fractions one, whatever the values of today's file. The others become numbers, truth values and dates where
+        all their values are such.
     notes
         What was guessed and which records were left out is added here.
 
@@ -157,7 +162,7 @@ def read_source(
             if name == "csv":
                 from synml_dagster.spark.source_csv import read_csv
 
-                frame = read_csv(spark, source.path or "", options, texts=texts, notes=said)
+                frame = read_csv(spark, source.path or "", options, known=known or {}, notes=said)
             elif name == "parquet" and not options:
                 from synml_dagster.spark.source_parquet import read_parquet
 

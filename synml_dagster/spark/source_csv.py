@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,14 @@ _MOST_FILES = 2000
 
 
 def read_csv(
-    spark: SparkSession, path: str, options: dict[str, str], *, texts: Collection[str], notes: list[str]
+    spark: SparkSession, path: str, options: dict[str, str], *, known: Mapping[str, str], notes: list[str]
 ) -> DataFrame:
     """Open the CSV files of `path`; what was guessed and which rows were left out is added to `notes`.
 
     Parameters
     ----------
-    texts
-        Columns that stay text; the others become numbers, truth values or dates where all their values are such.
+    known
+        Types that columns are known to have, see `read_source`.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_csv(
     _say_headers(groups, notes)
     frame = _without_bad(frame, notes)
     infer = options.get("inferSchema", "true").casefold() == "true" and "nullValue" not in options
-    return typed_text(frame, [name for name in frame.columns if name not in texts]) if infer else frame
+    return typed_text(frame, known, notes) if infer else frame
 
 
 def _dialects(path: str, options: dict[str, str], notes: list[str]) -> dict[str, Dialect]:

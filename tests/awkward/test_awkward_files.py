@@ -79,7 +79,9 @@ def test_a_column_is_typed_where_nothing_is_lost(classic_spark, tmp_path, values
 
 def test_rows_for_a_plan_are_read_as_they_are_written(classic_spark, tmp_path):
     (tmp_path / "a.csv").write_text("code,flag\n00,TRUE\n1.10,FALSE\n")
-    frame = read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), texts=["code", "flag"])
+    frame = read_source(
+        classic_spark, Source(path=str(tmp_path / "a.csv")), known={"code": "string", "flag": "string"}
+    )
     assert [tuple(r) for r in frame.collect()] == [("00", "TRUE"), ("1.10", "FALSE")]
 
 
@@ -153,6 +155,8 @@ def test_what_was_meant_is_read_back(classic_spark, tmp_path, rows, mark, encodi
     writer.writerows([("first", "second"), *rows])
     (tmp_path / "a.csv").write_bytes(text.getvalue().encode(encoding))
     frame = read_source(
-        classic_spark, Source(path=str(tmp_path / "a.csv"), options={"sep": mark}), texts=["first", "second"]
+        classic_spark,
+        Source(path=str(tmp_path / "a.csv"), options={"sep": mark}),
+        known={"first": "string", "second": "string"},
     )
     assert [tuple(v or "" for v in row) for row in frame.collect()] == rows

@@ -1,0 +1,48 @@
+"""What a column is does not follow the file of the day."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from synml_dagster import MLPipeline
+from synml_dagster.spark import open_table
+from synml_dagster.spark.source import Source, read_source
+
+
+def test_types_that_are_known_are_kept_or_widened_with_a_word(classic_spark, tmp_path):
+    (tmp_path / "a.csv").write_text("code,price,day,empty,age\n1,2,2024-01-01,,x\n2,3,2024-01-02,,1\n")
+    notes: list[str] = []
+    known = {"code": "string", "price": "double", "day": "timestamp", "empty": "bigint", "age": "bigint"}
+    frame = read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), known=known, notes=notes)
+    assert dict(frame.dtypes) == {
+        "code": "string",
+        "price": "double",
+        "day": "timestamp",
+        "empty": "bigint",
+        "age": "string",
+    }
+    assert notes == ["column 'age' was bigint in an earlier run and holds other values now; it is text"]
+
+
+def test_raw_goes_on_from_the_types_of_its_last_snapshot(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")  # the session that the other tests share
+    path = tmp_path / "table.csv"
+    job = MLPipeline(name="p", source=str(path), label="y").definitions().resolve_job_def("p_train")
+    types = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for codes in ("1.10,A1,2", "1.10,3,2"):
+            path.write_text("code,y\n" + "".join(f"{c},{i}\n" for i, c in enumerate(codes.split(","))))
+            result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["p", "raw"])])
+            assert result.success
+            table = open_table(str(tmp_path / "own" / "p" / "raw"))
+            types.append(table.schema_json.count('"string"'))
+    assert types == [1, 1]
+
+
+@pytest.mark.parametrize("values", [["00", "01"], ["1.10", "1.1"]])
+def test_a_code_that_a_number_would_lose_is_read_as_it_is_written(classic_spark, tmp_path, values):
+    (tmp_path / "a.csv").write_text("code\n" + "\n".join(values) + "\n")
+    frame = read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), known={"code": "string"})
+    assert [row[0] for row in frame.collect()] == values
