@@ -187,7 +187,7 @@ def report_success(instance: dg.DagsterInstance, name: str) -> None:
     for word, stage, key in (
         ("report", "report", "path"),
         ("ONNX model", "champion", "onnx"),
-        ("scores", "predictions", "path"),
+        ("scores", "predictions", "dagster/uri"),
     ):
         print(f"{word:11} {metadata(stage)[key]}{'/report.html' if stage == 'report' else ''}")
     print(f"{'UI':11} make ui, then http://127.0.0.1:3000/asset-groups (group {name})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from dataclasses import dataclass
 
 from synml_dagster.errors import SourceError
@@ -28,6 +29,7 @@ class Dialect:
     encoding: str
     separator: str
     escape: str
+    comment: str
     header: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -48,6 +50,18 @@ def dialect_of(head: bytes, name: str, options: dict[str, str]) -> Dialect:
         raise SourceError(f"source.options.encoding: {encoding!r} is no encoding") from problem
     if not text.strip():
         raise SourceError(f"source: {name!r} is an empty file")
+    if re.match(r"sep=.\s*\n", text, re.IGNORECASE):
+        raise SourceError(
+            f"source: {name!r} begins with Excel's line {text.splitlines()[0]!r}, which Spark cannot pass over. Take that line out."
+        )
+    comment = told.get("comment")
+    if comment is None and text.startswith("#") and not _is_header(text):
+        comment = "#"
+        notes.append(
+            f"lines of {name!r} that begin with '#' are comments; say source.options.comment: '' where they are not"
+        )
+    if comment:
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(comment))
     separator = told.get("sep") or told.get("delimiter")
     if separator is None:
         separator = _separator(text, told.get("quote", '"'))
@@ -60,7 +74,15 @@ def dialect_of(head: bytes, name: str, options: dict[str, str]) -> Dialect:
         text.splitlines(keepends=True), delimiter=separator[0], quotechar=told.get("quote", '"') or '"'
     )
     header = next((row for row in reader if row), [])
-    return Dialect(encoding, separator, escape, tuple(cell.strip() for cell in header), tuple(notes))
+    return Dialect(
+        encoding, separator, escape, comment or "", tuple(cell.strip() for cell in header), tuple(notes)
+    )
+
+
+def _is_header(text: str) -> bool:
+    """Whether the first line is cut into as many pieces as the second: names after a `#`, and no comment."""
+    first, second = [*text.splitlines(), "", ""][:2]
+    return any(first.count(mark) == second.count(mark) > 0 for mark in _SEPARATORS)
 
 
 def _encoding(head: bytes, name: str, told: str | None) -> tuple[str, list[str]]:

@@ -15,6 +15,7 @@ _WHOLE = r"^[+-]?(0|[1-9][0-9]{0,17})$"
 # A zero before another digit is a code's, so is a long run of digits: neither is a number.
 _NUMBER = r"^[+-]?((0|[1-9][0-9]{0,39})([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _LONG = r"^[+-]?[0-9]{16,}$"
+_INFINITE = r"^(?i:[+-]?inf(inity)?)$"
 _TRUTH = r"^(?i:true|false)$"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
@@ -80,7 +81,11 @@ def _known(name: str) -> Column:
 
 
 def _tests(value: Column) -> dict[str, Column]:
-    number = value.rlike(_NUMBER) & ~value.rlike(_LONG)
+    from pyspark.sql import functions as sf
+
+    # What is too large for a float64 would be infinite without a word.
+    finite = sf.abs(value.try_cast("double")) < float("inf")
+    number = (value.rlike(_NUMBER) & ~value.rlike(_LONG) & finite) | value.rlike(_INFINITE)
     return {
         "w": value.rlike(_WHOLE) & value.try_cast("bigint").isNotNull(),
         "f": number,

@@ -104,6 +104,7 @@ def _texts(spark: SparkSession, files: list[str], dialect: Dialect, options: dic
         "encoding": dialect.encoding,
         "sep": dialect.separator,
         "escape": dialect.escape,
+        **({"comment": dialect.comment} if dialect.comment else {}),
         "ignoreLeadingWhiteSpace": "true",
         "ignoreTrailingWhiteSpace": "true",
         "maxCharsPerColumn": "-1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from synml_dagster.errors import SourceError
 from synml_dagster.spark.source_listing import data_files
 
 _HEAD = 64 * 1024
@@ -25,11 +26,21 @@ def spans_lines(path: str) -> bool:
         IndexError,
     ):  # Spark may reach it all the same, and says what is wrong
         return False
-    first, _, rest = head.partition("\n")
     if head.startswith("["):
         return True
+    first, _, rest = head.partition("\n")
     try:
         json.loads(first)
     except ValueError:
-        return bool(rest) or len(head) < _HEAD
-    return False
+        pass
+    else:
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(head)
+    except ValueError:  # longer than what was looked at
+        return bool(rest)
+    if head[end:].strip():
+        raise SourceError(
+            f"source: {files[0]!r} holds one indented object after the other, of which Spark reads the first alone. Write them as an array, or one a line."
+        )
+    return True

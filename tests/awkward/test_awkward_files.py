@@ -67,6 +67,8 @@ def test_a_file_with_quite_another_header_is_refused(classic_spark, tmp_path):
         (["TRUE", "false", ""], "boolean"),
         (["2024-01-31", "2024-02-01"], "date"),
         (["2024-01-31 10:00:00", "2024-02-01 00:00:01.5"], "timestamp"),
+        (["inf", "1.5", "-Infinity"], "double"),
+        (["1e400", "1"], "string"),
         (["1,5", "2,5"], "string"),
         (["12345678901234567890", "12345678901234567891"], "string"),
     ],
@@ -75,6 +77,24 @@ def test_a_column_is_typed_where_nothing_is_lost(classic_spark, tmp_path, values
     pd.DataFrame({"x": values, "other": "w"}).to_csv(tmp_path / "a.csv", index=False)
     frame, _, _ = rows_of(classic_spark, tmp_path / "a.csv")
     assert frame.schema["x"].dataType.simpleString() == kind
+
+
+def test_comments_before_the_header_are_passed_over_and_said(classic_spark, tmp_path):
+    (tmp_path / "a.csv").write_text("# made by R\na,b\n1,x\n")
+    (tmp_path / "b.csv").write_text("#a,b\n1,x\n")
+    frame, rows, notes = rows_of(classic_spark, tmp_path / "a.csv")
+    assert (frame.columns, rows) == (["a", "b"], [(1, "x")])
+    assert "are comments" in notes[0]
+    assert rows_of(classic_spark, tmp_path / "b.csv")[0].columns == ["#a", "b"]
+
+
+def test_what_spark_would_pass_over_without_a_word_is_refused(classic_spark, tmp_path):
+    (tmp_path / "a.json").write_text('{\n "a": 1\n}\n{\n "a": 2\n}\n')
+    with pytest.raises(SourceError, match="one indented object after the other"):
+        rows_of(classic_spark, tmp_path / "a.json")
+    (tmp_path / "b.csv").write_text("sep=;\na;b\n1;2\n")
+    with pytest.raises(SourceError, match="Excel's line 'sep=;'"):
+        rows_of(classic_spark, tmp_path / "b.csv")
 
 
 def test_rows_for_a_plan_are_read_as_they_are_written(classic_spark, tmp_path):
