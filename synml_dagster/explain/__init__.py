@@ -1,11 +1,24 @@
 """Why a model answers as it does: exact tree SHAP on Spark, its pictures, and the report.
 
 Pictures live in `synml_dagster.explain.figures` (matplotlib), the page in `synml_dagster.explain.report` and the
-explainer itself in `synml_dagster.explain.shap` (Numba).
+explainer itself in `synml_dagster.explain.shap` (Numba), which is imported when `TreeExplainer` is first asked for.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.explain.columns import explain_columns
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.sample import explain
 
-__all__ = ["Explanations", "explain", "explain_columns"]
+if TYPE_CHECKING:
+    from synml_dagster.explain.shap import TreeExplainer
+
+__all__ = ["Explanations", "TreeExplainer", "explain", "explain_columns"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TreeExplainer":
+        from synml_dagster.explain.shap import TreeExplainer
+
+        return TreeExplainer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

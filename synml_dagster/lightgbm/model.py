@@ -68,6 +68,11 @@ class LightGBMModel:
     facts: dict[str, Any] = field(default_factory=dict)
     vector: str | None = None
 
+    def __repr__(self) -> str:
+        """Say what it is in one line, without its text of megabytes."""
+        trees = self.text.count("\nTree=")
+        return f"LightGBMModel({self.objective}, {len(self.features)} features, {trees} trees)"
+
     @property
     def booster(self) -> lgb.Booster:
         """LightGBM's own model, read from the text once."""

@@ -28,37 +28,71 @@ def write_bundle(
 ) -> None:
     """Write `model.onnx`, `booster.txt`, `plan.json`, `metrics.json` and `MLmodel` into `directory`.
 
-    `MLmodel` names MLflow's onnx flavor, so that `mlflow.onnx.load_model` opens the bundle. It does not name
-    python_function: MLflow's wrapper feeds a graph of several inputs flat columns, and this one takes `[N, 1]`. There
-    is no pickle in a bundle: opening one runs no code of its maker.
+    `MLmodel` names MLflow's onnx flavor, so that `mlflow.onnx.load_model` opens the graph, and python_function, so that
+    `mlflow.pyfunc.load_model` and `mlflow models serve` answer as scoring on Spark does. There is no pickle in a bundle:
+    opening one runs no code of its maker. `requirements.txt` has what an environment needs.
     """
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
     for part in (plan, model, onnx_model, evaluation):
         part.save(target)
-    _write_mlmodel(target, onnx_model)
+    _write_mlmodel(target, onnx_model, plan)
 
 
-def _write_mlmodel(target: Path, onnx_model: OnnxModel) -> None:
+def _write_mlmodel(target: Path, onnx_model: OnnxModel, plan: FeaturePlan) -> None:
+    import platform
+
+    import mlflow.pyfunc
     import onnx
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.models import Model
 
-    kinds = {
-        "string": DataType.string,
-        "float": DataType.float,
-        "double": DataType.double,
-        "int64": DataType.long,
-    }
-    columns = [ColSpec(kinds.get(i.type, DataType.double), i.name) for i in onnx_model.inputs]
-    described = Model(signature=ModelSignature(inputs=Schema(columns)))
-    providers = ["CPUExecutionProvider"]
+    from synml_dagster.onnx.pyfunc import LOADER
+
+    described = Model(signature=_signature(onnx_model, plan))
     described.add_flavor(
         "onnx",
         onnx_version=onnx.__version__,
         data="model.onnx",
-        providers=providers,
+        providers=["CPUExecutionProvider"],
         code=None,
         onnx_session_options=None,
     )
+    (target / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
+    (target / "python_env.yaml").write_text(
+        f"python: {platform.python_version()}\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n",
+        encoding="utf-8",
+    )
+    mlflow.pyfunc.add_to_model(described, loader_module=LOADER, python_env="python_env.yaml")
     described.save(str(target / "MLmodel"))
+
+
+def _signature(onnx_model: OnnxModel, plan: FeaturePlan) -> Any:
+    """Every column may be missing. MLflow takes no whole number for a `double` and no gap in a `long`, so that what is no
+    text is of any type to it, and is converted as in scoring."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType, Array
+
+    columns = [
+        ColSpec(DataType.string if tensor.type == "string" else AnyType(), tensor.name, required=False)
+        for tensor in onnx_model.inputs
+    ]
+    answered: list[Any] = []
+    if plan.label.classes:
+        kinds = {"string": DataType.string, "boolean": DataType.boolean, "integer": DataType.long}
+        answered.append(ColSpec(kinds.get(plan.label.storage, DataType.double), "prediction"))
+        one = len(plan.label.classes) == 2
+        answered.append(ColSpec(DataType.double if one else Array(DataType.double), "probability"))
+    else:
+        answered.append(ColSpec(DataType.double, "prediction"))
+    return ModelSignature(inputs=Schema(columns), outputs=Schema(answered))
+
+
+def _requirements() -> list[str]:
+    """What scoring imports, pinned to what it was exported with."""
+    from importlib.metadata import version
+
+    from synml_dagster import __version__
+
+    others = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow")
+    return [f"synml-dagster=={__version__}", *(f"{name}=={version(name)}" for name in others)]

@@ -94,15 +94,19 @@ class OnnxModel:
         """Open a file, or the `model.onnx` of a folder."""
         return cls(place)
 
-    def save(self, directory: str | Path) -> None:
-        """Write `model.onnx` into `directory`, and beside it the files that hold its weights, if any."""
-        target = Path(directory)
+    def save(self, place: str | Path) -> None:
+        """Write the file `place`, or `model.onnx` into the folder `place` where its name does not end in `.onnx`.
+
+        The files that hold its weights, if any, are written beside it.
+        """
+        file = Path(place) if Path(place).suffix == ".onnx" else Path(place) / FILE
+        target = file.parent
         target.mkdir(parents=True, exist_ok=True)
         if self.path is None:
-            (target / FILE).write_bytes(self.content)
+            file.write_bytes(self.content)
             return
-        if self.path.resolve() != (target / FILE).resolve():
-            shutil.copyfile(self.path, target / FILE)
+        if self.path.resolve() != file.resolve():
+            shutil.copyfile(self.path, file)
         for name in self.external_files:
             there = target / name
             if (self.path.parent / name).resolve() != there.resolve():
@@ -192,6 +196,11 @@ class OnnxModel:
             if self.is_pipeline and "classes" in self.metadata
             else None
         )
+
+    def __repr__(self) -> str:
+        """Say what it takes and answers, in one line."""
+        takes = ", ".join(tensor.name for tensor in self.inputs[:5]) + ", ..." * (len(self.inputs) > 5)
+        return f"OnnxModel({len(self.inputs)} inputs: {takes}; answers {', '.join(t.name for t in self.outputs[:5])}; {self.size:,} bytes)"
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("An OnnxModel is not pickled; send its bytes, or its path.")

@@ -130,6 +130,18 @@ def test_mlflow_opens_the_bundle(finished):
     assert {entry.key for entry in opened.metadata_props} >= {"pipeline", "plan_fingerprint"}
 
 
+def test_mlflow_scores_with_the_bundle_as_the_pipeline_does(finished):
+    import mlflow.pyfunc
+
+    task, _, told = finished
+    opened = mlflow.pyfunc.load_model(str(Path(told["metadata"]["champion"]["onnx"]).parent))
+    scored = pd.read_parquet(told["metadata"]["predictions"]["dagster/uri"])
+    answers = opened.predict(scored.drop(columns=["prediction"]))
+    assert answers["prediction"].tolist() == scored["prediction"].tolist(), task
+    assert all(not spec.required for spec in opened.metadata.signature.inputs)
+    assert opened.metadata.signature.outputs.input_names()[0] == "prediction"
+
+
 def test_the_report_is_one_page_that_needs_nothing_from_outside(finished):
     task, _, told = finished
     page = Path(told["metadata"]["report"]["path"]) / "report.html"
