@@ -92,7 +92,5 @@ def _requirements() -> list[str]:
     """What scoring imports, pinned to what it was exported with."""
     from importlib.metadata import version
 
-    from synml_dagster import __version__
-
     others = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow")
-    return [f"synml-dagster=={__version__}", *(f"{name}=={version(name)}" for name in others)]
+    return [f"{name}=={version(name)}" for name in ("synml-dagster", *others)]
