@@ -40,7 +40,7 @@ class MLPipeline(BaseModel):
         A key is unknown, has the wrong type, or does not go with another.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(
         description="Name of the pipeline: the group and the first part of the key of all its assets."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from synml_dagster.redaction import redacted
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
 from synml_dagster.resources.mlflow_store import open_client, sqlite_file
@@ -185,7 +186,7 @@ class MLflowResource(dg.ConfigurableResource):
             return str(found.experiment_id)
 
     def _url(self, experiment_id: str, run_id: str) -> str:
-        base = self.ui_url or self.resolved_uri()
+        base = redacted(self.ui_url or self.resolved_uri())
         if base.startswith(("http://", "https://")):
             return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
         return f"mlflow runs describe --run-id {run_id}, with MLFLOW_TRACKING_URI={base}"

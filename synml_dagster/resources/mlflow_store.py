@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.cache import cache_directory
 from synml_dagster.errors import SetupError
+from synml_dagster.redaction import without_secrets
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -42,7 +43,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
     except Exception as problem:
         raise SetupError(
             f"mlflow: no tracking store at {tracking_uri!r}: {_first_line(problem)}. Is it running, and can this host reach it?"
-        ) from problem
+        ) from without_secrets(problem)
     return client
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.redaction import without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Entity
@@ -134,7 +135,7 @@ def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cac
         except Exception as problem:
             raise ModelError(
                 f"mlflow: the files of {version.name} version {version.version} cannot be fetched from {version.source!r}: {problem}"
-            ) from problem
+            ) from without_secrets(problem)
         try:
             os.rename(got, target)
         except OSError:

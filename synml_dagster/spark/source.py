@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.errors import SourceError, did_you_mean
+from synml_dagster.redaction import is_secret_key, redacted, without_secrets
 from synml_dagster.spark.source_format import BARE, guess_format, has_glob, local_path, log_beside
 from synml_dagster.spark.source_listing import spark_path
 
@@ -30,7 +30,7 @@ class Source(BaseModel):
     'sql'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     path: str | None = Field(
         default=None, description="A file, a folder or a glob, local or on an object store."
@@ -98,13 +98,17 @@ class Source(BaseModel):
     def describe(self) -> str:
         """Return the source in a few words, without the options, which may hold passwords."""
         if self.path:
-            return f"{self.resolved_format()} {self.path}"
-        if self.jdbc:
-            shown = re.sub(
-                r"(?i)(password|pwd|token|secret)=[^&;]*", r"\1=***", re.sub(r"//[^/@]*@", "//", self.jdbc)
-            )
-            return f"jdbc {self.options.get('dbtable') or 'query'} of {shown}"
-        return f"{self.kind} {getattr(self, self.kind)}"
+            said = f"{self.resolved_format()} {self.path}"
+        elif self.jdbc:
+            said = f"jdbc {self.options.get('dbtable') or 'query'} of {self.jdbc}"
+        else:
+            said = f"{self.kind} {getattr(self, self.kind)}"
+        return redacted(said, self.secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of options whose names say that they are secret; what is shorter than a password is not looked for."""
+        return tuple(v for k, v in self.options.items() if is_secret_key(k) and len(v) > 3)
 
     def under(self, folder: str | Path) -> Source:
         """Return this source with a relative local path taken from `folder`."""
@@ -177,7 +181,10 @@ def read_source(
     except SourceError:
         raise
     except Exception as problem:
-        raise SourceError(f"source: {source.describe()} cannot be read: {first_line(problem)}") from problem
+        why = redacted(first_line(problem), source.secrets)
+        raise SourceError(f"source: {source.describe()} cannot be read: {why}") from without_secrets(
+            problem, source.secrets
+        )
     return _trimmed_names(frame)
 
 

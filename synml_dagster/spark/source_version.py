@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
+from synml_dagster.redaction import redacted, without_secrets
 from synml_dagster.spark.catalog import described_table
 from synml_dagster.spark.settled import unfinished_name
 from synml_dagster.spark.source import Source, check_path, first_line, open_jdbc
@@ -47,9 +48,10 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
                 asked = spark.sql(source.version_query)
             row = asked.first()
         except Exception as problem:
+            why = redacted(first_line(problem), source.secrets)
             raise SourceError(
-                f"source.version_query {source.version_query!r} failed: {first_line(problem)}"
-            ) from problem
+                f"source.version_query {source.version_query!r} failed: {why}"
+            ) from without_secrets(problem, source.secrets)
         return str(row[0]) if row is not None else "empty"
     if source.path:
         check_path(source)

@@ -83,7 +83,7 @@ def test_passwords_are_not_shown():
     source = Source(
         jdbc="jdbc:postgresql://me:secret@h/db?password=hidden", options={"dbtable": "t", "password": "p"}
     )
-    assert source.describe() == "jdbc t of jdbc:postgresql://h/db?password=***"
+    assert source.describe() == "jdbc t of jdbc:postgresql://***@h/db?password=***"
 
 
 def test_the_version_changes_with_the_file_and_only_then(people):
