@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.errors import DataError
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan
+from synml_dagster.features.precision import label_offset
 from synml_dagster.lightgbm import LightGBM, LightGBMModel
 from synml_dagster.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
+from synml_dagster.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
 from synml_dagster.spark import ParquetFiles, Table
 
 if TYPE_CHECKING:
@@ -85,12 +87,15 @@ def fit(
 ) -> LightGBMModel:
     """Train on `rows`, stopping early by `validation`."""
     names = set(rows.schema().names)
+    params = train_params(plan, train, chosen)
+    shifts = objective_of(params) in TAKES_OFFSET and not root_of_labels(params)
     estimator = LightGBM(
-        train_params(plan, train, chosen),
+        params,
         rounds=train.rounds,
         early_stopping=train.early_stopping or None,
         ranks=train.ranks,
         seed=train.seed,
+        label_offset=label_offset(plan) if shifts else 0.0,
         **more.pop("estimator", {}),
     )
     return estimator.fit(

@@ -157,7 +157,7 @@ def _gathered(
         task=plan.task,
         features=names,
         outputs=classes if k > 1 and len(classes) == k else [str(i) for i in range(k)],
-        base=base,
+        base=base + model.label_offset,
         values=matrix(column("values"), len(names)),
         phi=matrix(column("phi"), len(names) * k).reshape(n, len(names), k),
         label=label if labelled else None,

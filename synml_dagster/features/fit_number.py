@@ -14,6 +14,7 @@ from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
 from synml_dagster.features.kinds.written_time import recognise
+from synml_dagster.features.precision import shift_for
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.spec import ColumnSpec
 
@@ -51,7 +52,7 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
         features=names,
         impute=None if impute is None else rounded(impute),
         indicator=own.indicator,
-        scale=fit_scale(own, seen),
+        scale=fit_scale(own, seen) or (shift_for(seen.finite) if raw.onnx_type != "float" else None),
     )
     return fitted, "", notes
 

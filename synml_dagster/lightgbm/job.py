@@ -33,6 +33,7 @@ class RankJob:
     threads: int = 1
     shared_threads: bool = True
     init_text: str | None = None
+    label_offset: float = 0.0
     start: float | None = None
     objective: Callable[..., Any] | None = None
     metrics: tuple[Callable[..., Any], ...] = ()

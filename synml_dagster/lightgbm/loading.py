@@ -164,7 +164,7 @@ def _fill(
         start += block.shape[0]
     if start != rows.rows:
         raise DataError(f"{start} rows came where {rows.rows} were counted; does the table change?")
-    dataset.set_field("label", extras["label"].astype(np.float32))
+    dataset.set_field("label", (extras["label"] - job.label_offset).astype(np.float32))
     if "weight" in extras:
         dataset.set_field("weight", extras["weight"].astype(np.float32))
     if sizes is not None:

@@ -53,6 +53,8 @@ class LightGBMModel:
         What LightGBM was given.
     facts : dict
         Seconds of each stage, threads, rows.
+    label_offset : float
+        What LightGBM's labels had been taken off and predictions have added; raw scores are without it.
     """
 
     text: str
@@ -67,6 +69,7 @@ class LightGBMModel:
     params: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     vector: str | None = None
+    label_offset: float = 0.0
 
     def __repr__(self) -> str:
         """Say what it is in one line, without its text of megabytes."""
@@ -112,7 +115,8 @@ class LightGBMModel:
         """
         if X.ndim != 2 or X.shape[1] != len(self.features):
             raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
-        return np.asarray(self.booster.predict(X, raw_score=raw_score, num_threads=threads))
+        found = np.asarray(self.booster.predict(X, raw_score=raw_score, num_threads=threads))
+        return found + self.label_offset if self.label_offset and not raw_score else found
 
     def transform(
         self,

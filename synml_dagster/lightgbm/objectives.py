@@ -49,6 +49,10 @@ def starts_from_mean(params: Mapping[str, Any]) -> bool:
     return averages and plain and objective_of(params) in _FROM_MEAN
 
 
+TAKES_OFFSET = ("regression", "regression_l1", "huber", "fair", "quantile")
+"""Objectives of differences: a label less a constant has the same trees, and float32 keeps what differs."""
+
+
 def root_of_labels(params: Mapping[str, Any]) -> bool:
     """Return whether the mean is one of the labels' signed roots."""
     return objective_of(params) == "regression" and _is_on(params, "reg_sqrt", False)

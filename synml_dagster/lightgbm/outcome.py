@@ -62,6 +62,7 @@ def model_of(
         num_class=int(params.get("num_class", 1)),
         classes=list(source.classes) if source.classes else None,
         label_type=source.label_type,
+        label_offset=trainer.label_offset,
         params={**params, "num_iterations": trainer.rounds},
         history=facts[0]["history"],
         best_iteration=facts[0]["best_iteration"],

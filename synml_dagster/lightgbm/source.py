@@ -74,6 +74,7 @@ class TrainingData:
     marks: str | None = None
     vector: str | None = None
     stored: float | None = None
+    offset: float = 0.0
 
     @property
     def validated(self) -> bool:
@@ -128,7 +129,7 @@ class TrainingData:
         kept = marked.persist()
         try:
             train = kept.where(f"not {VALID}")
-            counts, start = summed_up(train, params)
+            counts, start = summed_up(train, params, self.offset)
             block, total = block_of(params), sum(rows for _, rows in counts)
             ordered = block > 1 and total > 0 and self.group is None
             first_rows = find_rows(counts, even_cuts(total, ranks, block)[1:-1]) if ordered else None
@@ -185,7 +186,7 @@ class TrainingData:
             return Ready(shares=shares, valid_share=valid, columns=columns)
         start = None
         if starts_from_mean(params) and not self.init:
-            _, start = summed_up(self._selected(self.data, ()), params)
+            _, start = summed_up(self._selected(self.data, ()), params, self.offset)
         find_bins = partial(self._bins_of_files, row_groups, params)
         return Ready(None, shares, valid, columns, sum(s.rows for s in shares), find_bins, start)
 

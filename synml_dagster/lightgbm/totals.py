@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def summed_up(train: DataFrame, params: Mapping[str, Any]) -> tuple[list[tuple[int, int]], float | None]:
+def summed_up(
+    train: DataFrame, params: Mapping[str, Any], offset: float = 0.0
+) -> tuple[list[tuple[int, int]], float | None]:
     """Return (partition, rows) of the partitions of `train`, and the score that boosting starts from.
 
-    `train` has the columns of `rank_columns`. The score is None where LightGBM finds it over all ranks by itself.
+    `train` has the columns of `rank_columns`; `offset` is taken off its labels. The score is None where LightGBM finds it over all ranks by itself.
     """
     from pyspark.sql import functions as sf
 
     label, weight = sf.lit(0.0), sf.lit(1.0)
     wanted = starts_from_mean(params)
     if wanted:  # float, as LightGBM keeps both
-        label = sf.col("label").cast("float").cast("double")
+        label = (sf.col("label") - sf.lit(offset)).cast("float").cast("double")
         label = sf.signum(label) * sf.sqrt(sf.abs(label)) if root_of_labels(params) else label
         weight = sf.col("weight").cast("float").cast("double") if "weight" in train.columns else weight
     numbered = train.select(

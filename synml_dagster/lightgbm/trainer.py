@@ -15,6 +15,7 @@ from synml_dagster.lightgbm.checkpoint import clear_checkpoint
 from synml_dagster.lightgbm.ingest import Layout
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.model import LightGBMModel, averages
+from synml_dagster.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
 from synml_dagster.lightgbm.outcome import model_of, raise_errors
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.lightgbm.presets import check_preset, preset_params
@@ -73,6 +74,9 @@ class LightGBM:
         How often a gang that Spark gave up is started again, on the executors that are left.
     callbacks : sequence
         LightGBM's callbacks. Those that run before a round run on every rank, the others on rank 0.
+    label_offset : float
+        What is taken off every label before LightGBM rounds it to float32, and added to every prediction again: for
+        labels far from zero, such as epoch seconds. For the objectives of differences alone (`TAKES_OFFSET`).
     preset : str, optional
         "fast": quantized gradients and bins from 50,000 rows on one rank, 63 bins on several; costs about 0.001 AUC. `params` win over it.
 
@@ -99,6 +103,7 @@ class LightGBM:
         retries: int = 2,
         callbacks: Sequence[Callable[..., Any]] = (),
         preset: str | None = None,
+        label_offset: float = 0.0,
     ):
         check_preset(preset)
         self.preset = preset
@@ -119,6 +124,8 @@ class LightGBM:
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.timeout, self.silence, self.retries = timeout, silence, retries
         self.callbacks = tuple(callbacks)
+        self.label_offset = float(label_offset)
+        self._check_offset()
         if (
             self.learning_rates is not None
             and not callable(self.learning_rates)
@@ -198,6 +205,7 @@ class LightGBM:
             categorical=categorical,
             objective=str(self.params.get("objective", "regression")),
         )
+        source = replace(source, offset=self.label_offset)
         if self.boosting == "rf" and init_score is not None:
             raise ConfigError(
                 "boosting='rf' grows its trees from no other model's scores: LightGBM refuses init_score with it. Leave it out, or use another boosting."
@@ -265,6 +273,15 @@ class LightGBM:
         raise_errors(messages)
         return messages, params
 
+    def _check_offset(self) -> None:
+        if not self.label_offset:
+            return
+        name = "a function" if self.objective_function is not None else objective_of(self.params)
+        if name not in TAKES_OFFSET or root_of_labels(self.params):
+            raise ConfigError(
+                f"label_offset goes with the objectives {', '.join(TAKES_OFFSET)}, without reg_sqrt; got {name}"
+            )
+
     def _native_params(self, source: TrainingData, ranks: int) -> dict[str, Any]:
         params: dict[str, Any] = {
             "verbosity": -1,
@@ -310,6 +327,7 @@ class LightGBM:
             self.early_stopping,
             hashlib.sha256((before or "").encode()).hexdigest(),
             files,
+            *([self.label_offset] if self.label_offset else []),
         ]
         return RankJob(
             training=hashlib.sha256(repr(told).encode()).hexdigest()[:24],
@@ -326,6 +344,7 @@ class LightGBM:
             threads=self.threads or cores,
             shared_threads=self.threads is None,
             init_text=before,
+            label_offset=self.label_offset,
             objective=self.objective_function,
             metrics=self.metric_functions,
             learning_rates=self.learning_rates,

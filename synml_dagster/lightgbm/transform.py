@@ -185,7 +185,7 @@ class _Plain:
         self.text, self.outputs = model.text, outputs
         self.classes, self.label_type = model.classes, model.label_type
         self.binary, self.classifies = model.objective == "binary", _classifies(model)
-        self.num_class = model.num_class
+        self.num_class, self.offset = model.num_class, model.label_offset
         self.key = hashlib.sha256(model.text.encode()).hexdigest()
 
     def rows_at_once(self, features: int) -> int | None:
@@ -228,7 +228,7 @@ class _Plain:
         import pyarrow as pa
 
         if not self.classifies:
-            return pa.array(scored, pa.float64())
+            return pa.array(scored + self.offset if self.offset else scored, pa.float64())
         numbers = (scored > 0.5).astype(np.int64) if self.binary else scored.argmax(axis=1)
         if self.label_type == "boolean":
             return pa.array(numbers == 1)

@@ -112,8 +112,11 @@ def add_model(
     classes: Classes | None,
     *,
     whole_categories: bool = False,
+    offset: float = 0.0,
 ) -> ModelOutputs:
     """Add the ensemble, its link and, for a classifier, the labels.
+
+    With an `offset` the prediction is it and the link's result, in float64: a float32 far from zero has no fractions.
 
     Raises
     ------
@@ -126,6 +129,9 @@ def add_model(
         score = graph.node("Div", score, graph.constant(float(max(1, ensemble.iterations)), "float64"))
     predicted = add_link(graph, ensemble, score)
     if ensemble.objective not in CLASSIFIERS:
+        if offset:
+            shifted = graph.node("Add", predicted, graph.constant(offset, "float64"))
+            return ModelOutputs(raw_score=raw, prediction=shifted)
         return ModelOutputs(raw_score=raw, prediction=graph.cast(predicted, "float"))
     count = 2 if ensemble.objective == "binary" else ensemble.num_class
     classes = classes or Classes(tuple(str(i) for i in range(count)), "int64")

@@ -62,16 +62,19 @@ def booster_to_onnx(
     from onnx import TensorProto, helper
 
     ensemble = parse_trees(model if isinstance(model, str) else model.text)
+    offset = 0.0 if isinstance(model, str) else model.label_offset
     graph = Graph("model")
     named = Classes(tuple(classes), class_type) if classes else None
-    outputs = add_model(graph, ensemble, FEATURES_INPUT, named, whole_categories=whole_categories)
+    outputs = add_model(
+        graph, ensemble, FEATURES_INPUT, named, whole_categories=whole_categories, offset=offset
+    )
     entry = helper.make_tensor_value_info(FEATURES_INPUT, TensorProto.FLOAT, [None, ensemble.num_features])
     about = {"objective": ensemble.objective, **(metadata or {})}
     if named:
         about |= {"classes": json.dumps(list(named.values), ensure_ascii=False), "class_type": named.type}
     if not isinstance(model, str):
         about["features"] = json.dumps(list(model.features), ensure_ascii=False)
-    return _finish(graph, [entry], outputs, named, about, dict(OPSETS), name="lightgbm")
+    return _finish(graph, [entry], outputs, named, about, dict(OPSETS), name="lightgbm", wide=bool(offset))
 
 
 def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
@@ -101,7 +104,14 @@ def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
     taken = [value.name for value in fragment.inputs]
     graph = Graph(_free("model", taken))
     # A plan's categories are codes, whole by construction.
-    outputs = add_model(graph, parse_trees(model.text), fragment.output, classes, whole_categories=True)
+    outputs = add_model(
+        graph,
+        parse_trees(model.text),
+        fragment.output,
+        classes,
+        whole_categories=True,
+        offset=model.label_offset,
+    )
     graph.nodes = [*fragment.nodes, *graph.nodes]
     graph.initializers = [*fragment.initializers, *graph.initializers]
     about = {
@@ -120,7 +130,16 @@ def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
     if classes:
         about |= {"classes": json.dumps(list(classes.values), ensure_ascii=False), "class_type": classes.type}
     opsets = {domain: max(OPSETS.get(domain, 1), fragment.opsets.get(domain, 1)) for domain in OPSETS}
-    return _finish(graph, fragment.inputs, outputs, classes, about, opsets, name=plan.name)
+    return _finish(
+        graph,
+        fragment.inputs,
+        outputs,
+        classes,
+        about,
+        opsets,
+        name=plan.name,
+        wide=bool(model.label_offset),
+    )
 
 
 def _class_type(plan: FeaturePlan) -> str:
@@ -142,6 +161,7 @@ def _finish(
     metadata: Mapping[str, str],
     opsets: Mapping[str, int],
     name: str,
+    wide: bool,
 ) -> onnx.ModelProto:
     import onnx
     from onnx import TensorProto, helper
@@ -151,7 +171,7 @@ def _finish(
     kinds: dict[str, tuple[int, list[Any]]] = {
         "label": (label_type, [None]),
         "probabilities": (TensorProto.FLOAT, [None, None]),
-        "prediction": (TensorProto.FLOAT, [None, 1]),
+        "prediction": (TensorProto.DOUBLE if wide else TensorProto.FLOAT, [None, 1]),
         "raw_score": (TensorProto.FLOAT, [None, None]),
     }
     published, places = [], {}

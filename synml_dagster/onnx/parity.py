@@ -32,7 +32,8 @@ class ParityReport:
     rows, adversarial_rows
         Rows compared, and those among them that were made up.
     max_difference
-        The largest difference of a probability, or of a number relative to its size (absolute below 1).
+        The largest difference of a probability, or of a number relative to its size or to the spread of
+        the target, whichever is larger.
     rows_different, labels_different
         Rows beyond the tolerance; rows whose class differs although one is likelier than the others by more than it.
     worst
@@ -83,7 +84,7 @@ def check_parity(
     if scorers[0].has_tables:
         scorers.append(Scorer(onnx, threads=2, outputs=_answers(onnx), trees="onnxruntime"))
     found = [
-        _compare(plan, theirs, scorer.score(together), together, made.num_rows, tolerance)
+        _compare(plan, theirs, scorer.score(together), together, made.num_rows, tolerance, model.label_offset)
         for scorer in scorers
     ]
     return max(found, key=lambda report: (not report.passed, report.labels_different, report.max_difference))
@@ -138,6 +139,7 @@ def _compare(
     rows: pa.Table,
     made: int,
     tolerance: float,
+    model_offset: float,
 ) -> ParityReport:
     ours_label = None
     classes = plan.label.classes
@@ -149,11 +151,11 @@ def _compare(
         difference = np.abs(ours - theirs).max(axis=1)
     else:
         ours = answers.column("prediction").to_numpy(zero_copy_only=False).reshape(-1, 1)
+        # A difference is small beside the number, or beside what the target's values differ by: a target of a millionth too.
+        size = np.maximum(_spread(plan), np.abs(theirs - model_offset))
         both_same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
         with np.errstate(invalid="ignore"):
-            difference = np.where(both_same, 0, np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max(
-                axis=1
-            )
+            difference = np.where(both_same, 0, np.abs(ours - theirs) / size).max(axis=1)
     difference = np.where(np.isnan(difference), np.inf, difference)
     labels_different = 0
     if ours_label is not None and classes:
@@ -185,6 +187,11 @@ def _compare(
         rows_different=int((difference > tolerance).sum()),
         adversarial_rows=made,
     )
+
+
+def _spread(plan: FeaturePlan) -> float:
+    low, high = plan.label.minimum, plan.label.maximum
+    return 1.0 if low is None or high is None or not high > low else float(high - low)
 
 
 def _near_ties(probabilities: np.ndarray, tolerance: float) -> np.ndarray:

@@ -18,10 +18,10 @@ NUMBER = r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,
 
 
 class Affine(BaseModel):
-    """`(x - center) / spread`: standard (mean, deviation), minmax (minimum, range), robust (median, quartile range)."""
+    """`(x - center) / spread`: standard (mean, deviation), minmax (minimum, range), robust (median, quartile range), shift (a value in the middle, 1)."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["standard", "minmax", "robust"]
+    kind: Literal["standard", "minmax", "robust", "shift"]
     center: float
     spread: float
 
