@@ -191,9 +191,17 @@ class MLPipeline(BaseModel):
 
         name = self.name
         return [
-            build_raw(name, self.source, self.partitions, self.automation.minimum_rows, self.score.path),
+            build_raw(
+                name,
+                self.source,
+                self.partitions,
+                self.automation.minimum_rows,
+                self.score.path,
+                self.score.keep if self.score.source is None else (),
+            ),
             build_feature_plan(
                 name,
+                carried=self.score.keep if self.score.source is None else (),
                 label=self.label,
                 task=self.task,
                 features=self.features,

@@ -1,10 +1,13 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
+import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import dagster as dg
 
 from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.resources import SparkResource
@@ -20,8 +23,9 @@ def build_feature_plan(
     split: SplitSpec,
     weight: str | None,
     group: str | None,
+    carried: Sequence[str] | None = (),
 ) -> dg.AssetsDefinition:
-    """Return the asset that fits the plan."""
+    """Return the asset that fits the plan; `carried` are the columns that predictions of these rows keep, None for all."""
 
     @dg.asset(
         **stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")),
@@ -42,6 +46,11 @@ def build_feature_plan(
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
+        kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
+        if plan.label.classes and (taken := [n for n in kept if n.casefold() == "probability"]):
+            raise ConfigError(
+                f"The table has a column {taken[0]!r}, and so do predictions of classes. Name the columns to carry along without it in score.keep, or rename it in the source."
+            )
         for warning in plan.warnings:
             context.log.warning(warning)
         for note in plan.notes:

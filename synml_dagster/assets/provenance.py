@@ -68,6 +68,22 @@ class Provenance:
         }
 
 
+def check_carried(columns: Sequence[str]) -> None:
+    """Refuse columns that predictions cannot carry along, because every model answers by such a name.
+
+    Raises
+    ------
+    ConfigError
+        One is called as an answer or as a column that says where a score comes from.
+    """
+    check_names(columns)
+    for name in columns:
+        if name.casefold() == "prediction":
+            raise ConfigError(
+                f"The table has a column {name!r}, and so do predictions. Name the columns to carry along without it in score.keep, or rename it in the source."
+            )
+
+
 def check_names(columns: Sequence[str]) -> None:
     """Refuse a table with a column of a name that is added.
 

@@ -1,11 +1,13 @@
 """`raw`: the source in a snapshot that the whole run reads, so that every stage sees the same rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.parts import parts_of
+from synml_dagster.assets.provenance import check_carried
 from synml_dagster.assets.source_read import says_version, version_read
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError
@@ -22,11 +24,13 @@ def build_raw(
     partitions: PartitionsSpec | None = None,
     minimum_rows: int | None = None,
     scores: str | None = None,
+    carried: Sequence[str] | None = (),
 ) -> dg.AssetsDefinition:
     """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
 
     A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced; so does one
-    in whose folder the pipeline's own data or its `scores` would lie.
+    in whose folder the pipeline's own data or its `scores` would lie. `carried` are the columns that predictions of these rows
+    keep, None for all of them: one that has the name of an answer is refused before any work.
     """
 
     @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
@@ -45,6 +49,7 @@ def build_raw(
             context.log.warning(f"source: {note}")
         if notes:
             told["source notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
+        check_carried(frame.columns if carried is None else carried)
         if partitions is not None:
             context.add_output_metadata(told)
             return parts_of(context, frame, partitions)

@@ -17,6 +17,7 @@ from synml_dagster.evaluation.style import (
     SURFACE,
     Format,
     canvas,
+    guarded,
     label,
     legend,
     number_axis,
@@ -55,6 +56,7 @@ def curves(found: Evaluation, form: Format = "png") -> dict[str, bytes]:
     return pictures
 
 
+@guarded
 def roc(found: Evaluation, form: Format = "png") -> bytes:
     """ROC curve with the chance diagonal."""
     curve = _part(found.roc, "ROC curve")
@@ -72,6 +74,7 @@ def roc(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "roc")
 
 
+@guarded
 def pr(found: Evaluation, form: Format = "png") -> bytes:
     """Precision-recall curve with the share of positives as the floor."""
     curve = _part(found.pr, "precision-recall curve")
@@ -112,6 +115,7 @@ def pr(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "pr")
 
 
+@guarded
 def calibration(found: Evaluation, form: Format = "png") -> bytes:
     """Observed share against predicted probability in groups of equal size."""
     points = _part(found.calibration, "calibration")
@@ -129,6 +133,7 @@ def calibration(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "calibration")
 
 
+@guarded
 def scores(found: Evaluation, form: Format = "png") -> bytes:
     """Distribution of the predicted probability by true class."""
     bins = _part(found.scores, "score histogram")
@@ -150,6 +155,7 @@ def scores(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "scores")
 
 
+@guarded
 def gains(found: Evaluation, form: Format = "png") -> bytes:
     """Share of the positives found by working through the rows from the highest score down."""
     curve = _part(found.gains, "gains curve")
@@ -176,6 +182,7 @@ def gains(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "gains")
 
 
+@guarded
 def confusion(found: Evaluation, form: Format = "png") -> bytes:
     """Confusion table: each true class's rows by answer, shaded by share of the row."""
     table = _part(found.confusion, "confusion table")
@@ -208,6 +215,7 @@ def confusion(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "confusion")
 
 
+@guarded
 def actual_vs_predicted(found: Evaluation, form: Format = "png") -> bytes:
     """Label against prediction as a density, with the diagonal of a perfect model."""
     from matplotlib.colors import LogNorm
@@ -239,6 +247,7 @@ def actual_vs_predicted(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "actual-vs-predicted")
 
 
+@guarded
 def residuals(found: Evaluation, form: Format = "png") -> bytes:
     """Distribution of the error, prediction minus label."""
     bins = _part(found.residuals, "histogram of residuals")
@@ -259,6 +268,7 @@ def residuals(found: Evaluation, form: Format = "png") -> bytes:
     return rendered(figure, form, "residuals")
 
 
+@guarded
 def queries(found: Evaluation, form: Format = "png") -> bytes:
     """How well each query is ordered."""
     bins = _part(found.per_group, "histogram of queries")

@@ -10,16 +10,23 @@ variables (`--ink`, `--muted`, `--grid`, `--surface`, `--blue`, ...), so that a 
 from __future__ import annotations
 
 import io
+import logging
 import re
+import textwrap
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+from synml_dagster.errors import SynmlError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Format = Literal["png", "svg"]
+P = ParamSpec("P")
 
 INK, MUTED, GRID, SURFACE = "#1d2733", "#66727f", "#e4e8ed", "#ffffff"
 BLUE, ORANGE, TEAL, PURPLE, GREY = "#2b6cb0", "#dd7a1e", "#14857d", "#7a5195", "#a9b3be"
@@ -37,6 +44,32 @@ _VARIABLES = {
 }
 _PNG_DPI = 144
 _RENDERING = threading.Lock()  # rc_context changes matplotlib's global settings for a moment
+
+
+def guarded(draw: Callable[P, bytes]) -> Callable[P, bytes]:
+    """Let a picture that cannot be drawn be one that says why: what is beside the numbers never ends the run that made them.
+
+    Errors of this package go up as they are: they refuse what was asked for.
+    """
+
+    @wraps(draw)
+    def drawn(*args: P.args, **more: P.kwargs) -> bytes:
+        try:
+            return draw(*args, **more)
+        except SynmlError:
+            raise
+        except Exception as problem:
+            why = f"{type(problem).__name__}: {problem}"
+            logging.getLogger(__name__).warning("The picture %r could not be drawn: %s", draw.__name__, why)
+            told = signature(draw).bind(*args, **more)
+            told.apply_defaults()
+            figure, axes = canvas(5.2, 1.6)
+            axes.set_axis_off()
+            said = textwrap.fill(f"This picture could not be drawn. {why}"[:400], 70)
+            axes.text(0.5, 0.5, said, ha="center", va="center", color=MUTED, fontsize=9, parse_math=False)
+            return rendered(figure, told.arguments["form"], draw.__name__)
+
+    return drawn
 
 
 def canvas(width: float = 5.2, height: float = 3.7) -> tuple[Figure, Axes]:

@@ -18,6 +18,7 @@ from synml_dagster.evaluation.style import (
     canvas,
     colours,
     dress,
+    guarded,
     label,
     legend,
     number_axis,
@@ -27,6 +28,7 @@ from synml_dagster.evaluation.style import (
 )
 
 
+@guarded
 def training_history(
     history: Mapping[str, Mapping[str, Sequence[float]]],
     best_iteration: int | None = None,
@@ -80,11 +82,13 @@ def training_history(
     return rendered(figure, form, "history")
 
 
+@guarded
 def importance(gains: Mapping[str, float], most: int = 20, form: Format = "png") -> bytes:
     """Bars of the features that the model gains most from, as shares of the whole gain."""
     return bars(gains, "Share of the model's total gain", most, form, "gain")
 
 
+@guarded
 def bars(
     values: Mapping[str, float], axis: str, most: int = 20, form: Format = "png", name: str = "bars"
 ) -> bytes:
@@ -111,6 +115,7 @@ def bars(
     return rendered(figure, form, name)
 
 
+@guarded
 def trials(
     numbers: Sequence[int], values: Sequence[float], best: Sequence[float], metric: str, form: Format = "png"
 ) -> bytes:

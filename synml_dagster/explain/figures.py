@@ -20,6 +20,7 @@ from synml_dagster.evaluation.style import (
     beside,
     canvas,
     colours,
+    guarded,
     label,
     legend,
     number_axis,
@@ -42,6 +43,7 @@ from synml_dagster.explain.points import (
 from synml_dagster.explain.reading import FeatureReading
 
 
+@guarded
 def importance(found: Explanations, most: int = 20, form: Format = "png") -> bytes:
     """Mean size of the SHAP value by feature; several classes are told apart by colour."""
     size = np.abs(found.phi).mean(0, dtype=np.float64)
@@ -71,6 +73,7 @@ def importance(found: Explanations, most: int = 20, form: Format = "png") -> byt
     return rendered(figure, form, "shap-importance")
 
 
+@guarded
 def beeswarm(found: Explanations, output: int | None = None, most: int = 15, form: Format = "png") -> bytes:
     """One point per row and feature: place is the effect, colour the feature's value (grey: a category or missing)."""
     output = _output(found, output)
@@ -110,6 +113,7 @@ def beeswarm(found: Explanations, output: int | None = None, most: int = 15, for
     return rendered(figure, form, f"beeswarm-{output}")
 
 
+@guarded
 def dependence(
     found: Explanations,
     feature: str,
@@ -169,6 +173,7 @@ def dependence(
     return rendered(figure, form, f"dependence-{at}-{output}")
 
 
+@guarded
 def waterfall(
     found: Explanations, row: int, output: int | None = None, most: int = 8, form: Format = "png"
 ) -> bytes:

@@ -252,6 +252,9 @@ def _check_weight(weights: RawInput | None, outline: Outline) -> None:
         raise DataError(
             f"weight {weights.name!r} is negative ({outline.weight_low:g}); weights are 0 or more"
         )
+    if outline.weight_high <= 0 or not np.isfinite(outline.weight_high):
+        what = "infinite in some rows" if outline.weight_high > 0 else "0 in all labelled rows"
+        raise DataError(f"weight {weights.name!r} is {what}; nothing can be learned by it")
 
 
 def _absent_classes(classes: list[str], labels: np.ndarray, by: str) -> list[str]:

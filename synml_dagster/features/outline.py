@@ -47,7 +47,7 @@ class Outline:
         self.too_many_words = False
         self.places: dict[str, list[float]] = {}
         self.hash_sum = 0
-        self.weight_low = np.inf
+        self.weight_low, self.weight_high = np.inf, -np.inf
         self.weight_missing = 0
         self.position_missing = 0
         self.spots = np.zeros(SPOTS, dtype=np.int64)
@@ -95,6 +95,7 @@ class Outline:
             weight = _floats(column["weight"])[labelled]
             self.weight_missing += int(np.isnan(weight).sum())
             self.weight_low = float(np.nanmin(weight, initial=self.weight_low))
+            self.weight_high = float(np.nanmax(weight, initial=self.weight_high))
         for name in column:
             if name.startswith("size_"):
                 size = _floats(column[name])
@@ -127,6 +128,7 @@ class Outline:
         self.spots += np.array(other["spots"], dtype=np.int64)
         self.low, self.high = min(self.low, other["low"]), max(self.high, other["high"])
         self.weight_low = min(self.weight_low, other["weight_low"])
+        self.weight_high = max(self.weight_high, other["weight_high"])
         self.too_many_words |= other["too_many_words"]
         for word, n in other["words"].items():
             self._count(word, n)
@@ -142,7 +144,7 @@ class Outline:
     def pieces(self) -> Iterator[bytes]:
         """Send this outline in one piece."""
         names = (
-            "rows unlabelled infinite fractions wordy total weight_missing position_missing hash_sum low high weight_low "
+            "rows unlabelled infinite fractions wordy total weight_missing position_missing hash_sum low high weight_low weight_high "
             "too_many_words words places sizes spots"
         )
         head = json.dumps({name: _plain(getattr(self, name)) for name in names.split()})

@@ -14,16 +14,10 @@ from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.explain import Explanations, explain, explain_columns
 from synml_dagster.explain.reading import FeatureReading, readings
 from synml_dagster.features import fit_plan
+from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.spark import ParquetFiles
 
 NAMES = ["age", "a.b c", "job"]
-
-
-class Model:
-    """A trained model as far as explaining looks at it: the text and the features' real names."""
-
-    def __init__(self, booster: lgb.Booster, features: list[str]):
-        self.text, self.features, self.booster = booster.model_to_string(), features, booster
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +34,10 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def model(table) -> Model:
+def model(table) -> LightGBMModel:
     params = {"objective": "binary", "verbose": -1, "num_threads": 2}
     data = lgb.Dataset(table[NAMES].to_numpy(), table["__label"], categorical_feature=[2])
-    return Model(lgb.train(params, data, num_boost_round=15), NAMES)
+    return LightGBMModel(lgb.train(params, data, num_boost_round=15).model_to_string(), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,7 @@ def files(table, tmp_path_factory) -> ParquetFiles:
     return ParquetFiles(tuple(str(folder / f"{i}.parquet") for i in range(3)))
 
 
-def check(found: Explanations, model: Model, rows: int) -> None:
+def check(found: Explanations, model: LightGBMModel, rows: int) -> None:
     theirs = model.booster.predict(found.values, pred_contrib=True)
     assert found.rows == rows
     np.testing.assert_allclose(found.phi[:, :, 0], theirs[:, :-1], atol=1e-6)
@@ -115,7 +109,9 @@ def test_several_classes_have_a_column_of_values_by_class(classic_spark):
     frame = classic_spark.createDataFrame(
         pd.DataFrame(X.astype(np.float32), columns=names).assign(id=range(150))
     )
-    found = explain_columns(frame, Model(booster, names)).toPandas().sort_values("id")
+    found = (
+        explain_columns(frame, LightGBMModel(booster.model_to_string(), names)).toPandas().sort_values("id")
+    )
     phi = np.array([[list(inner) for inner in row] for row in found["shap"]])
     base = np.stack(found["shap_base"])
     raw = booster.predict(X.astype(np.float32), raw_score=True)
@@ -148,7 +144,10 @@ def test_what_cannot_be_explained_is_refused_by_name(classic_spark, table, model
     with pytest.raises(DataError, match="empty"):
         explain(frame.limit(0), model, plan)
     with pytest.raises(ConfigError, match="has a column 'shap' already"):
-        explain_columns(frame.withColumnRenamed("job", "shap"), Model(model.booster, ["age", "a.b c"]))
+        explain_columns(
+            frame.withColumnRenamed("job", "shap"),
+            LightGBMModel(model.booster.model_to_string(), ["age", "a.b c"]),
+        )
 
 
 def test_values_read_as_in_the_raw_table(classic_spark):
