@@ -113,6 +113,16 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                 description=f"{metric} {decision.challenger:.6g} on {evaluation.rows} test rows",
             )
             mlflow.set_alias(pipeline, "challenger", version)
+            meanwhile = mlflow.champion(pipeline)
+            if decision.promote and (meanwhile and meanwhile.version) != (holder and holder.version):
+                # Another run, or a person: what this one was compared with is no longer what it would replace.
+                decision = replace(
+                    decision,
+                    promote=False,
+                    reason=f"version {meanwhile.version if meanwhile else 'none'} became champion while this one was compared with "
+                    f"version {holder.version if holder else 'none'}. Materialize the champion again",
+                )
+                holder = meanwhile
             if decision.promote:
                 mlflow.promote(pipeline, version)
         verdict = "promoted" if decision.promote else "not promoted"

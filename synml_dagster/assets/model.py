@@ -44,7 +44,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             side(features, "train"),
             side(features, "validation"),
             on_progress=progress_to(context.log.info),
-            estimator={"checkpoint": DataDirectory().path(pipeline, "checkpoints", context.run.run_id)},
+            estimator={"checkpoint": _checkpoint(context, pipeline, feature_plan)},
         )
         metric, value = validation_score(trained)
         history = training_figures.training_history(trained.history, trained.best_iteration)
@@ -67,3 +67,9 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         return trained
 
     return model
+
+
+def _checkpoint(context: dg.AssetExecutionContext, pipeline: str, plan: FeaturePlan) -> str:
+    """Where the trees so far are kept: found again by a re-execution of the run, and never by one of other rows or features."""
+    run = context.run.root_run_id or context.run.run_id
+    return DataDirectory().path(pipeline, "checkpoints", f"{run}-{plan.identity}")

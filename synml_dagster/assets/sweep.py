@@ -1,6 +1,7 @@
 """`sweep`: Optuna's search over LightGBM's parameters, one trained model per trial."""
 
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,8 @@ from synml_dagster.assets.training import fit, searched_metric, side, train_para
 from synml_dagster.features import FeaturePlan
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
-from synml_dagster.spark import ParquetFiles, Table, publish_table
+from synml_dagster.spark import ParquetFiles, Table, written_table
+from synml_dagster.spark.versions import is_remote
 from synml_dagster.tuning import LIGHTGBM_SPACE, SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
 from synml_dagster.tuning.space import LIGHTGBM_START
 
@@ -38,8 +40,14 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             return SweepResult(metric=metric, direction=direction)
 
         validation = side(features, "validation")
-        with tempfile.TemporaryDirectory(prefix="synml-sweep-") as scratch:
-            rows = _sample(spark, side(features, "train"), sweep_spec.rows, scratch)
+        storage = DataDirectory().kept_here(pipeline, "sweep", "studies.db")
+        if is_remote(DataDirectory().resolved()):
+            context.log.info(
+                f"the study is in {str(storage)!r}: a database cannot be a file of an object store, and another host starts a new one"
+            )
+        # Under the data directory, which all executors reach; this process's own temporary folder they do not.
+        scratch = DataDirectory().path(pipeline, "sweep", "sample")
+        with _sampled(spark, side(features, "train"), sweep_spec.rows, scratch) as rows:
 
             def train_trial(params: dict[str, Any]) -> TrialOutcome:
                 model = fit(spark.session, feature_plan, train, params, rows, validation)
@@ -54,7 +62,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             result = run_sweep(
                 train_trial,
                 space=_space(sweep_spec, train),
-                storage=DataDirectory().local(pipeline, "sweep", "studies.db"),
+                storage=storage,
                 key={
                     "plan": feature_plan.identity,
                     "params": train_params(feature_plan, train, {}),
@@ -84,20 +92,21 @@ def _space(spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
     return {name: r for name, r in (spec.space or LIGHTGBM_SPACE).items() if name not in fixed}
 
 
-def _sample(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) -> ParquetFiles:
-    """At most `most` rows in files of their own; chosen by their content, so that partitioning does not matter."""
+@contextmanager
+def _sampled(spark: SparkResource, files: ParquetFiles, most: int, scratch: str) -> Iterator[ParquetFiles]:
+    """Lend at most `most` rows in files of their own; chosen by their content, so that partitioning does not matter."""
     rows = files.count()
     if rows <= most:
-        return files
+        yield files
+        return
     from pyspark.sql import functions as F
 
     from synml_dagster.spark.quoting import quoted
 
     frame = files.dataframe(spark.session)
     ticket = F.pmod(F.xxhash64(*(F.col(quoted(c)) for c in frame.columns)), F.lit(1_000_000))
-    return publish_table(
-        frame.where(ticket < F.lit(int(1_000_000 * most / rows))), f"{scratch}/sample"
-    ).files()
+    with written_table(frame.where(ticket < F.lit(int(1_000_000 * most / rows))), scratch) as table:
+        yield table.files()
 
 
 def _history(result: SweepResult) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from synml_dagster.cache import cache_directory
 from synml_dagster.errors import ConfigError
 from synml_dagster.spark.versions import is_remote, normal_path
 
@@ -45,6 +47,16 @@ class DataDirectory:
     def path(self, *parts: str) -> str:
         """Return a path under the directory; nothing is created."""
         return "/".join([self.resolved(), *parts])
+
+    def kept_here(self, *parts: str) -> Path:
+        """Return a path under the directory, or under this user's cache where the directory is on an object store.
+
+        For what has to be a local file and is missed, but not needed, on another host: a study goes on where it was begun.
+        """
+        root = self.resolved()
+        if not is_remote(root):
+            return Path(self.path(*parts))
+        return cache_directory() / hashlib.sha256(root.encode()).hexdigest()[:16] / Path(*parts)
 
     def local(self, *parts: str) -> Path:
         """Return a path under the directory for what cannot live on an object store, a SQLite file for example.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from synml_dagster.cache import cache_directory
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.redaction import without_secrets
 
@@ -123,7 +125,10 @@ def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cac
         return local
     import mlflow
 
-    target = (cache or Path(tempfile.gettempdir()) / "synml-models") / version.name / version.version
+    # Version 1 of one server is not version 1 of another, nor of one that was set up anew.
+    told = f"{tracking_uri}|{version.name}|{version.version}|{version.source}|{version.run_id}"
+    mark = hashlib.sha256(told.encode()).hexdigest()[:12]
+    target = (cache or cache_directory() / "models") / version.name / f"{version.version}-{mark}"
     if target.is_dir():
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)

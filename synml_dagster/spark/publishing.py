@@ -145,7 +145,8 @@ def _write_version(
         os.makedirs(os.path.dirname(path), exist_ok=True)
     counts = _write(df, path, partition_by, observe)
     rows = counts.pop(_ROWS)
-    if not exists(path):
+    # Executors of several hosts may each have written to a disk of their own.
+    if not exists(path) or ParquetFiles(tuple(f for f, _ in found_files(path, partition_by))).count() != rows:
         raise SetupError(UNSEEN.format(path=path))
     return _manifest(rows, json.loads(df.schema.json()), partition_by, counts)
 

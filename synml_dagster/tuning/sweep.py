@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     import optuna
 
 _FAILURES_IN_A_ROW = 3
+_ELSEWHERE_SECONDS = 3600.0
+"""How long a trial of another host counts as running: its process cannot be asked."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def run_sweep(
     done = len(finished)
     while done < trials and (time.monotonic() < deadline or done == 0):
         trial = study.ask()
+        trial.set_user_attr("owner", _owner())
         params = {parameter: r.suggest(trial, parameter) for parameter, r in space.items()}
         began = time.monotonic()
         try:
@@ -128,11 +134,32 @@ def _open_study(storage: Path, name: str, direction: str, seed: int, optuna: Any
         seed=seed + len(study.trials), n_startup_trials=5, multivariate=True
     )
     for trial in study.trials:
-        if trial.state == optuna.trial.TrialState.RUNNING:
+        if trial.state == optuna.trial.TrialState.RUNNING and not _lives(trial):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             if params := trial.params or trial.system_attrs.get("fixed_params"):
                 study.enqueue_trial(params, skip_if_exists=False)
     return study
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _lives(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether the process that runs a trial may still do so: another sweep over the same study, at the same time."""
+    host, _, pid = str(trial.user_attrs.get("owner", "")).rpartition(":")
+    if not host or f"{host}:{pid}" == _owner():
+        return False
+    if host != socket.gethostname():
+        began = trial.datetime_start
+        return began is not None and (datetime.now() - began).total_seconds() < _ELSEWHERE_SECONDS
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def _ask_first(study: optuna.Study, start: dict[str, Any], optuna: Any) -> None:
