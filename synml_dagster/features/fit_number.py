@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns import MISSING_MARKS
+from synml_dagster.columns import is_missing
 from synml_dagster.errors import DataError
 from synml_dagster.features.figures import Seen, of_numbers, rounded
 from synml_dagster.features.guess import not_numbers
 from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
+from synml_dagster.features.kinds.written_number import NumberFormat, is_plain, recognise_number
 from synml_dagster.features.kinds.written_time import recognise
 from synml_dagster.features.precision import shift_for
 from synml_dagster.features.raw import RawInput
@@ -38,8 +39,10 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
         raise DataError(
             f"column {raw.name!r} is declared numeric and is of type {raw.spark_type}: dates where numbers are declared. List it in features.datetime, or take it out of features.numeric."
         )
+    written = None
     if seen.strings is not None:
-        seen = _parsed(raw, seen, notes)
+        written = _format_of(raw, seen, notes)
+        seen = _parsed(raw, seen, written, notes)
     notes += _precision(raw, seen)
     if not len(seen.finite) and (own.impute in ("mean", "median") or own.scale):
         raise DataError(f"column {raw.name!r} has no finite value to impute or scale by")
@@ -50,6 +53,7 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
     fitted = kind(
         input=raw,
         features=names,
+        written=written,
         impute=None if impute is None else rounded(impute),
         indicator=own.indicator,
         scale=fit_scale(own, seen) or (shift_for(seen.finite) if raw.onnx_type != "float" else None),
@@ -57,26 +61,44 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
     return fitted, "", notes
 
 
-def _parsed(raw: RawInput, seen: Seen, notes: list[str]) -> Seen:
+def _format_of(raw: RawInput, seen: Seen, notes: list[str]) -> NumberFormat | None:
+    """How the numbers of a column of text are written; None where as programs write them."""
     values = [v for v in seen.strings if v]  # type: ignore[union-attr]
-    odd = not_numbers(values)
+    if is_plain(values) or (found := recognise_number(values)) is None:
+        return None
+    written, ambiguous = found
+    doubt = " Another reading would do as well; if it is meant, convert the column in the source" * ambiguous
+    notes.append(
+        f"column {raw.name!r} is read as numbers written with {written.describe()}, such as {values[0]!r} as {written.read(values[0]):.10g}.{doubt}"
+    )
+    return written
+
+
+def _parsed(raw: RawInput, seen: Seen, written: NumberFormat | None, notes: list[str]) -> Seen:
+    strings = seen.strings
+    assert strings is not None
+    values = [v for v in strings if v]
+    odd = not_numbers(values) if written is None else _unread(values, written)
     if len(odd) > _WORDLY * len(values):
-        written = recognise(odd, share=0.9)
-        what = f"dates ({written})" if written else "words"
+        looks = recognise(odd, share=0.9)
+        what = f"dates ({looks})" if looks else "words"
         raise DataError(
-            f"column {raw.name!r} is declared numeric and holds {what} where numbers are declared, such as {odd[0]!r}. Take it out of features.numeric{', or list it in features.datetime' if written else ''}."
+            f"column {raw.name!r} is declared numeric and holds {what} where numbers are declared, such as {odd[0]!r}. Take it out of features.numeric{', or list it in features.datetime' if looks else ''}."
         )
     if odd:
         notes.append(
             f"column {raw.name!r} is read as numbers; {len(odd)} of {len(values)} sampled values, such as {odd[0]!r}, are none and are taken as missing"
         )
-    strings = seen.strings
-    assert strings is not None
-    bad = set(odd)
-    numbers = [
-        float(v) if v and v not in bad and v.casefold() not in MISSING_MARKS else np.nan for v in strings
-    ]
+    if written is not None:
+        numbers = [written.read(v) for v in strings]
+    else:
+        bad = set(odd)
+        numbers = [float(v) if v and v not in bad and not is_missing(v) else np.nan for v in strings]
     return of_numbers(np.array(numbers, dtype=np.float64), seen.rows)
+
+
+def _unread(values: list[str], written: NumberFormat) -> list[str]:
+    return [v for v in values if np.isnan(written.read(v)) and not is_missing(v)]
 
 
 def _precision(raw: RawInput, seen: Seen) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from synml_dagster.columns import MISSING_MARKS
-from synml_dagster.features.kinds.numeric import NUMBER
+from synml_dagster.features.kinds.written_number import NUMBER, is_plain, recognise_number
 from synml_dagster.features.kinds.written_time import recognise
 from synml_dagster.features.raw import Storage
 from synml_dagster.features.spec import Kind
@@ -103,6 +103,8 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
             "numeric",
             warning=f"column {name!r} holds numbers written as text and is read as numbers; list it in features.categorical if they are codes",
         )
+    if many and not is_plain(values) and recognise_number(values) is not None:
+        return Guess("numeric")
     words = sum(len(v.split()) for v in values) / max(1, len(values))
     share = sample_distinct / max(1, len(values))
     if words >= _WORDS_OF_TEXT and share > 0.5 and len(values) >= 20:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.features.kinds.written_number import recognise_number
 from synml_dagster.features.lookup import literal
 from synml_dagster.features.outline import MOST_CLASSES, Outline
 from synml_dagster.features.plan import LabelPlan
@@ -172,6 +173,12 @@ def _number_label(plan: LabelPlan, outline: Outline, task: str, labelled: int) -
 
 
 def _class_label(plan: LabelPlan, outline: Outline, task: str) -> LabelPlan:
+    words = list(outline.words)
+    if plan.storage == "string" and len(words) > _GUESSED_CLASSES and (found := recognise_number(words)):
+        raise DataError(
+            f"label {plan.column!r} holds numbers written with {found[0].describe()}, such as {words[0]!r}, and a label is read as numbers only where "
+            "programs wrote them, as 1234.5. Convert it in the source."
+        )
     if outline.too_many_words:
         raise DataError(
             f"label {plan.column!r} has more than {MOST_CLASSES} distinct values, too many for task {task!r}. Use task 'regression' if they are numbers."

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from synml_dagster.features.kinds.base import FittedColumn
+from synml_dagster.features.kinds.written_number import NUMBER, NumberFormat
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
     from synml_dagster.features.graph import Graph
-
-NUMBER = r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?"
-"""What both compilers read as a number in text: no blanks, no thousands marks, no overflow."""
 
 
 class Affine(BaseModel):
@@ -81,6 +79,9 @@ class NumericColumn(FittedColumn):
     """
 
     kind: Literal["numeric"] = "numeric"
+    written: NumberFormat | None = Field(
+        default=None, description="How the numbers are written in text, where not as programs write them."
+    )
     impute: float | None = None
     indicator: bool = False
     scale: Annotated[Affine | Quantiles, Field(discriminator="kind")] | None = None
@@ -97,6 +98,8 @@ class NumericColumn(FittedColumn):
 
         if self.input.storage != "string":
             return value
+        if self.written is not None:
+            return self.written.to_spark(value)
         number = sf.when(value.rlike(f"^(?:{NUMBER})$"), value.try_cast("double"))
         return sf.coalesce(number, sf.lit(float("nan")))
 
@@ -113,7 +116,9 @@ class NumericColumn(FittedColumn):
         import numpy as np
 
         nan = graph.constant(np.nan, np.float64)
-        if self.input.storage == "string":
+        if self.input.storage == "string" and self.written is not None:
+            value = self.written.to_onnx(graph, value)
+        elif self.input.storage == "string":
             written = graph.node("RegexFullMatch", value, pattern=NUMBER)
             value = graph.where(written, value, graph.constant("0"))
             value = graph.where(written, graph.cast(value, "double"), nan)

@@ -1,0 +1,122 @@
+"""Numbers as people write them are read, alike in Python, in Spark and in the graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from synml_dagster.errors import DataError
+from synml_dagster.features import assemble, fit_plan, onnx_model
+from synml_dagster.features.kinds.written_number import NumberFormat, recognise_number
+from synml_dagster.onnx import OnnxModel, Scorer
+
+X = np.abs(np.random.default_rng(0).normal(30000, 9000, 400)).round(2)
+WAYS = {
+    "thousands": [f"{v:,.2f}" for v in X],
+    "german": [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in X],
+    "swiss": [f"{v:,.2f}".replace(",", "'") for v in X],
+    "french": [f"{v:,.2f}".replace(",", "\u202f").replace(".", ",") for v in X],
+    "comma": [str(v).replace(".", ",") for v in X],
+    "dollar": [f"${v:.2f}" for v in X],
+    "euro": [f"{v:,.2f} EUR" for v in X],
+    "percent": [f"{v:.2f} %" for v in X],
+    "plus": [f"+{v:.2f}" for v in X],
+    "plain": [str(v) for v in X],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_number_that_was_meant_is_read_in_spark_and_in_the_graph(classic_spark, way):
+    words = list(WAYS[way])
+    words[7::40], words[11] = [f"call me {'abcdefghij'[i]}" for i in range(10)], "n/a"
+    y = np.where(X > 30000, "high", "low").tolist()
+    frame = classic_spark.createDataFrame(pa.table({"x": words, "y": y}))
+    plan = fit_plan(frame, name="p", label="y")
+    assert [c.kind for c in plan.columns] == ["numeric"]
+    assert any("'x'" in w and "'call me" in w for w in plan.warnings)
+    wanted = X.astype(np.float32).copy()
+    wanted[7::40], wanted[11] = np.nan, np.nan
+    by_spark = assemble(frame, plan, training=False).toPandas()["x"].to_numpy()
+    np.testing.assert_allclose(np.sort(by_spark), np.sort(wanted), rtol=1e-6)
+    graph = Scorer(OnnxModel(onnx_model(plan)))
+    by_graph = graph.score(pa.table({"x": words})).column(0)
+    made = np.array(by_graph.to_pylist(), dtype=np.float32)
+    np.testing.assert_allclose(made, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "number"),
+    [
+        (NumberFormat(group=","), "1,234,567.5", 1234567.5),
+        (NumberFormat(group=","), "1,23", np.nan),
+        (NumberFormat(group=","), "12,345,67", np.nan),
+        (NumberFormat(decimal=",", group="."), "-1.234,5", -1234.5),
+        (NumberFormat(decimal=","), "1.5", np.nan),
+        (NumberFormat(unit="$"), "-$ 12.50", -12.5),
+        (NumberFormat(unit="$"), "$-12.50", -12.5),
+        (NumberFormat(unit="$"), "-$-12.50", np.nan),
+        (NumberFormat(unit="EUR"), " 3100 EUR ", 3100),
+        (NumberFormat(unit="EUR"), "3100 USD", np.nan),
+        (NumberFormat(unit="%"), "45.2%", 45.2),
+        (NumberFormat(group="\u00a0", decimal=","), "1\u00a0234,5", 1234.5),
+        (NumberFormat(group=","), "+.5", 0.5),
+        (NumberFormat(), "", np.nan),
+    ],
+)
+def test_all_three_readers_agree(classic_spark, written, text, number):
+    from onnx import TensorProto, helper
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.runtime import open_session
+
+    assert written.read(text) == pytest.approx(number, nan_ok=True)
+    frame = classic_spark.createDataFrame(pa.table({"x": [text]}))
+    assert frame.select(written.to_spark(sf.col("x"))).first()[0] == pytest.approx(number, nan_ok=True)
+    graph = Graph("g")
+    out = written.to_onnx(graph, "x")
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.STRING, [None, 1])],
+            [helper.make_tensor_value_info(out, TensorProto.DOUBLE, [None, 1])],
+            graph.initializers,
+        ),
+        opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)],
+        ir_version=9,
+    )
+    session = open_session(model.SerializeToString(), threads=1, providers=["CPUExecutionProvider"])
+    answer = session.run(None, {"x": np.array([[text], ["oops"]], dtype=object)})[0]
+    assert answer[0, 0] == pytest.approx(number, nan_ok=True)
+    assert np.isnan(answer[1, 0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"C{i}" for i in range(1000, 1100)],
+        [f"0{i}" for i in range(1000, 1100)],
+        [f"{i} kg" for i in range(50)] + [f"{i} g" for i in range(50)],
+        [f"{i}-{i}" for i in range(100)],
+        ["yes", "no"] * 50,
+        [f"10.0.{i}.1" for i in range(100)],
+    ],
+)
+def test_what_is_no_number_of_anything_is_none(values):
+    assert recognise_number(values) is None
+
+
+def test_a_comma_that_could_be_either_is_said():
+    found = recognise_number(["1,234", "5,678", "12,345"])
+    assert found is not None
+    assert found[0].read("1,234") == 1234
+    assert found[1]
+    assert recognise_number(["1,234", "5,67"]) == (NumberFormat(decimal=","), False)
+
+
+def test_a_label_of_numbers_for_people_is_refused_by_name_and_not_taken_for_classes(classic_spark):
+    rows = {"x": X.tolist(), "price": [f"{v:,.2f} EUR" for v in X]}
+    with pytest.raises(DataError, match=r"label 'price' holds numbers written with .*'EUR' passed over"):
+        fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="price")
