@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.figures import Seen, by_frequency, rounded
 from synml_dagster.features.fit_moment import fit_moment
 from synml_dagster.features.fit_number import fit_number, fit_scale, median
@@ -62,12 +62,23 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
 def kind_of(raw: RawInput, seen: Seen, spec: FeatureSpec) -> Guess:
     """Return a column's kind: what the description says, or what its values look like."""
     declared = spec.declared().get(raw.name)
+    own = spec.overrides.get(raw.name)
+    if own is not None and own.written is not None:
+        if own.written not in PATTERNS:
+            raise ConfigError(
+                f"features.overrides.{raw.name}.written: {own.written!r} is none of the ways that are read: {', '.join(PATTERNS)}.{did_you_mean(own.written, PATTERNS)}"
+            )
+        if seen.strings is None:
+            raise ConfigError(
+                f"features.overrides.{raw.name}.written: column {raw.name!r} is of type {raw.spark_type}, not text"
+            )
+        return Guess("datetime", written=own.written)
     if declared not in (None, "datetime"):
         return Guess(declared)
     if seen.strings is not None:
         values = [v for v in seen.strings if v]
         if declared == "datetime":
-            written = recognise(values, share=0.95)
+            written = recognise(values)
             if written is None:
                 raise DataError(
                     f"column {raw.name!r} is declared as dates and holds {values[0]!r}, which is in none of the ways read: {', '.join(PATTERNS)}. Parse it in the source, or exclude it."

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synml_dagster.columns import is_missing
 from synml_dagster.errors import ConfigError
 from synml_dagster.features.figures import Seen
 from synml_dagster.features.kinds import DatetimeColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.datetime import CYCLES
-from synml_dagster.features.kinds.written_time import PATTERNS, parse_text
+from synml_dagster.features.kinds.written_time import PATTERNS, ambiguous, parse_text
 from synml_dagster.features.kinds.zone import time_zone
 from synml_dagster.features.raw import MICROSECONDS_A_DAY, RawInput
 from synml_dagster.features.spec import ColumnSpec, DatePart, FeatureSpec
@@ -46,10 +47,14 @@ def fit_moment(
         assert seen.strings is not None
         values = np.array([parse_text(v, PATTERNS[written]) for v in seen.strings])
         odd = [s for s, v in zip(seen.strings, values, strict=True) if s and np.isnan(v)]
+        odd = [v for v in odd if not is_missing(v)]
         if odd:
+            known = sum(1 for v in seen.strings if v)
             notes.append(
-                f"column {raw.name!r} is read as {written}; values such as {odd[0]!r} are taken as missing"
+                f"column {raw.name!r} is read as {written}; {len(odd)} of {known} sampled values, such as {odd[0]!r}, are none and are taken as missing"
             )
+        if own.written is None:
+            notes += _guesses(raw.name, [v for v in seen.strings if v], written)
     assert values is not None
     is_date = raw.storage == "date" or (written is not None and not PATTERNS[written].has_time)
     days = values[np.isfinite(values)] / (1 if is_date else MICROSECONDS_A_DAY)
@@ -83,6 +88,20 @@ def fit_moment(
         written=written,
     )
     return fitted, "", notes
+
+
+def _guesses(name: str, values: list[str], written: str) -> list[str]:
+    """What of the reading of dates in text is a guess."""
+    said = []
+    if (other := ambiguous(values, written)) is not None:
+        said.append(
+            f"column {name!r} is read as {written}, and {other} would read all of its values, too; say features.overrides.{name}.written"
+        )
+    if not PATTERNS[written].century:
+        said.append(
+            f"column {name!r} is read as {written}: years from 69 on are of the twentieth century, the others of this one"
+        )
+    return said
 
 
 def _telling_parts(days: np.ndarray, is_date: bool) -> list[DatePart]:

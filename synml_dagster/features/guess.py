@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from synml_dagster.columns import MISSING_MARKS
+from synml_dagster.columns import MISSING_MARKS, is_missing
 from synml_dagster.features.kinds.written_number import NUMBER, is_plain, recognise_number
 from synml_dagster.features.kinds.written_time import recognise
 from synml_dagster.features.raw import Storage
@@ -96,7 +96,8 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
     """
     sample_distinct = len(set(values))
     many = distinct is None or distinct > 20
-    if many and (written := recognise(values)) is not None:
+    dated = [v for v in values if not is_missing(v)]
+    if many and len(dated) >= 0.5 * len(values) and (written := recognise(dated)) is not None:
         return Guess("datetime", written=written)
     if _numbers(values, marked_only=not many):
         return Guess(

@@ -42,7 +42,7 @@ _FIELDS_BY_KIND: dict[str, tuple[str, ...]] = {
     "vector": ("impute", "scale", "width"),
     "categorical": ("encoding", "max_categories", "rare_below", "smoothing"),
     "text": ("encoding", "width", "ngrams"),
-    "datetime": ("parts", "time_zone", "reference"),
+    "datetime": ("parts", "time_zone", "reference", "written"),
     "boolean": ("impute", "indicator"),
 }
 
@@ -90,6 +90,9 @@ class ColumnSpec(BaseModel):
     )
     parts: list[DatePart] | None = Field(
         default=None, description="Calendar parts to make of a date or time."
+    )
+    written: str | None = Field(
+        default=None, description="How a date in text is written, as `d/M/yyyy` or `M/d/yyyy H:mm`."
     )
     time_zone: str | None = Field(
         default=None, description="Where the clock on the wall is read, as `Europe/Berlin`."

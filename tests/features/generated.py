@@ -19,7 +19,7 @@ from synml_dagster.features.kinds import (
 )
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
 from synml_dagster.features.kinds.text import choose_words
-from synml_dagster.features.kinds.written_time import PATTERNS
+from synml_dagster.features.kinds.written_time import PATTERNS, Pattern
 from synml_dagster.features.plan import FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.spec import SplitSpec
@@ -91,10 +91,26 @@ moments = st.one_of(
 )
 
 
+def written_as(v: dt.datetime, pattern: Pattern) -> str:
+    """A moment as a pattern has it, without leading zeros where they may be left out."""
+    month, day, hour = (f"{n}" if pattern.short else f"{n:02d}" for n in (v.month, v.day, v.hour))
+    parts = {
+        "y": f"{v.year:04d}" if pattern.century else f"{v.year % 100:02d}",
+        "m": v.strftime("%b").upper() if pattern.named else month,
+        "d": day + "," * pattern.comma,
+        "q": str((v.month + 2) // 3),
+    }
+    date = pattern.mark.join(parts[p] for p in pattern.order)
+    if not pattern.has_time:
+        return date
+    half = pattern.clock.endswith("a")
+    hour = str((v.hour + 11) % 12 + 1) if half else hour
+    clock = f"{hour}:{v.minute:02d}" + f":{v.second:02d}" * ("ss" in pattern.clock)
+    return f"{date}{pattern.before_time}{clock}" + v.strftime(" %p") * half
+
+
 def written_moments(pattern: str) -> st.SearchStrategy[str]:
-    layout = pattern.replace("yyyy", "%Y").replace("MM", "%m").replace("dd", "%d")
-    layout = layout.replace("HH:mm:ss", "%H:%M:%S")
-    good = moments.map(lambda v: v.strftime(layout.replace("%Y", f"{v.year:04d}")))
+    good = moments.map(lambda v: written_as(v, PATTERNS[pattern]))
     bad = st.sampled_from(
         [
             "",
@@ -107,6 +123,11 @@ def written_moments(pattern: str) -> st.SearchStrategy[str]:
             "1900-02-29",
             "29.02.1900",
             "2026-1-1",
+            "13/13/2026",
+            "0/1/2026 1:00",
+            "30-Feb-2026",
+            "2026-Q5",
+            "1/1/26 13:00 PM",
             "2026-01-01x",
         ]
     )

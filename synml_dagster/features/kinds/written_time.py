@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from synml_dagster.features.raw import MICROSECONDS_A_DAY
@@ -13,19 +13,76 @@ if TYPE_CHECKING:
 
     from synml_dagster.features.graph import Graph
 
-_Y, _M, _D = r"[0-9]{4}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-
 _FIRST_DAY = -719_162  # 0001-01-01, in days since 1970-01-01
+_PIVOT = 69
+"""Two-digit years from here on are of the twentieth century, as POSIX has it."""
+
+_ENGLISH = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+
+
+def _forms() -> dict[str, int]:
+    """Every way that a month's name is written, and its number."""
+    forms: dict[str, int] = {}
+    for i, name in enumerate(_ENGLISH, 1):
+        for word in (name, name[:3], *(["Sept"] if i == 9 else [])):
+            forms |= {word: i, word.upper(): i, word.lower(): i}
+    return forms
+
+
+MONTHS = _forms()
+
+_DIGITS = {"y": "[0-9]{4}", "m": "(?:0[1-9]|1[0-2])", "d": "(?:0[1-9]|[12][0-9]|3[01])", "q": "[1-4]"}
+_SHORT = {"m": "(?:0?[1-9]|1[0-2])", "d": "(?:0?[1-9]|[12][0-9]|3[01])"}
+_CLOCKS = {
+    "HH:mm:ss": "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
+    "H:mm:ss": "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
+    "H:mm": "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]",
+    "h:mm:ss a": "(?:0?[1-9]|1[0-2]):[0-5][0-9]:[0-5][0-9] (?:AM|PM|am|pm)",
+    "h:mm a": "(?:0?[1-9]|1[0-2]):[0-5][0-9] (?:AM|PM|am|pm)",
+}
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How a date is written: the mark between its parts, their order, and what stands before a time of day."""
+    """How a date is written.
+
+    Attributes
+    ----------
+    mark, order
+        What stands between the parts, and their order: y year, m month, d day, q quarter. A part that is not there is its first.
+    before_time, clock
+        What stands before a time of day, and how that is written; None where there is none.
+    short
+        Whether days, months and hours below ten may have one digit.
+    named
+        Whether the month is a name in English.
+    century
+        Whether the year has its century.
+    comma
+        Whether a comma follows the day.
+    """
 
     mark: str
     order: str
     before_time: str | None = None
+    clock: str = "HH:mm:ss"
+    short: bool = False
+    named: bool = False
+    century: bool = True
+    comma: bool = False
 
     @property
     def has_time(self) -> bool:
@@ -35,9 +92,54 @@ class Pattern:
     @property
     def regex(self) -> str:
         """What a value must match whole; Java, RE2 and Python read it alike."""
-        parts = {"y": _Y, "m": _M, "d": _D}
+        parts = _DIGITS | (_SHORT if self.short else {})
+        if self.named:
+            parts["m"] = f"(?:{'|'.join(sorted(MONTHS, key=len, reverse=True))})"
+        if not self.century:
+            parts["y"] = "[0-9]{2}"
+        if self.comma:
+            parts["d"] += ","
         date = re.escape(self.mark).join(parts[p] for p in self.order)
-        return date + (self.before_time + _TIME if self.before_time else "")
+        return date + (self.before_time + _CLOCKS[self.clock] if self.before_time else "")
+
+    @property
+    def fields(self) -> str:
+        """As `regex`, with a group for each part of the date in its order, and for hour, minute, second and half of the day."""
+        loose = {
+            "y": "([0-9]+)",
+            "m": "([A-Za-z]+)" if self.named else "([0-9]+)",
+            "d": "([0-9]+),?",
+            "q": "([1-4])",
+        }
+        date = re.escape(self.mark).join(loose[p] for p in self.order)
+        if not self.before_time:
+            return date
+        clock = (
+            "([0-9]+):([0-9]+)"
+            + ":([0-9]+)" * ("ss" in self.clock)
+            + " ([A-Za-z]+)" * self.clock.endswith("a")
+        )
+        return f"{date}{self.before_time}{clock}"
+
+    @property
+    def example(self) -> str:
+        """A value that the pattern reads."""
+        parts = {
+            "y": "1970" if self.century else "70",
+            "m": "Jan" if self.named else "01",
+            "d": "01" + "," * self.comma,
+            "q": "1",
+        }
+        clock = {
+            "HH:mm:ss": "00:00:00",
+            "H:mm:ss": "00:00:00",
+            "H:mm": "00:00",
+            "h:mm:ss a": "12:00:00 AM",
+            "h:mm a": "12:00 AM",
+        }
+        return self.mark.join(parts[p] for p in self.order) + (
+            self.before_time + clock[self.clock] if self.before_time else ""
+        )
 
 
 PATTERNS: dict[str, Pattern] = {
@@ -52,46 +154,120 @@ PATTERNS: dict[str, Pattern] = {
     "dd/MM/yyyy HH:mm:ss": Pattern("/", "dmy", " "),
     "MM/dd/yyyy HH:mm:ss": Pattern("/", "mdy", " "),
     "dd.MM.yyyy HH:mm:ss": Pattern(".", "dmy", " "),
+    "yyyy-MM": Pattern("-", "ym"),
+    "yyyyQq": Pattern("Q", "yq"),
+    "yyyy-Qq": Pattern("-Q", "yq"),
+    "yyyy Qq": Pattern(" Q", "yq"),
+    "MMM d, yyyy": Pattern(" ", "mdy", short=True, named=True, comma=True),
+    "d MMM yyyy": Pattern(" ", "dmy", short=True, named=True),
 }
+"""The ways by the names that plans keep; of those that read a column equally well the first is taken."""
 
 
-def recognise(values: list[str], share: float = 0.99) -> str | None:
+def _add_short() -> None:
+    """People's own: days before months and after them, with one digit or two, years with and without their century."""
+    orders = (
+        ("d/M/", "/", "dmy"),
+        ("M/d/", "/", "mdy"),
+        ("d.M.", ".", "dmy"),
+        ("d-M-", "-", "dmy"),
+        ("M-d-", "-", "mdy"),
+    )
+    for century in (True, False):
+        year = "yyyy" if century else "yy"
+        for name, mark, order in orders:
+            PATTERNS[name + year] = Pattern(mark, order, short=True, century=century)
+        PATTERNS[f"d-MMM-{year}"] = Pattern("-", "dmy", short=True, named=True, century=century)
+        for clock in ("H:mm", "H:mm:ss", "h:mm a", "h:mm:ss a"):
+            for name, mark, order in orders:
+                PATTERNS[f"{name}{year} {clock}"] = Pattern(
+                    mark, order, " ", clock, short=True, century=century
+                )
+            PATTERNS[f"d-MMM-{year} {clock}"] = Pattern(
+                "-", "dmy", " ", clock, short=True, named=True, century=century
+            )
+    for clock in ("H:mm", "h:mm a"):
+        PATTERNS[f"yyyy-MM-dd {clock}"] = Pattern("-", "ymd", " ", clock, short=True)
+        PATTERNS[f"yyyy/MM/dd {clock}"] = Pattern("/", "ymd", " ", clock, short=True)
+    PATTERNS["yyyy-MM-ddTH:mm"] = Pattern("-", "ymd", "T", "H:mm", short=True)
+
+
+_add_short()
+
+
+def recognise(values: list[str], share: float = 0.95) -> str | None:
     """Return the way that at least `share` of `values` are written in, or None.
 
     Day before month is told from month before day by values that only one of them can read; where all values
-    fit both, the day comes first, and the plan shows it.
+    fit both, the day comes first, and `ambiguous` says so.
     """
     if not values:
         return None
     best: tuple[int, str] | None = None
-    for name, pattern in PATTERNS.items():
-        matcher = re.compile(pattern.regex)
-        hits = sum(1 for v in values if matcher.fullmatch(v))
+    for name, hits in _hits(values):
         if hits >= share * len(values) and (best is None or hits > best[0]):
             best = (hits, name)
     return best[1] if best else None
+
+
+def ambiguous(values: list[str], written: str) -> str | None:
+    """Return the way that reads all of `values` that `written` reads with month and day the other way round, or None."""
+    chosen = PATTERNS[written]
+    if chosen.named or chosen.order not in ("dmy", "mdy"):
+        return None
+    turned = replace(chosen, order="mdy" if chosen.order == "dmy" else "dmy")
+    name = next((n for n, p in PATTERNS.items() if p == turned), None)
+    if name is None:
+        return None
+    read = [v for v in values if re.fullmatch(chosen.regex, v)]
+    return name if read and all(re.fullmatch(turned.regex, v) for v in read) else None
+
+
+def _hits(values: list[str]) -> list[tuple[str, int]]:
+    # Most of the ways are none for most columns: a few values tell.
+    first = values[:20]
+    found = []
+    for name, pattern in PATTERNS.items():
+        matcher = re.compile(pattern.regex)
+        if any(matcher.fullmatch(v) for v in first):
+            found.append((name, sum(1 for v in values if matcher.fullmatch(v))))
+    return found
 
 
 def parse_spark(text: Column, pattern: Pattern) -> Column:
     """Return days, or microseconds where there is a time, since 1970 as float64; NaN where it is not a date."""
     from pyspark.sql import functions as sf
 
-    java = {"y": "yyyy", "m": "MM", "d": "dd"}
-    layout = pattern.mark.join(java[p] for p in pattern.order)
-    day = sf.try_to_timestamp(sf.substring(text, 1, 10), sf.lit(layout)).cast("date")
-    days = sf.unix_date(day)
+    def field(i: int) -> Column:
+        return sf.regexp_extract(text, f"^{pattern.fields}$", i)
+
+    place = {part: field(i) for i, part in enumerate(pattern.order, 1)}
+    year = place["y"].try_cast("int")
+    if not pattern.century:
+        year = sf.when(year >= _PIVOT, year + 1900).otherwise(year + 2000)
+    if "q" in place:
+        month = place["q"].try_cast("int") * 3 - 2
+    elif pattern.named:
+        names = sf.create_map(*(sf.lit(v) for pair in MONTHS.items() for v in pair))
+        month = sf.try_element_at(names, place["m"])
+    else:
+        month = place["m"].try_cast("int")
+    day = place["d"].try_cast("int") if "d" in place else sf.lit(1)
+    iso = sf.concat_ws(
+        "-", *(sf.lpad(part.cast("string"), n, "0") for part, n in ((year, 4), (month, 2), (day, 2)))
+    )
+    days = sf.unix_date(sf.try_to_timestamp(iso, sf.lit("yyyy-MM-dd")).cast("date"))
     # Spark reads the year 0000, which databases write where they know no date.
     dated = text.rlike(f"^(?:{pattern.regex})$") & (days >= _FIRST_DAY)
     days = sf.when(dated, days).cast("double")
     if pattern.has_time:
-        seconds = sum(
-            (
-                sf.substring(text, at, 2).try_cast("int") * unit
-                for at, unit in ((12, 3600), (15, 60), (18, 1))
-            ),
-            sf.lit(0),
-        )
-        days = days * MICROSECONDS_A_DAY + seconds * 1e6
+        after = len(pattern.order)
+        hour, minute = (field(after + i).try_cast("int") for i in (1, 2))
+        seconds = field(after + 3).try_cast("int") if "ss" in pattern.clock else sf.lit(0)
+        if pattern.clock.endswith("a"):
+            half = field(after + (4 if "ss" in pattern.clock else 3))
+            hour = hour % 12 + sf.when(sf.lower(half) == "pm", 12).otherwise(0)
+        days = days * MICROSECONDS_A_DAY + ((hour * 60 + minute) * 60 + seconds) * 1e6
     return sf.coalesce(days, sf.lit(float("nan")))
 
 
@@ -99,18 +275,44 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
     """Return what `parse_spark` returns, as a float64 tensor `[rows, 1]`."""
     import numpy as np
 
-    parts = {"y": "1970", "m": "01", "d": "01"}
-    stand_in = pattern.mark.join(parts[p] for p in pattern.order)
-    stand_in += f"{pattern.before_time}00:00:00" if pattern.before_time else ""
     written = graph.node("RegexFullMatch", text, pattern=pattern.regex)
-    text = graph.where(written, text, graph.constant(stand_in))
-    pieces = _split(graph, text, pattern.before_time or " ", 2 if pattern.has_time else 1)
-    fields = _split(graph, pieces[0], pattern.mark, 3)
-    year, month, day = (graph.cast(fields[pattern.order.index(p)], "int64") for p in "ymd")
+    text = graph.where(written, text, graph.constant(pattern.example))
+    if pattern.has_time and pattern.before_time == " ":
+        halves = _split(graph, text, " ", 3 if pattern.clock.endswith("a") else 2)
+    else:
+        halves = _split(graph, text, pattern.before_time or " ", 2) if pattern.has_time else [text]
+    fields = dict(zip(pattern.order, _split(graph, halves[0], pattern.mark, len(pattern.order)), strict=True))
     number = lambda v: graph.constant(v, np.int64)  # noqa: E731
 
     def op(name: str, a: str, b: str) -> str:
         return graph.node(name, a, b)
+
+    def whole(part: str) -> str:
+        return graph.cast(fields[part], "int64")
+
+    year = whole("y")
+    if not pattern.century:
+        late_century = graph.cast(op("Less", year, number(_PIVOT)), "int64")
+        year = op("Add", op("Add", year, number(1900)), op("Mul", late_century, number(100)))
+    if "q" in fields:
+        month = op("Sub", op("Mul", whole("q"), number(3)), number(2))
+    elif pattern.named:
+        month = graph.node(
+            "LabelEncoder",
+            fields["m"],
+            domain="ai.onnx.ml",
+            keys_strings=list(MONTHS),
+            values_int64s=list(MONTHS.values()),
+            default_int64=1,
+        )
+    else:
+        month = whole("m")
+    if "d" not in fields:
+        day = number(1)
+    else:
+        if pattern.comma:
+            fields["d"] = _split(graph, fields["d"], ",", 2)[0]
+        day = whole("d")
 
     late = graph.cast(op("Less", month, number(3)), "int64")
     # Years count from March, as in `datetime._calendar`; 400 is added so that year 0000 stays positive.
@@ -137,10 +339,21 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
     valid = graph.node("And", valid, graph.node("Greater", year, number(0)))
     value = graph.cast(days, "double")
     if pattern.has_time:
-        clock = _split(graph, pieces[1], ":", 3)
+        clock = _split(graph, halves[1], ":", 3 if "ss" in pattern.clock else 2)
+        times = [graph.cast(piece, "int64") for piece in clock]
+        if pattern.clock.endswith("a"):
+            half = graph.node(
+                "LabelEncoder",
+                halves[2],
+                domain="ai.onnx.ml",
+                keys_strings=["AM", "am", "PM", "pm"],
+                values_int64s=[0, 0, 12, 12],
+                default_int64=0,
+            )
+            times[0] = op("Add", graph.node("Mod", times[0], number(12), fmod=0), half)
         seconds = number(0)
-        for piece, unit in zip(clock, (3600, 60, 1), strict=True):
-            seconds = op("Add", seconds, op("Mul", graph.cast(piece, "int64"), number(unit)))
+        for piece, unit in zip(times, (3600, 60, 1), strict=False):
+            seconds = op("Add", seconds, op("Mul", piece, number(unit)))
         micros = op("Add", op("Mul", days, number(MICROSECONDS_A_DAY)), op("Mul", seconds, number(1_000_000)))
         value = graph.cast(micros, "double")
     return graph.where(valid, value, graph.constant(np.nan, np.float64))
@@ -161,15 +374,27 @@ def parse_text(text: str, pattern: Pattern) -> float:
     """Return what `parse_spark` returns, for one value in Python."""
     from datetime import date
 
-    if not re.fullmatch(pattern.regex, text, re.ASCII):
+    found = re.fullmatch(pattern.fields, text, re.ASCII)
+    if found is None or not re.fullmatch(pattern.regex, text, re.ASCII):
         return float("nan")
-    pieces = text[:10].split(pattern.mark)
+    place = dict(zip(pattern.order, found.groups(), strict=False))
+    year = int(place["y"])
+    if not pattern.century:
+        year += 1900 if year >= _PIVOT else 2000
+    if "q" in place:
+        month = 3 * int(place["q"]) - 2
+    else:
+        month = MONTHS[place["m"]] if pattern.named else int(place["m"])
     try:
-        day = date(*(int(pieces[pattern.order.index(p)]) for p in "ymd"))
+        day = date(year, month, int(place.get("d", 1)))
     except ValueError:
         return float("nan")
     days = float((day - date(1970, 1, 1)).days)
     if not pattern.has_time:
         return days
-    hours, minutes, seconds = (int(p) for p in text[11:].split(":"))
+    clock = found.groups()[len(pattern.order) :]
+    hours, minutes = int(clock[0]), int(clock[1])
+    seconds = int(clock[2]) if "ss" in pattern.clock else 0
+    if pattern.clock.endswith("a"):
+        hours = hours % 12 + 12 * (clock[-1].lower() == "pm")
     return days * MICROSECONDS_A_DAY + ((hours * 60 + minutes) * 60 + seconds) * 1e6
