@@ -100,7 +100,14 @@ class VersionedDirectory:
             if filesystem.exists(path):
                 filesystem.rm(path, recursive=True)
         else:
-            shutil.rmtree(self.path(version), ignore_errors=True)
+            # Gone in one step: a reader that lists the folder while its files go, one by one, would see a part of them.
+            folder = self.path(version)
+            going = f"{self.root}/.going-{uuid.uuid4().hex[:8]}"
+            try:
+                os.rename(folder, going)
+            except OSError:
+                going = folder
+            shutil.rmtree(going, ignore_errors=True)
 
     def current(self) -> str | None:
         """Return the id of the version that readers see, or None where nothing was published yet."""
