@@ -41,7 +41,10 @@ class LightGBM:
     """LightGBM trained where the rows are: on the executors of a Spark session, classic or Connect.
 
     A missing value is NaN or null and is learned from as LightGBM does. Bins are found from one sample of all rows, so
-    the model does not depend on how the table is partitioned or on how many ranks train.
+    that the model does not depend on how the table is partitioned. With one rank it is plain LightGBM's. Several ranks are LightGBM's own
+    data-parallel learner: for objectives of numbers without categories and bags their predictions are those of one rank but for the last digits;
+    with classes, categories or bags splits are chosen by estimated counts, and single predictions can differ by tenths (0.76 was seen) although
+    metrics do not tell the two apart.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ class LightGBM:
     threads : int, optional
         Threads of each rank. By default all the cores that its executor gives to tasks.
     seed : int
-        Of everything random. The same seed on the same table gives the same model text.
+        Of everything random. The same seed on the same table with the same number of ranks gives the same model text.
     checkpoint : str, optional
         A directory (or fsspec URI) that outlives the executors, where the trees so far are kept; a training that was
         killed goes on from there. What is drawn (bags, features of a tree) is drawn by new generators from there on, so
