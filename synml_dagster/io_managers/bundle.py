@@ -16,6 +16,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
 from synml_dagster.io_managers.place import asset_root, input_roots, metadata_of, output_roots
+from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.spark.versions import VersionedDirectory, filesystem_of
 
 Loaded = TypeVar("Loaded")
@@ -84,10 +85,10 @@ class BundleIOManager(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Load the current version with the class that the code names."""
+        """Load the version that this run published, else the current one, with the class that the code names."""
         kind = _class_of(context)
-        roots = input_roots(context, self.data_dir)
-        loaded = {part: _load(kind, root, context, part) for part, root in roots.items()}
+        roots, own = input_roots(context, self.data_dir), own_versions(context)
+        loaded = {part: _load(kind, root, context, part, own.get(part)) for part, root in roots.items()}
         return next(iter(loaded.values())) if len(loaded) == 1 else loaded
 
 
@@ -128,15 +129,15 @@ def _sizes(folder: Path) -> dict[str, int]:
     return found
 
 
-def _load(kind: Any, root: str, context: dg.InputContext, part: str | None) -> Any:
+def _load(kind: Any, root: str, context: dg.InputContext, part: str | None, version: str | None) -> Any:
     directory = VersionedDirectory(root)
     where = (context.asset_key.to_user_string() if context.has_asset_key else root) + (
         f", partition {part!r}" if part is not None else ""
     )
     try:
-        manifest = directory.manifest()
+        manifest = directory.manifest(version)
     except SourceError as problem:
-        raise SourceError(f"{where}: {problem}") from problem
+        raise replaced(where, version, problem) from problem
     try:
         return kind.load(_local(directory, manifest))
     except SynmlError:

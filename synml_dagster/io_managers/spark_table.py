@@ -17,6 +17,7 @@ from synml_dagster.io_managers.place import (
     output_roots,
     partition_roots,
 )
+from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.spark import (
     CatalogTable,
@@ -94,7 +95,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             context.log_event(observation)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Open what the upstream asset published: a Table, or a DataFrame where the input says so."""
+        """Open what the upstream asset published, in this run or last: a Table, or a DataFrame where the input says so."""
         upstream = context.upstream_output
         if name := metadata_of(upstream.definition_metadata if upstream is not None else None).get("table"):
             return open_catalog_table(self._session(context), name)
@@ -220,14 +221,17 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
 
 
 def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
-    found = []
+    found, own = [], own_versions(context)
     for part, root in roots.items():
+        version = own.get(part)
         try:
-            found.append(open_table(root))
+            found.append(open_table(root, version))
         except SourceError as problem:
-            if part is None or not metadata_of(context.definition_metadata).get("allow_missing_partitions"):
+            absent = metadata_of(context.definition_metadata).get("allow_missing_partitions")
+            if part is None or version is not None or not absent:
                 which = f", partition {part!r}" if part is not None else ""
-                raise SourceError(f"{context.asset_key.to_user_string()}{which}: {problem}") from problem
+                where = f"{context.asset_key.to_user_string()}{which}"
+                raise replaced(where, version, problem) from problem
     if not found:
         raise SourceError(
             f"{context.asset_key.to_user_string()}: none of its {len(roots)} partitions has been materialized"
