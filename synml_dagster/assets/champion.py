@@ -16,7 +16,7 @@ from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split
 from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.onnx import OnnxModel, score, score_side, write_bundle
-from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
 from synml_dagster.spark import ParquetFiles, Table
 
 if TYPE_CHECKING:
@@ -112,19 +112,20 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                 folder,
                 description=f"{metric} {decision.challenger:.6g} on {evaluation.rows} test rows",
             )
-            mlflow.set_alias(pipeline, "challenger", version)
-            meanwhile = mlflow.champion(pipeline)
-            if decision.promote and (meanwhile and meanwhile.version) != (holder and holder.version):
-                # Another run, or a person: what this one was compared with is no longer what it would replace.
-                decision = replace(
-                    decision,
-                    promote=False,
-                    reason=f"version {meanwhile.version if meanwhile else 'none'} became champion while this one was compared with "
-                    f"version {holder.version if holder else 'none'}. Materialize the champion again",
-                )
+            with mlflow.deciding(pipeline):
+                mlflow.set_alias(pipeline, "challenger", version)
+                meanwhile = mlflow.champion(pipeline)
+                if decision.promote and not rule.replace and _number(meanwhile) != _number(holder):
+                    # Another run, or a person: what this one was compared with is no longer what it would replace.
+                    decision = replace(
+                        decision,
+                        promote=False,
+                        reason=f"{_number(meanwhile)} became champion while this one was compared with {_number(holder)}. "
+                        "Materialize the champion again",
+                    )
                 holder = meanwhile
-            if decision.promote:
-                mlflow.promote(pipeline, version)
+                if decision.promote:
+                    mlflow.promote(pipeline, version)
         verdict = "promoted" if decision.promote else "not promoted"
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
@@ -154,6 +155,10 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         )
 
     return champion
+
+
+def _number(version: ModelVersion | None) -> str:
+    return f"version {version.version}" if version else "no version"
 
 
 def _compared(

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from synml_dagster.errors import SetupError
 from synml_dagster.redaction import redacted
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
@@ -24,6 +26,7 @@ from synml_dagster.resources.model_registry import (
     set_alias,
 )
 from synml_dagster.spark.versions import is_remote
+from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -157,6 +160,26 @@ class MLflowResource(dg.ConfigurableResource):
         """Let the alias `champion` point at `version`, and note on the version that it was promoted."""
         self.client.set_model_version_tag(name, version.version, PROMOTED_TAG, "true")
         self.set_alias(name, "champion", version)
+
+    @contextmanager
+    def deciding(self, name: str, seconds: float = 120) -> Iterator[None]:
+        """Let one process at a time, of those that share the data directory, ask for the aliases of `name` and move them.
+
+        MLflow moves an alias whatever it points at. Ask for the champion inside of the block, and compare it with the one
+        that the decision was about, before you promote.
+
+        Raises
+        ------
+        SetupError
+            Another process has been in the block for `seconds`.
+        """
+        busy = SetupError(
+            f"mlflow: another process has been promoting a version of {name!r} for {seconds:.0f} s; is it stuck? Ending it frees its lock."
+        )
+        with take_turns(
+            DataDirectory(self.data_dir).kept_here("mlflow", f".{quote(name, safe='')}.lock"), busy, seconds
+        ):
+            yield
 
     def rolled_back_from(self, name: str, holder: ModelVersion | None) -> ModelVersion | None:
         """Return the latest promoted version after `holder`: a person has put `holder` back in its place. None where there is none."""

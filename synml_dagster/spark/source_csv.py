@@ -167,7 +167,9 @@ def _without_bad(frame: DataFrame, notes: list[str]) -> DataFrame:
         notes.append(
             f"{row['n']} of {row['rows']} records have more or fewer fields than the header and are left out, such as {row['one'][:200]!r}"
         )
-        frame = frame.where(bad.isNull())
+        # Spark refuses a query that reads nothing but the bad records, as a count of the others would: read one more column.
+        other = sf.length(sf.concat_ws("", sf.col(quoted(frame.columns[0])), sf.lit("."))) > 0
+        frame = frame.where(bad.isNull() & other)
     return frame.select(*(quoted(name) for name in frame.columns if name != _BAD))
 
 

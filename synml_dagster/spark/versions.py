@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.spark.plain_folder import check_place, plain_folder, real_root, show
+from synml_dagster.turns import take_turns
 
 POINTER = "_current.json"
 MANIFEST = "_version.json"
@@ -213,25 +213,11 @@ class VersionedDirectory:
         if self.remote:
             yield
             return
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        os.makedirs(self.root, exist_ok=True)
-        with open(f"{self.root}/.lock", "a", encoding="utf-8") as lock:
-            end = time.monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end:
-                        raise SourceError(
-                            f"another process has been publishing under {self.root!r} for {seconds:.0f} s; "
-                            "is it stuck? Ending it frees its lock."
-                        ) from None
-                    time.sleep(0.02)
+        busy = SourceError(
+            f"another process has been publishing under {self.root!r} for {seconds:.0f} s; "
+            "is it stuck? Ending it frees its lock."
+        )
+        with take_turns(f"{self.root}/.lock", busy, seconds):
             yield
 
     def _filesystem(self, path: str) -> tuple[Any, str]:

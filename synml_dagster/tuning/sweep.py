@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.errors import ConfigError, TrainingError
 from synml_dagster.tuning.result import SweepResult, TrialRecord
 from synml_dagster.tuning.space import ParameterRange
+from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
     import optuna
@@ -52,7 +54,9 @@ def run_sweep(
 
     The study lives in the SQLite file `storage`, under a name made of `key`: the same key goes on where an
     interrupted sweep stopped, another key (other rows, another space, another seed) starts afresh. Trials that a
-    killed process left running are marked as failed, and run again with the parameters that they had.
+    killed process left running are marked as failed, and run again with the parameters that they had. Two sweeps over
+    one study at the same time share its trials: each ends when there are as many as were asked for, and leaves running
+    what the other still tries.
 
     Parameters
     ----------
@@ -78,16 +82,21 @@ def run_sweep(
 
     direction = "maximize" if maximize else "minimize"
     name = _study_name(key, space, metric, seed)
-    study = _open_study(Path(storage), name, direction, seed, optuna)
-    finished = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    _ask_first(study, {k: v for k, v in (start or {}).items() if k in space and space[k].holds(v)}, optuna)
+    with _turn(storage):
+        study = _open_study(Path(storage), name, direction, seed, optuna)
+        finished = _complete(study, optuna)
+        _ask_first(
+            study, {k: v for k, v in (start or {}).items() if k in space and space[k].holds(v)}, optuna
+        )
 
     failures = 0
     deadline = time.monotonic() + 60 * minutes
-    done = len(finished)
-    while done < trials and (time.monotonic() < deadline or done == 0):
-        trial = study.ask()
-        trial.set_user_attr("owner", _owner())
+    while (done := _complete(study, optuna)) < trials and (time.monotonic() < deadline or done == 0):
+        with _turn(
+            storage
+        ):  # a running trial without an owner would be taken for one that a killed process left
+            trial = study.ask()
+            trial.set_user_attr("owner", _owner())
         params = {parameter: r.suggest(trial, parameter) for parameter, r in space.items()}
         began = time.monotonic()
         try:
@@ -105,10 +114,21 @@ def run_sweep(
         trial.set_user_attr("rounds", outcome.rounds)
         trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
         study.tell(trial, outcome.value)
-        done += 1
         if on_trial:
             on_trial(_record(study.trials[trial.number]), _record(study.best_trial))
-    return _result(study, metric, direction, len(finished), name)
+    return _result(study, metric, direction, finished, name)
+
+
+def _turn(storage: str | Path) -> AbstractContextManager[None]:
+    """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
+    busy = TrainingError(
+        f"sweep: another process has been opening the study in {str(storage)!r} for 60 s; is it stuck? Ending it frees its lock."
+    )
+    return take_turns(f"{storage}.lock", busy)
+
+
+def _complete(study: optuna.Study, optuna: Any) -> int:
+    return len(study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
 
 
 def _study_name(key: Mapping[str, Any], space: Mapping[str, ParameterRange], metric: str, seed: int) -> str:

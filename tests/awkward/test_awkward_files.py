@@ -37,8 +37,9 @@ def test_quotes_behind_a_backslash_are_read(classic_spark, tmp_path):
 
 def test_records_of_another_width_are_left_out_and_said(spark, tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4,5\n6\n7,8\n")
-    _, rows, notes = rows_of(spark, tmp_path / "a.csv")
+    frame, rows, notes = rows_of(spark, tmp_path / "a.csv")
     assert rows == [(1, 2), (7, 8)]
+    assert (frame.count(), frame.isEmpty()) == (2, False)
     assert "2 of 4 records have more or fewer fields than the header" in notes[0]
 
 
