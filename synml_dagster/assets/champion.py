@@ -74,7 +74,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         holder = mlflow.champion(pipeline)
         held, incomparable, flattered = None, None, ""
         if holder is not None:
-            held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan)
+            held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan, model)
             if incomparable:
                 context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
             else:
@@ -91,7 +91,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             mlflow.rolled_back_from(pipeline, holder) if decision.promote and not rule.replace else None
         )
         if rejected is not None:
-            again, _ = _compared(spark.session, mlflow.download(rejected), raw, feature_plan)
+            again, _ = _compared(spark.session, mlflow.download(rejected), raw, feature_plan, model)
             if again is not None:
                 over = decide(rule, metric, evaluation.metrics, again.metrics)
                 if not over.promote:
@@ -162,13 +162,13 @@ def _number(version: ModelVersion | None) -> str:
 
 
 def _compared(
-    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan
+    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: LightGBMModel
 ) -> tuple[Evaluation | None, str | None]:
     """Measure a registered model on the challenger's test rows, or say why it cannot be compared."""
     try:
         if reason := another_question(plan, FeaturePlan.load(bundle)):
             return None, reason
-        return _on_the_same_rows(spark, bundle, raw, plan), None
+        return _on_the_same_rows(spark, bundle, raw, plan, challenger), None
     except (DataError, ModelError) as problem:
         return None, f"it cannot score these rows: {problem}"
 
@@ -186,7 +186,9 @@ def _may_have_learnt_them(bundle: str, plan: FeaturePlan) -> str:
     )
 
 
-def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan) -> Evaluation:
+def _on_the_same_rows(
+    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: LightGBMModel
+) -> Evaluation:
     """Measure the present champion on the challenger's test rows: its own were others, and metrics do not carry over.
 
     No row that it was trained on is among them where both plans split rows in one way: see `_may_have_learnt_them`.
@@ -197,7 +199,7 @@ def _on_the_same_rows(spark: "SparkSession", bundle: str, raw: Table, plan: Feat
     if isinstance(nearest, ParquetFiles):
         read = score_side(spark, nearest, plan, model, "test")
         if read is not None:
-            return evaluate_scored(read, plan)
+            return evaluate_scored(read, plan, challenger)
     rows = labelled(raw.dataframe(spark), plan).where(F.col(SPLIT) == "test")
     extra = [c for c in rows.columns if c in (LABEL, WEIGHT, GROUP)]
-    return evaluate_scored(score(rows, model, keep=extra), plan)
+    return evaluate_scored(score(rows, model, keep=extra), plan, challenger)

@@ -9,6 +9,7 @@ from synml_dagster.assets.training import side
 from synml_dagster.evaluation import Evaluation, evaluate
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.lightgbm.metrics import label_gains
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.spark import Table
 
@@ -36,7 +37,7 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
         names = set(test.schema().names)
         kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
         scored = model.transform(test, keep=kept, spark=spark.session)
-        found = evaluate_scored(scored, feature_plan)
+        found = evaluate_scored(scored, feature_plan, model)
         context.add_output_metadata(evaluation_metadata(found))
         with mlflow.run(context) as run:
             run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})
@@ -45,8 +46,14 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
     return evaluation
 
 
-def evaluate_scored(scored: Any, plan: FeaturePlan) -> Evaluation:
-    """Measure a table that holds `__label` and predictions by the measures of the plan's task."""
+def evaluate_scored(scored: Any, plan: FeaturePlan, trained: LightGBMModel) -> Evaluation:
+    """Measure a table that holds `__label` and predictions by the measures of the plan's task.
+
+    A ranking is measured by the gains that `trained` was trained with, whichever model has scored the table.
+    """
+    gains = label_gains(trained.params) if plan.task == "ranking" else None
+    if plan.linear_gain and gains == list(range(len(gains or ()))):
+        gains = None  # those that `train_params` gives by itself
     return evaluate(
         scored,
         task=plan.task,
@@ -56,6 +63,7 @@ def evaluate_scored(scored: Any, plan: FeaturePlan) -> Evaluation:
         weight=WEIGHT if WEIGHT in scored.columns else None,
         group=GROUP if GROUP in scored.columns else None,
         linear_gain=plan.linear_gain,
+        label_gain=gains,
     )
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.stage import figure, inputs, picture, stage
-from synml_dagster.assets.training import fit, progress_to, side, validation_score
+from synml_dagster.assets.training import fit, lost_precision, progress_to, side, validation_score
 from synml_dagster.features import FeaturePlan
 from synml_dagster.lightgbm import LightGBMModel
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
@@ -47,6 +47,9 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             estimator={"checkpoint": _checkpoint(context, pipeline, feature_plan)},
         )
         metric, value = validation_score(trained)
+        if worry := lost_precision(feature_plan, train):
+            context.log.warning(worry)
+            context.add_output_metadata({"warnings": dg.MetadataValue.md(f"- {worry}")})
         history = training_figures.training_history(trained.history, trained.best_iteration)
         importance = training_figures.importance(trained.feature_importance("gain"))
         context.add_output_metadata(

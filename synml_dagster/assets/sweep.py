@@ -8,7 +8,14 @@ import dagster as dg
 
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
-from synml_dagster.assets.training import fit, searched_metric, side, train_params, validation_score
+from synml_dagster.assets.training import (
+    check_weights,
+    fit,
+    searched_metric,
+    side,
+    train_params,
+    validation_score,
+)
 from synml_dagster.features import FeaturePlan
 from synml_dagster.lightgbm.params import check_params
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
@@ -33,6 +40,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
     ) -> SweepResult:
         metric, maximize = searched_metric(feature_plan, train)
         direction = "maximize" if maximize else "minimize"
+        train_params(feature_plan, train, {})  # says what does not go together before anything is trained
+        check_weights(spark.session, feature_plan, features)
         if sweep_spec.trials == 0:
             context.add_output_metadata(
                 {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}

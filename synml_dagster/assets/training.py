@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.assets.specs import TrainSpec
-from synml_dagster.errors import DataError
+from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan
 from synml_dagster.features.precision import label_offset
 from synml_dagster.lightgbm import LightGBM, LightGBMModel
-from synml_dagster.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
+from synml_dagster.lightgbm.metrics import is_higher_better, label_gains, metric_names, stopping_metrics
 from synml_dagster.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
 from synml_dagster.spark import ParquetFiles, Table
 
@@ -59,7 +59,13 @@ def side(features: Table, name: str) -> ParquetFiles:
 
 
 def train_params(plan: FeaturePlan, train: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return LightGBM's parameters: the task's, then what the sweep chose, then what the description says."""
+    """Return LightGBM's parameters: the task's, then what the sweep chose, then what the description says.
+
+    Raises
+    ------
+    ConfigError
+        `label_gain` leaves grades of the label without a gain.
+    """
     params: dict[str, Any] = {
         "objective": _OBJECTIVE[plan.task],
         "metric": _METRICS[plan.task],
@@ -73,6 +79,11 @@ def train_params(plan: FeaturePlan, train: TrainSpec, chosen: Mapping[str, Any])
         params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
     params |= dict(chosen) | dict(train.params)
     params["metric"] = stopping_metrics(params["metric"], plan.task)
+    gains, most = label_gains(params), int(plan.label.maximum or 0)
+    if plan.task == "ranking" and gains is not None and len(gains) <= most:
+        raise ConfigError(
+            f"train.params.label_gain has gains for the grades 0 to {len(gains) - 1}, and label {plan.label.column!r} has grades up to {most}. Give {most + 1} numbers, or leave it out."
+        )
     return {"first_metric_only": True} | params
 
 
@@ -88,14 +99,13 @@ def fit(
     """Train on `rows`, stopping early by `validation`."""
     names = set(rows.schema().names)
     params = train_params(plan, train, chosen)
-    shifts = objective_of(params) in TAKES_OFFSET and not root_of_labels(params)
     estimator = LightGBM(
         params,
         rounds=train.rounds,
         early_stopping=train.early_stopping or None,
         ranks=train.ranks,
         seed=train.seed,
-        label_offset=label_offset(plan) if shifts else 0.0,
+        label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
         **more.pop("estimator", {}),
     )
     return estimator.fit(
@@ -109,6 +119,44 @@ def fit(
         categorical=plan.categorical_features,
         **more,
     )
+
+
+def lost_precision(plan: FeaturePlan, train: TrainSpec) -> str:
+    """Say that a label far from zero loses its differences to float32 by an objective that takes no offset, or nothing."""
+    offset, params = label_offset(plan), train_params(plan, train, {})
+    if not offset or _takes_offset(params):
+        return ""
+    objective = params["objective"]
+    name = getattr(objective, "__name__", objective)
+    return (
+        f"label {plan.label.column!r} goes from {plan.label.minimum:.15g} to {plan.label.maximum:.15g}, where float32, in which LightGBM keeps labels, "
+        f"takes different ones for equal, and objective {name!r} cannot be trained on differences. Take a constant off the label in the source, or train with one of {', '.join(TAKES_OFFSET)}."
+    )
+
+
+def _takes_offset(params: Mapping[str, Any]) -> bool:
+    known = not callable(params.get("objective"))
+    return known and objective_of(params) in TAKES_OFFSET and not root_of_labels(params)
+
+
+def check_weights(spark: SparkSession, plan: FeaturePlan, features: Table) -> None:
+    """Refuse a side of the split on which no row has a weight, before anything is trained.
+
+    Raises
+    ------
+    DataError
+        All weights of a side are 0.
+    """
+    from pyspark.sql import functions as sf
+
+    if plan.weight is None:
+        return
+    greatest = features.dataframe(spark).groupBy(SPLIT).agg(sf.max(WEIGHT).alias("weight")).collect()
+    if empty := sorted(row[SPLIT] for row in greatest if not row["weight"]):
+        raise DataError(
+            f"weight {plan.weight.name!r} is 0 in all rows of the {empty[0]} side of the split, and nothing can be learned or measured there. "
+            "Give those rows weights, leave the weight out, or choose another split."
+        )
 
 
 def validation_score(model: LightGBMModel, metric: str | None = None) -> tuple[str, float]:

@@ -80,7 +80,7 @@ def decide(
     """
     if metric not in challenger:
         raise ConfigError(
-            f"promote.metric: {metric!r} is not a metric of this task; it has {', '.join(sorted(challenger))}."
+            f"promote.metric: the test rows give no {metric!r} (a class has no rows or no weight there, or it is no metric of this task); they give {', '.join(sorted(challenger))}. Name one of these, or choose another split."
             f"{did_you_mean(metric, challenger)}"
         )
     new = challenger[metric]

@@ -26,6 +26,7 @@ def evaluate(
     group: str | None = None,
     weight: str | None = None,
     linear_gain: bool = False,
+    label_gain: Sequence[float] | None = None,
 ) -> Evaluation:
     """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
 
@@ -52,9 +53,10 @@ def evaluate(
         Ranking: the query that a row belongs to.
     weight
         A column of weights >= 0, honoured by every metric; a ranking takes the mean weight of a query's rows.
-
     linear_gain
         Ranking: the gain of a grade is the grade itself, for grades above 30, of which 2 to the power is no measure.
+    label_gain
+        Ranking: the gain of each grade from 0, as LightGBM's parameter says it; goes before `linear_gain`.
 
     Raises
     ------
@@ -94,15 +96,17 @@ def evaluate(
     ).persist()
     try:
         with typed_errors():
-            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None, linear_gain)
+            if task == "ranking":
+                from synml_dagster.evaluation.ranking import evaluate_ranking
+
+                return evaluate_ranking(narrow, weight is not None, linear_gain, label_gain)
+            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()
 
 
-def _by_task(
-    narrow: DataFrame, task: str, classes: list[str], weighted: bool, linear_gain: bool
-) -> Evaluation:
+def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -> Evaluation:
     if task == "binary":
         from synml_dagster.evaluation.binary import evaluate_binary
 
@@ -111,10 +115,6 @@ def _by_task(
         from synml_dagster.evaluation.multiclass import evaluate_multiclass
 
         return evaluate_multiclass(narrow, classes, weighted)
-    if task == "regression":
-        from synml_dagster.evaluation.regression import evaluate_regression
+    from synml_dagster.evaluation.regression import evaluate_regression
 
-        return evaluate_regression(narrow, weighted)
-    from synml_dagster.evaluation.ranking import evaluate_ranking
-
-    return evaluate_ranking(narrow, weighted, linear_gain)
+    return evaluate_regression(narrow, weighted)

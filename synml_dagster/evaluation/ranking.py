@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +19,19 @@ MAX_GRADE = 30
 """Up to here `2 ** grade - 1` is the gain; LightGBM's own default table ends here, too."""
 
 
-def evaluate_ranking(frame: DataFrame, weighted: bool, linear_gain: bool = False) -> Evaluation:
+def evaluate_ranking(
+    frame: DataFrame, weighted: bool, linear_gain: bool = False, label_gain: Sequence[float] | None = None
+) -> Evaluation:
     """Measure `frame` (y = grade >= 0, score to rank by, w, g = query) in two Spark jobs.
 
-    Gain is `2 ** grade - 1`, or the grade itself with `linear_gain`, and the discount of place i (from 1) is `1 / log2(i + 1)`, as in LightGBM. Rows with
+    Gain is `2 ** grade - 1`, or the grade itself with `linear_gain`, or what `label_gain` says, and the discount of place i (from 1) is `1 / log2(i + 1)`, as in LightGBM. Rows with
     equal scores share the mean discount of their places (McSherry and Najork 2008), so that no lucky order of the
     table counts; for MAP they stand worst first. A query without a relevant row counts 1, as in LightGBM.
     """
     from pyspark.sql import functions as sf
 
     y, s, w = sf.col("y"), sf.col("score"), sf.col("w")
-    most = float("inf") if linear_gain else MAX_GRADE
+    most = len(label_gain) - 1 if label_gain else float("inf") if linear_gain else MAX_GRADE
     sums = frame.agg(
         sf.count(sf.lit(1)).alias("rows"),
         sf.sum(w).alias("weight"),
@@ -45,7 +48,7 @@ def evaluate_ranking(frame: DataFrame, weighted: bool, linear_gain: bool = False
     }
     check_rows(sums["rows"], sums["weight"], faults)
 
-    queries = _by_query(frame, linear_gain)
+    queries = _by_query(frame, _gain(y, linear_gain, label_gain))
     query_weight = sf.col("w")
     ndcg10 = sf.least(sf.floor(sf.col("`ndcg@10`") * _HISTOGRAM_BINS), sf.lit(_HISTOGRAM_BINS - 1)).cast(
         "int"
@@ -68,7 +71,9 @@ def evaluate_ranking(frame: DataFrame, weighted: bool, linear_gain: bool = False
     for row in found:
         histogram[row["bin"]] = row["queries"]
     notes = [f"{empty:,} of {count:,} queries hold no relevant row; each counts 1."] if empty else []
-    if linear_gain:
+    if label_gain:
+        notes.append("The gain of a grade is what label_gain says.")
+    elif linear_gain:
         notes.append(
             f"Grades go above {MAX_GRADE}, so the gain of a grade is the grade itself and not a power of 2."
         )
@@ -86,20 +91,30 @@ def evaluate_ranking(frame: DataFrame, weighted: bool, linear_gain: bool = False
     )
 
 
-def _by_query(frame: DataFrame, linear_gain: bool) -> DataFrame:
+def _gain(grade: Column, linear: bool, table: Sequence[float] | None) -> Column:
+    from pyspark.sql import functions as sf
+
+    if table:
+        gains = sf.split(sf.lit(",".join(repr(float(gain)) for gain in table)), ",").cast("array<double>")
+        return sf.get(gains, grade.cast("int"))
+    return grade if linear else sf.pow(sf.lit(2.0), grade) - 1
+
+
+def _by_query(frame: DataFrame, gain: Column) -> DataFrame:
     """One row per query: w (mean weight), relevant (rows of grade > 0) and every metric."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
     y = sf.col("y")
     query = Window.partitionBy("g")
-    by_score, by_grade = query.orderBy(sf.desc("score")), query.orderBy(sf.desc("y"))
+    # The best order is that of the gains, which a table of gains need not have in the order of the grades.
+    by_score, by_grade = query.orderBy(sf.desc("score")), query.orderBy(sf.desc(gain))
     tied = Window.partitionBy("g", "score")
     worst_first = query.orderBy(sf.desc("score"), sf.asc("y"))
     hits = worst_first.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     placed = frame.withColumns(
         {
-            "gain": y if linear_gain else sf.pow(sf.lit(2.0), y) - 1,
+            "gain": gain,
             "first": sf.rank().over(by_score),
             "ties": sf.count(sf.lit(1)).over(tied),
             "ideal": sf.row_number().over(by_grade),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import re
 import textwrap
 import threading
@@ -43,6 +44,7 @@ _VARIABLES = {
     GREY: "--grey",
 }
 _PNG_DPI = 144
+_NARROW = 0.02  # of a number's size: three digits no longer tell neighbours on an axis apart
 _RENDERING = threading.Lock()  # rc_context changes matplotlib's global settings for a moment
 
 
@@ -125,10 +127,23 @@ def percent_axis(axis: Any) -> None:
 
 
 def number_axis(axis: Any) -> None:
-    """Write large numbers with thousands marks or as 12k, 3.4M, and small ones plainly."""
+    """Write large numbers with thousands marks or as 12k, 3.4M, and small ones plainly; in full where an axis is far from 0."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    def written(value: float, _: Any) -> str:
+        low, high = sorted(axis.get_view_interval())
+        return number_between(value, low, high)
+
+    axis.set_major_formatter(FuncFormatter(written))
+
+
+def number_between(value: float, low: float, high: float) -> str:
+    """Return a number in as few characters as tell it from others between `low` and `high`: 1,700,000,120 beside 1,700,000,140."""
+    span = high - low
+    if not 0 < span < _NARROW * max(abs(low), abs(high)):
+        return short_number(value)
+    digits = min(max(2 - math.floor(math.log10(span) + 1e-9), 0), 15)
+    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def short_number(value: float) -> str:

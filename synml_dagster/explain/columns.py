@@ -29,7 +29,7 @@ def explain_columns(
         `array<float>`, one value per feature in the order of `model.features`; with several outputs an array of those
         by class.
     base_column
-        `double`, what the values add up from to the raw score; with several outputs an array by class.
+        `double`, what the values add up from to the raw score (and to the prediction, of a model with a `label_offset`); with several outputs an array by class.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def explain_columns(
     if outputs > 1:
         values, base = ArrayType(values), ArrayType(base)
     schema = StructType([*df.schema.fields, StructField(column, values), StructField(base_column, base)])
-    task = append_values(model.text, len(names), outputs, [*columns, column, base_column])
+    task = append_values(model.text, len(names), outputs, [*columns, column, base_column], model.label_offset)
     wide = df.withColumn(_MATRIX, feature_array(names))
     # mapInArrow looks columns up by bare name, which fails for names with dots: give it plain ones.
     return wide.toDF(*(f"c{i}" for i in range(len(wide.columns)))).mapInArrow(task, schema)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.evaluation.style import GREY, MUTED, colours, number_axis, short_number, shortened
+from synml_dagster.evaluation.style import GREY, MUTED, colours, number_axis, number_between, shortened
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.reading import MISSING, OTHER, FeatureReading
 
@@ -53,7 +53,8 @@ def ends(found: Explanations, feature: int, rows: NDArray[np.intp]) -> tuple[str
     )
     reading = found.readings.get(found.features[feature], FeatureReading())
     if reading.kind == "number":
-        return short_number(reading.number(float(low))), short_number(reading.number(float(high)))
+        first, last = reading.number(float(low)), reading.number(float(high))
+        return number_between(first, first, last), number_between(last, first, last)
     return reading.text(float(low)), reading.text(float(high))
 
 

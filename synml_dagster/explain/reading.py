@@ -68,5 +68,5 @@ def readings(plan: FeaturePlan) -> dict[str, FeatureReading]:
             parts = [p for part in column.parts for p in ([part] * 2 if part.endswith("_cycle") else [part])]
             for feature, part in zip(column.features, parts, strict=True):
                 if part == "days":
-                    found[feature] = FeatureReading(kind="date")
+                    found[feature] = FeatureReading(kind="date", center=column.origin)
     return found

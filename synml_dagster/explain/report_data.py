@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.evaluation.style import short_number
+from synml_dagster.evaluation.style import number_between
 from synml_dagster.explain.reading import number_text
 
 if TYPE_CHECKING:
@@ -156,8 +156,9 @@ def _values(stat: ColumnStats) -> str:
         return f"{_day(stat.minimum, stat.type)} to {_day(stat.maximum, stat.type)}"
     if stat.minimum is not None and stat.maximum is not None:
         middle = stat.quantiles.get("p50")
-        text = f"{short_number(stat.minimum)} to {short_number(stat.maximum)}"
-        return f"{text}, median {short_number(middle)}" if middle is not None else text
+        low, high = stat.minimum, stat.maximum
+        text = f"{number_between(low, low, high)} to {number_between(high, low, high)}"
+        return f"{text}, median {number_between(middle, low, high)}" if middle is not None else text
     if stat.top:
         top = sorted(stat.top.items(), key=lambda item: -item[1])[:3]
         return ", ".join(f"{word or '(empty)'} {count / stat.rows:.0%}" for word, count in top if stat.rows)

@@ -100,11 +100,11 @@ def _numbers(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> NDArray[np.float
 
 
 def append_values(
-    model_text: str, width: int, outputs: int, names: Sequence[str]
+    model_text: str, width: int, outputs: int, names: Sequence[str], offset: float = 0.0
 ) -> Callable[[Batches], Batches]:
     """Return the task that puts SHAP values and their base in place of a DataFrame's last column, the model's input.
 
-    `names` are those of the columns that come out.
+    `names` are those of the columns that come out, `offset` is what predictions add to a raw score.
     """
 
     def run(batches: Batches) -> Batches:
@@ -114,7 +114,7 @@ def append_values(
             n = batch.num_rows
             phi, start = explainer(model_text).values(matrix(batch.column(batch.num_columns - 1), width))
             if outputs == 1:
-                values, mean = list_column(phi), pa.array(np.full(n, start), type=pa.float64())
+                values, mean = list_column(phi), pa.array(np.full(n, start + offset), type=pa.float64())
             else:
                 offsets = pa.array(np.arange(n + 1, dtype=np.int32) * outputs)
                 by_class = list_column(phi.transpose(0, 2, 1).reshape(n * outputs, width))

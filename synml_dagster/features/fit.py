@@ -22,6 +22,7 @@ from synml_dagster.features.names import RESERVED, UniqueNames
 from synml_dagster.features.outline import Outline
 from synml_dagster.features.placing import kept_limits, placing_columns, taken_over, too_alike
 from synml_dagster.features.plan import MAX_POWER_GRADE, Dropped, FeaturePlan, LabelPlan, SplitPlan
+from synml_dagster.features.precision import note_of_label, notes_of
 from synml_dagster.features.raw import RawInput
 from synml_dagster.features.reading import Reading
 from synml_dagster.features.row_facts import RowFacts
@@ -217,7 +218,7 @@ def fit_plan(
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
-    return FeaturePlan(
+    plan = FeaturePlan(
         name=name,
         task=found,
         fingerprint=_fingerprint(df, outline),
@@ -229,9 +230,10 @@ def fit_plan(
         columns=columns,
         dropped=dropped,
         warnings=warnings,
-        notes=near_duplicates(used),  # trees lose nothing by them
+        notes=[*notes_of(columns), *near_duplicates(used)],  # trees lose nothing by equal columns
         statistics=stats,
     )
+    return plan.model_copy(update={"notes": [*note_of_label(plan), *plan.notes]})
 
 
 def _marks_of(target: RawInput) -> str:

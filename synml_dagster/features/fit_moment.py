@@ -15,6 +15,7 @@ from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.datetime import CYCLES
 from synml_dagster.features.kinds.written_time import PATTERNS, ambiguous, parse_text
 from synml_dagster.features.kinds.zone import time_zone
+from synml_dagster.features.precision import origin_for
 from synml_dagster.features.raw import MICROSECONDS_A_DAY, RawInput
 from synml_dagster.features.spec import ColumnSpec, DatePart, FeatureSpec
 
@@ -85,6 +86,7 @@ def fit_moment(
         parts=list(parts),
         time_zone="UTC" if is_date else zone,
         reference=reference,
+        origin=origin_for(days),
         written=written,
     )
     return fitted, "", notes

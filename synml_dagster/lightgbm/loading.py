@@ -22,6 +22,7 @@ from synml_dagster.lightgbm.ingest import (
 )
 from synml_dagster.lightgbm.job import RankJob
 from synml_dagster.lightgbm.memory import release_freed
+from synml_dagster.lightgbm.metrics import label_gains
 from synml_dagster.lightgbm.model import averages
 from synml_dagster.lightgbm.sampling import sample_here
 
@@ -112,6 +113,11 @@ def _extras(
 ) -> tuple[dict[str, Any], Any]:
     extras = read_extras(rows.extras(), job.layout)
     _check_label(extras["label"], job)
+    # One of several ranks may hold rows without weight; validation rows are all on one.
+    if "weight" in extras and (member.size == 1 or not trains) and not (extras["weight"] != 0).any():
+        raise DataError(
+            f"the weight is 0 in all {'training' if trains else 'validation'} rows; nothing can be learned by it."
+        )
     if trains and member.size > 1 and draws_by_class(job.params) and not (extras["label"] > 0).any():
         raise DataError(
             f"rank {member.rank} of {member.size} holds no row of the positive class, and LightGBM then leaves pos_bagging_fraction and neg_bagging_fraction out of account there. Shuffle the table, or train with ranks=1."
@@ -128,6 +134,14 @@ def _extras(
 
 def _check_label(label: Any, job: RankJob) -> None:
     kind = str(job.params.get("objective", "regression"))
+    if kind in ("lambdarank", "rank_xendcg") and len(label):
+        most = len(label_gains(job.params) or range(31)) - 1
+        bad = (label < 0) | (label != np.floor(label)) | (label > most)
+        bad &= ~np.isnan(label)  # said by those who count missing labels
+        if bad.any():
+            raise DataError(
+                f"objective {kind!r} wants grades, whole numbers from 0 to {most}, and got {label[bad][0]:g}. For higher ones give label_gain, a list of the gain of each grade from 0."
+            )
     if kind in ("binary", "cross_entropy") and len(label):
         bad = (label < 0) | (label > 1) if kind == "cross_entropy" else (label != 0) & (label != 1)
         if bad.any():

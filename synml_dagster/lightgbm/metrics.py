@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,23 @@ def stopping_metrics(metric: str | list[str], task: str) -> list[str]:
     if proper is None or not names or names[0] not in ORDER_ONLY:
         return names
     return [proper, *(name for name in names if name != proper)]
+
+
+def label_gains(params: Mapping[str, Any]) -> list[float] | None:
+    """Return the gain of each grade that a ranking's parameters say, None where they leave LightGBM's own.
+
+    Raises
+    ------
+    ConfigError
+        `label_gain` is no list of numbers.
+    """
+    said = params.get("label_gain")
+    if said is None or said == "":
+        return None
+    try:
+        return [float(gain) for gain in (said.split(",") if isinstance(said, str) else said)]
+    except (TypeError, ValueError):
+        raise ConfigError(f"label_gain is a list of numbers, one a grade from 0; got {said!r}.") from None
 
 
 @cache

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synml_dagster.errors import DataError
 from synml_dagster.lightgbm.frames import row_number
 from synml_dagster.lightgbm.objectives import root_of_labels, start_of, starts_from_mean
 
@@ -42,6 +43,8 @@ def summed_up(
     found = sorted(sums.collect(), key=lambda row: row["partition"])
     counts = [(int(row["partition"]), int(row["rows"])) for row in found]
     total = math.fsum(row["weight"] or 0.0 for row in found)
+    if wanted and found and total == 0:
+        raise DataError("the weight is 0 in all training rows; nothing can be learned by it.")
     if not wanted or total <= 0:
         return counts, None
     return counts, start_of(params, math.fsum(row["label"] or 0.0 for row in found) / total)

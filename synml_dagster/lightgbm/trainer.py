@@ -40,11 +40,11 @@ _WIDE = 512
 class LightGBM:
     """LightGBM trained where the rows are: on the executors of a Spark session, classic or Connect.
 
-    A missing value is NaN or null and is learned from as LightGBM does. Bins are found from one sample of all rows, so
-    that the model does not depend on how the table is partitioned. With one rank it is plain LightGBM's. Several ranks are LightGBM's own
-    data-parallel learner: for objectives of numbers without categories and bags their predictions are those of one rank but for the last digits;
-    with classes, categories or bags splits are chosen by estimated counts, and single predictions can differ by tenths (0.76 was seen) although
-    metrics do not tell the two apart.
+    A missing value is NaN or null and is learned from as LightGBM does. Bins are found from one sample of all rows and
+    do not depend on how the table is partitioned. On the same bins, one rank trains what one process of LightGBM trains. Several ranks are
+    LightGBM's own data-parallel learner: it estimates the rows of a leaf from hessians, adds up in another order and draws
+    some bags by rank, so that its model is another one, about as good. Single predictions were seen to move by up to
+    0.76 with several classes, categories or bags; `bench/lightgbm/README.md` says when the two are equal.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class LightGBM:
     threads : int, optional
         Threads of each rank. By default all the cores that its executor gives to tasks.
     seed : int
-        Of everything random. The same seed on the same table with the same number of ranks gives the same model text.
+        Of everything random. The same seed gives the same model text on the same rows in the same order, with the same
+        number of ranks and of threads on each.
     checkpoint : str, optional
         A directory (or fsspec URI) that outlives the executors, where the trees so far are kept; a training that was
         killed goes on from there. What is drawn (bags, features of a tree) is drawn by new generators from there on, so
@@ -218,6 +219,11 @@ class LightGBM:
         if before is not None and averages(before) != (self.boosting == "rf"):
             raise ConfigError(
                 f"init_model {'averages' if averages(before) else 'sums'} its trees, and boosting={self.boosting!r} does not. Go on with the boosting that it was trained with."
+            )
+        earlier = init_model.label_offset if isinstance(init_model, LightGBMModel) else 0.0
+        if before is not None and earlier != self.label_offset:
+            raise ConfigError(
+                f"init_model was trained on labels less {earlier!r}, and label_offset is {self.label_offset!r}. Go on with its own."
             )
         listener = Listener(on_progress, _driver_hosts(session)) if on_progress else None
         deadline = None if self.timeout is None else time.monotonic() + self.timeout

@@ -190,7 +190,10 @@ def _compare(
 
 
 def _spread(plan: FeaturePlan) -> float:
+    """What a regression's labels differ by; a ranking's scores are no grades."""
     low, high = plan.label.minimum, plan.label.maximum
+    if plan.task != "regression":
+        return 1.0
     return 1.0 if low is None or high is None or not high > low else float(high - low)
 
 

@@ -7,11 +7,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.errors import DataError
+from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.assets.training import check_weights, train_params
+from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.evaluation import evaluate
 from synml_dagster.evaluation.style import guarded
-from synml_dagster.features import fit_plan
+from synml_dagster.features import SplitSpec, assemble, fit_plan
+from synml_dagster.lightgbm import LightGBM
 from synml_dagster.onnx.parity import _near_ties
+from synml_dagster.spark import publish_table
 from tests.pipeline.whole import QUICK, run_whole
 
 
@@ -30,6 +34,45 @@ def test_grades_above_30_gain_what_they_are(classic_spark):
     first = (10 + 50 / np.log2(3)) / (50 + 10 / np.log2(3))
     assert found.metrics["ndcg@10"] == pytest.approx((first + 1) / 2)
     assert "the gain of a grade is the grade itself" in found.notes[-1]
+
+
+def test_gains_that_a_description_says_are_those_that_are_measured(classic_spark):
+    rows = pd.DataFrame({"g": [0, 0, 0], "__label": [2.0, 1.0, 0.0], "prediction": [0.1, 0.9, 0.2]})
+    frame = classic_spark.createDataFrame(rows)
+    found = evaluate(frame, task="ranking", group="g", label_gain=[0, 1, 10])
+    # Grade 1 comes first, grade 0 second and grade 2 third.
+    assert found.metrics["ndcg@10"] == pytest.approx((1 + 10 / np.log2(4)) / (10 + 1 / np.log2(3)))
+    assert "label_gain" in found.notes[-1]
+
+
+def test_grades_without_a_gain_are_refused_before_anything_trains(classic_spark):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"q": np.repeat(np.arange(40), 5), "x": rng.normal(size=200)})
+    rows["clicks"] = rng.integers(0, 51, 200)
+    rows.loc[0, "clicks"] = 50
+    frame = classic_spark.createDataFrame(rows)
+    plan = fit_plan(frame, name="p", label="clicks", group="q")
+    assert train_params(plan, TrainSpec(), {})["label_gain"] == list(range(51))
+    with pytest.raises(
+        ConfigError, match="gains for the grades 0 to 2, and label 'clicks' has grades up to 50"
+    ):
+        train_params(plan, TrainSpec(params={"label_gain": [0, 1, 3]}), {})
+    with pytest.raises(DataError, match="grades, whole numbers from 0 to 30, and got"):
+        LightGBM({"objective": "lambdarank"}, rounds=1).fit(frame, label="clicks", features=["x"], group="q")
+
+
+def test_a_side_without_weight_is_refused_before_anything_trains(classic_spark, tmp_path):
+    rows = {"x": [1.0, 2.0, 3.0, 4.0] * 10, "y": [0.0, 1.0] * 20, "w": [0.0] * 40}
+    frame = classic_spark.createDataFrame(pa.table(rows))
+    with pytest.raises(DataError, match="weight is 0 in all training rows"):
+        LightGBM({"objective": "binary"}, rounds=1).fit(frame, label="y", features=["x"], weight="w")
+    by_time = {"at": list(range(40)), "y": ["a", "b"] * 20, "w": [1.0] * 30 + [0.0] * 10}
+    raw = classic_spark.createDataFrame(pa.table(by_time))
+    split = SplitSpec(by="time", column="at")
+    plan = fit_plan(raw, name="p", label="y", weight="w", split=split)
+    table = publish_table(assemble(raw, plan), str(tmp_path / "features"))
+    with pytest.raises(DataError, match="weight 'w' is 0 in all rows of the test side"):
+        check_weights(classic_spark, plan, table)
 
 
 def test_either_of_two_equally_likely_classes_is_right():

@@ -8,7 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.assets.training import lost_precision
 from synml_dagster.errors import ConfigError
+from synml_dagster.evaluation.style import number_between
+from synml_dagster.explain import explain_columns
 from synml_dagster.features import assemble, fit_plan
 from synml_dagster.features.precision import label_offset, shift_for
 from synml_dagster.lightgbm import LightGBM
@@ -38,6 +42,8 @@ def test_epoch_seconds_keep_their_values_in_spark_and_in_the_graph(classic_spark
     plan = fit_plan(moments, name="p", label="due", task="regression")
     features = assemble(moments, plan).toPandas()
     assert features["t"].nunique() == moments.select("t").distinct().count()
+    assert any("column 't'" in note and "is taken off its values" in note for note in plan.notes)
+    assert any("label 'due'" in note for note in plan.notes)
     assert label_offset(plan) == pytest.approx(EPOCH, abs=30)
 
 
@@ -58,6 +64,12 @@ def test_a_target_far_from_zero_is_learnt_as_the_same_target_near_zero(classic_s
     assert r2(model.predict(X)) == pytest.approx(r2(centred + label_offset(plan)), abs=0.01)
     assert r2(model.predict(X)) > 0.97
     onnx = OnnxModel(export_pipeline(plan, model))
+    shap = explain_columns(rows, model).toPandas()
+    np.testing.assert_allclose(
+        shap["shap_base"] + [sum(v) for v in shap["shap"]], model.predict(X), rtol=0, atol=1e-3
+    )
+    with pytest.raises(ConfigError, match="init_model was trained on labels less"):
+        LightGBM(params).fit(rows, label="__label", features=plan.feature_names, init_model=model)
     scored = Scorer(onnx).score(moments.toPandas()).column("prediction").to_numpy()
     assert r2(scored) > 0.97
     report = check_parity(classic_spark, plan, model, onnx, moments, rows=500)
@@ -84,3 +96,50 @@ def test_the_gate_sees_a_difference_in_a_target_of_a_billionth(classic_spark):
 def test_an_objective_of_the_labels_themselves_takes_no_offset(objective):
     with pytest.raises(ConfigError, match="label_offset goes with the objectives regression"):
         LightGBM({"objective": objective}, label_offset=5.0)
+
+
+def test_a_small_target_in_a_narrow_range_is_shifted_too(classic_spark):
+    x = np.linspace(-1, 1, 400)
+    table = classic_spark.createDataFrame(pd.DataFrame({"x": x, "y": 1.5 + x * 1e-9}))
+    plan = fit_plan(table, name="p", label="y", task="regression")
+    left = 1.5 + x * 1e-9 - label_offset(plan)
+    assert np.abs(left).max() < 4e-9
+    assert len(np.unique(left.astype(np.float32))) == len(np.unique(1.5 + x * 1e-9))
+
+
+def test_an_ordinary_target_is_left_as_it_is(classic_spark):
+    y = np.random.default_rng(0).normal(2000, 10, 400)
+    table = classic_spark.createDataFrame(pd.DataFrame({"x": y.round(), "y": y}))
+    plan = fit_plan(table, name="p", label="y", task="regression")
+    assert label_offset(plan) == 0
+    assert plan.notes == []
+
+
+def test_an_objective_of_the_labels_themselves_is_warned_of(moments):
+    plan = fit_plan(moments, name="p", label="due", task="regression")
+    assert lost_precision(plan, TrainSpec()) == ""
+    said = lost_precision(plan, TrainSpec(params={"objective": "poisson"}))
+    assert "label 'due' goes from 16999" in said
+    assert "objective 'poisson' cannot be trained on differences" in said
+
+
+def test_times_of_one_hour_keep_their_seconds_in_spark_and_in_the_graph(classic_spark):
+    rng = np.random.default_rng(0)
+    at = pd.to_datetime(EPOCH + rng.permutation(3000), unit="s")
+    table = classic_spark.createDataFrame(pd.DataFrame({"at": at, "y": rng.choice(["a", "b"], 3000)}))
+    plan = fit_plan(table, name="p", label="y")
+    rows = assemble(table, plan)
+    assert rows.toPandas()["at__days"].nunique() == 3000
+    model = LightGBM({"objective": "binary"}, rounds=3).fit(
+        rows, label="__label", features=plan.feature_names
+    )
+    report = check_parity(
+        classic_spark, plan, model, OnnxModel(export_pipeline(plan, model)), table, rows=300
+    )
+    assert report.passed, report.worst
+
+
+def test_numbers_of_a_narrow_axis_are_told_apart():
+    assert number_between(EPOCH + 120, EPOCH, EPOCH + 1200) == "1,700,000,120"
+    assert number_between(1.00012, 1.0, 1.001) == "1.00012"
+    assert number_between(48_000, 0, 96_000) == "48k"

@@ -26,13 +26,15 @@ _SHIFT = 1000  # eras added so that every dividend is positive: integer division
 class DatetimeColumn(FittedColumn):
     """Calendar parts of a date or time; Monday is day 0 of a week; `days` and `age` count days with fractions.
 
-    A cycle gives two features, the sine and the cosine of the part's place in it.
+    A cycle gives two features, the sine and the cosine of the part's place in it. `days` are counted from `origin`, in
+    days since 1970: float32 takes times of one minute for equal that are counted from 1970.
     """
 
     kind: Literal["datetime"] = "datetime"
     parts: list[DatePart]
     time_zone: str = "UTC"
     reference: float | None = None
+    origin: float = 0.0
     written: str | None = None
 
     def prepare(self, value: Column) -> Column:
@@ -62,7 +64,7 @@ class DatetimeColumn(FittedColumn):
             minute = sf.floor(clock / 60_000_000) % 60
         date = sf.date_from_unix_date(days)
         made = {
-            "days": lambda: exact,
+            "days": lambda: exact - self.origin,
             "age": lambda: sf.lit(self.reference) - exact,
             "year": lambda: sf.year(date),
             "quarter": lambda: sf.quarter(date),
@@ -111,7 +113,8 @@ class DatetimeColumn(FittedColumn):
         out = []
         for part in self.parts:
             if part == "days":
-                out.append(exact)
+                origin = graph.constant(self.origin, np.float64)
+                out.append(graph.node("Sub", exact, origin) if self.origin else exact)
             elif part == "age":
                 out.append(graph.node("Sub", graph.constant(self.reference, np.float64), exact))
             elif part in CYCLES:
