@@ -17,7 +17,7 @@ import dagster as dg
 import yaml
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.source import Source, check_path
+from synml_dagster.sources.source import Source, check_path
 
 HERE = Path(__file__).parent
 HOME = Path(os.environ.setdefault("DAGSTER_HOME", str(HERE / ".dagster")))

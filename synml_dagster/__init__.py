@@ -2,7 +2,7 @@
 
 `MLPipeline` is one typed description of a learning problem; its `definitions()` are a Dagster asset graph from
 the raw table to scored, explained and promoted predictions. `MLPipelineComponent` is the same description in YAML.
-The packages below (`spark`, `features`, `lightgbm`, `onnx`, `evaluation`, `explain`, `tuning`) work alone, with a
+The packages below (`spark`, `sources`, `tables`, `features`, `learners`, `onnx`, `export`, `evaluation`, `explain`, `report`, `tuning`) work alone, with a
 Spark session and without Dagster.
 """
 

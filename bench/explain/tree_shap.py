@@ -17,9 +17,9 @@ import numpy as np
 
 COMPILE = """
 import time; t = time.process_time()
-import synml_dagster.explain.kernels as k; a = time.process_time() - t
+import synml_dagster.explain.tree_shap.kernels as k; a = time.process_time() - t
 import lightgbm as lgb, numpy as np
-from synml_dagster.explain.shap import TreeExplainer
+from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 X = np.random.default_rng(0).normal(size=(500, 5)); b = lgb.train({"verbose": -1}, lgb.Dataset(X, X[:, 0]), 2)
 t = time.process_time(); TreeExplainer(b.model_to_string()).values(X); print(f"{a:.2f} {time.process_time() - t:.2f}")
 """
@@ -45,7 +45,7 @@ def main() -> None:
             imported, compiled = run.stdout.split()
             print(f"kernels {what}: import {imported} s, first use {compiled} s of processor time")
 
-    from synml_dagster.explain.shap import TreeExplainer
+    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
     rng = np.random.default_rng(0)
     X = rng.normal(size=(options.rows, options.features)).astype(np.float32)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pyspark.sql import functions as sf
 
-from synml_dagster.features import assemble, fit_plan
-from synml_dagster.onnx import assemble_files
-from synml_dagster.spark import ParquetFiles, SparkSettings, open_session, publish_files
+from synml_dagster.features import assemble, assemble_files, fit_plan
+from synml_dagster.files import ParquetFiles
+from synml_dagster.spark import SparkSettings, open_session
+from synml_dagster.tables import publish_files
 
 WORDS = {
     "workclass": 9,

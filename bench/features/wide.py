@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synml_dagster.features import assemble, fit_plan
-from synml_dagster.onnx import assemble_files
-from synml_dagster.spark import ParquetFiles, SparkSettings, open_session, publish_files
+from synml_dagster.features import assemble, assemble_files, fit_plan
+from synml_dagster.files import ParquetFiles
+from synml_dagster.spark import SparkSettings, open_session
+from synml_dagster.tables import publish_files
 
 PARTS = 4
 

@@ -94,9 +94,9 @@ def alone(path: str, rounds: int, **more) -> None:
 
 
 def on_spark(path: str, rounds: int) -> None:
-    from synml_dagster.lightgbm import LightGBM
+    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.spark.parquet_files import ParquetFiles
 
     spark = open_session(SparkSettings(master=f"local[{os.cpu_count()}]"))
     LightGBM({"objective": "binary", "num_leaves": 31}, rounds=rounds).fit(

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.lightgbm.made import FEATURES, make_table
-from synml_dagster.lightgbm import LightGBM
+from synml_dagster.files.parquet_files import ParquetFiles
+from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.spark import SparkSettings, open_session
-from synml_dagster.spark.parquet_files import ParquetFiles
 
 NAMES = [f"f{i}" for i in range(FEATURES)]
 

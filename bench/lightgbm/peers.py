@@ -59,9 +59,9 @@ def synml(path, test, cores, preset=None):
     import pyarrow.parquet as pq
     from sklearn.metrics import roc_auc_score
 
-    from synml_dagster.lightgbm import LightGBM
+    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.spark.parquet_files import ParquetFiles
 
     spark = open_session(SparkSettings(master=f"local[{cores}]"))
     params = {"objective": "binary", "num_leaves": LEAVES}

@@ -19,8 +19,8 @@ from pyspark.ml.feature import HashingTF
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import roc_auc_score
 
-from synml_dagster.lightgbm import LightGBM
-from synml_dagster.lightgbm.blocks import features_of
+from synml_dagster.learners.lightgbm import LightGBM
+from synml_dagster.learners.lightgbm.data.blocks import features_of
 from synml_dagster.spark import SparkSettings, open_session
 
 WORDS = 40

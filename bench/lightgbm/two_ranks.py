@@ -46,9 +46,9 @@ def main() -> None:
 
 
 def drive(master: str, path: str, ranks: str, rounds: str, repeats: str) -> None:
-    from synml_dagster.lightgbm import LightGBM
+    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.spark.parquet_files import ParquetFiles
 
     spark = open_session(SparkSettings(master=master, conf=CONF))
     params = {"objective": "binary", "num_leaves": 31}

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--table", choices=["numeric", "words"], default="words")
     given = parser.parse_args()
 
-    from synml_dagster.onnx import check_parity
+    from synml_dagster.export import check_parity
     from synml_dagster.spark import SparkSettings, open_session
 
     spark = open_session(SparkSettings(master="local[2]"))

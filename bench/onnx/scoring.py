@@ -67,9 +67,10 @@ def make_model(spark, table: pa.Table, trees: int):
     """Fit the plan and the booster on the first 100,000 rows and export: return plan, booster's model and graph."""
     import lightgbm as lgb
 
+    from synml_dagster.export import export_pipeline
     from synml_dagster.features import LABEL, assemble, fit_plan
-    from synml_dagster.lightgbm import LightGBMModel
-    from synml_dagster.onnx import OnnxModel, export_pipeline
+    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.onnx import OnnxModel
 
     raw = spark.createDataFrame(table.slice(0, 100_000))
     plan = fit_plan(raw, name="bench", label="label", task="binary")
@@ -240,7 +241,8 @@ def main() -> None:
     parser.add_argument("--keep", help="a folder that gets the table and the flat graph, for synapseml.py")
     given = parser.parse_args()
 
-    from synml_dagster.spark import ParquetFiles, SparkSettings, open_session
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.spark import SparkSettings, open_session
 
     spark = open_session(SparkSettings(master=f"local[{given.cores}]"))
     with tempfile.TemporaryDirectory(prefix="synml-bench-") as name:

@@ -13,11 +13,13 @@ from synml_dagster.assets.stage import figure, inputs, stage
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
-from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split
-from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.onnx import OnnxModel, score, score_side, write_bundle
+from synml_dagster.export import write_bundle
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_side
+from synml_dagster.files import ParquetFiles
+from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
-from synml_dagster.spark import ParquetFiles, Table
+from synml_dagster.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

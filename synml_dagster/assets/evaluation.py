@@ -8,10 +8,10 @@ from synml_dagster.assets.stage import figure, inputs, picture, stage
 from synml_dagster.assets.training import side
 from synml_dagster.evaluation import Evaluation, evaluate
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
-from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.lightgbm.metrics import label_gains
+from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners.lightgbm.metrics import label_gains
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 
 
 def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
@@ -69,7 +69,7 @@ def evaluate_scored(scored: Any, plan: FeaturePlan, trained: LightGBMModel) -> E
 
 def evaluation_metadata(found: Evaluation) -> dict[str, Any]:
     """Return the metrics as numbers that plot over time, and the curves as pictures."""
-    from synml_dagster.evaluation import figures
+    from synml_dagster.plots import evaluation as figures
 
     told: dict[str, Any] = {f"test/{name}": figure(value) for name, value in found.metrics.items()}
     told["test rows"] = found.rows

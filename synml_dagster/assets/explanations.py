@@ -7,9 +7,9 @@ from synml_dagster.assets.stage import inputs, picture, stage
 from synml_dagster.assets.training import side
 from synml_dagster.explain import Explanations, explain
 from synml_dagster.features import FeaturePlan
-from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 
 
 def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
@@ -31,7 +31,7 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
         feature_plan: FeaturePlan,
         model: LightGBMModel,
     ) -> Explanations:
-        from synml_dagster.explain import figures
+        from synml_dagster.plots import explanations as figures
 
         test = side(features, "test")
         found = explain(test, model, feature_plan, rows=spec.rows, seed=spec.seed, spark=spark.session)

@@ -11,7 +11,7 @@ from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 
 
 def build_feature_plan(

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.stage import inputs, stage
-from synml_dagster.features import SPLIT, FeaturePlan, assemble
-from synml_dagster.onnx import assemble_files
+from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
+from synml_dagster.files import ParquetFiles
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import ParquetFiles, Table
+from synml_dagster.tables import Table
 
 
 def build_features(pipeline: str) -> dg.AssetsDefinition:

@@ -8,9 +8,9 @@ from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.stage import figure, inputs, picture, stage
 from synml_dagster.assets.training import fit, lost_precision, progress_to, side, validation_score
 from synml_dagster.features import FeaturePlan
-from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult
 
 
@@ -33,7 +33,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         feature_plan: FeaturePlan,
         sweep: SweepResult,
     ) -> LightGBMModel:
-        from synml_dagster.evaluation import training_figures
+        from synml_dagster.plots import training as training_figures
 
         began = time.monotonic()
         trained = fit(

@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.features import FeaturePlan
-from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.onnx import OnnxModel, check_parity, export_pipeline
+from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 
 PARITY_ROWS = 20_000
 """Rows of the raw table that are scored both ways, beside the adversarial ones."""

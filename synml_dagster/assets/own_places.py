@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from synml_dagster.errors import ConfigError
+from synml_dagster.files.filesystems import is_remote, normal_path
 from synml_dagster.resources.data_directory import VARIABLE, DataDirectory
-from synml_dagster.spark.source import Source
-from synml_dagster.spark.source_format import has_glob, local_path
-from synml_dagster.spark.versions import is_remote, normal_path
+from synml_dagster.sources.format import has_glob, local_path
+from synml_dagster.sources.source import Source
 
 
 def check_apart(source: Source, key: str, scores: str | None = None) -> None:

@@ -7,19 +7,20 @@ import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.own_places import check_apart
-from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.specs import ScoreSpec
 from synml_dagster.assets.stage import inputs, stage, stage_key
 from synml_dagster.errors import ModelError
+from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
+from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.spark import Marked, ParquetFiles, Table, TableUnion
-from synml_dagster.spark.source import read_source
-from synml_dagster.spark.source_files import source_files
+from synml_dagster.sources.files import source_files
+from synml_dagster.sources.source import read_source
+from synml_dagster.tables import Marked, Table, TableUnion
 
 
 def build_predictions(

@@ -6,16 +6,16 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.own_places import check_apart
-from synml_dagster.assets.parts import parts_of
 from synml_dagster.assets.provenance import check_carried
 from synml_dagster.assets.source_read import says_version, version_read
 from synml_dagster.assets.stage import stage
 from synml_dagster.errors import DataError
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
+from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark.source import Source, read_source
-from synml_dagster.spark.source_files import source_files
+from synml_dagster.sources.files import source_files
+from synml_dagster.sources.source import Source, read_source
 
 
 def build_raw(

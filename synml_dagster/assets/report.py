@@ -11,10 +11,10 @@ from synml_dagster.assets.stage import inputs, stage
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
 from synml_dagster.features import SPLIT, FeaturePlan
-from synml_dagster.lightgbm import LightGBMModel
+from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import MLflowResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult
 
 _FILE = "report.html"
@@ -83,7 +83,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
         champion: ChampionRecord,
         explanations: Explanations,
     ) -> Report:
-        from synml_dagster.explain.report import ReportInputs, render_report
+        from synml_dagster.report.page import ReportInputs, render_report
 
         page = Report(
             render_report(

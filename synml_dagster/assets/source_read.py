@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.errors import SourceError
-from synml_dagster.spark.source import Source
-from synml_dagster.spark.source_version import SOURCE_VERSION, source_version
+from synml_dagster.sources.source import Source
+from synml_dagster.sources.version import SOURCE_VERSION, source_version
 
 
 def version_read(context: dg.AssetExecutionContext, source: Source, spark: Any) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from synml_dagster.lightgbm.params import check_params
-from synml_dagster.spark.source import Source
+from synml_dagster.learners.lightgbm.params import check_params
+from synml_dagster.sources.source import Source
 
 # Set by the pipeline itself from other keys of the description.
 _OWN = {

@@ -17,10 +17,11 @@ from synml_dagster.assets.training import (
     validation_score,
 )
 from synml_dagster.features import FeaturePlan
-from synml_dagster.lightgbm.params import check_params
+from synml_dagster.files import ParquetFiles
+from synml_dagster.files.filesystems import is_remote
+from synml_dagster.learners.lightgbm.params import check_params
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
-from synml_dagster.spark import ParquetFiles, Table, written_table
-from synml_dagster.spark.versions import is_remote
+from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import LIGHTGBM_SPACE, SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
 from synml_dagster.tuning.space import LIGHTGBM_START
 
@@ -119,7 +120,7 @@ def _sampled(spark: SparkResource, files: ParquetFiles, most: int, scratch: str)
 
 
 def _history(result: SweepResult) -> bytes:
-    from synml_dagster.evaluation import training_figures
+    from synml_dagster.plots import training as training_figures
 
     values = {t.number: t.value for t in result.trials if t.value is not None}
     best = dict(result.best_so_far())
@@ -127,7 +128,7 @@ def _history(result: SweepResult) -> bytes:
 
 
 def _metadata(result: SweepResult) -> dict[str, Any]:
-    from synml_dagster.evaluation import training_figures
+    from synml_dagster.plots import training as training_figures
 
     trials = sorted(result.trials, key=lambda t: t.number)
     names = sorted({name for t in trials for name in t.params})

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan
-from synml_dagster.features.precision import label_offset
-from synml_dagster.lightgbm import LightGBM, LightGBMModel
-from synml_dagster.lightgbm.metrics import is_higher_better, label_gains, metric_names, stopping_metrics
-from synml_dagster.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
-from synml_dagster.spark import ParquetFiles, Table
+from synml_dagster.features.fitting.precision import label_offset
+from synml_dagster.files import ParquetFiles
+from synml_dagster.learners.lightgbm import LightGBM, LightGBMModel
+from synml_dagster.learners.lightgbm.metrics import (
+    is_higher_better,
+    label_gains,
+    metric_names,
+    stopping_metrics,
+)
+from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
+from synml_dagster.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """How good is a model: metrics, curves and thresholds of a scored table, aggregated by Spark, and their pictures.
 
-Pictures live in `synml_dagster.evaluation.figures` and `.training_figures`, which import matplotlib.
+Pictures live in `synml_dagster.plots.evaluation` and `.training_figures`, which import matplotlib.
 """
 
 from synml_dagster.evaluation.catalogue import (

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.explain.sample import feature_array
-from synml_dagster.lightgbm.trees import parse_trees
+from synml_dagster.learners.lightgbm.model_text import parse_trees
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.lightgbm import LightGBMModel
+    from synml_dagster.learners.lightgbm import LightGBMModel
 
 _MATRIX = "__shap_input"  # goes last, and is taken away again
 
@@ -40,7 +40,7 @@ def explain_columns(
     """
     from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructField, StructType
 
-    from synml_dagster.explain.paths import lay_out
+    from synml_dagster.explain.tree_shap.paths import lay_out
     from synml_dagster.explain.worker import append_values
 
     names = list(model.features)

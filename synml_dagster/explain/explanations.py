@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ModelError
-from synml_dagster.explain.reading import FeatureReading
+from synml_dagster.explain.value_names import FeatureReading
 
 _SAMPLE, _ABOUT = "sample.parquet", "explanations.json"
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.explain.explanations import Explanations
-from synml_dagster.explain.reading import FeatureReading
+from synml_dagster.explain.value_names import FeatureReading
 
 _WORTH_SHOWING = 0.10
 _GROUPS = 12

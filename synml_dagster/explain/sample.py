@@ -10,17 +10,18 @@ import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
-from synml_dagster.explain.reading import readings
-from synml_dagster.lightgbm.trees import TreeEnsemble, parse_trees
-from synml_dagster.spark.parquet_files import ParquetFiles, shares_reachable
+from synml_dagster.explain.value_names import readings
+from synml_dagster.files.file_splits import plan_shares, share_frame
+from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+from synml_dagster.learners.lightgbm.model_text import parse_trees
+from synml_dagster.learners.trees import TreeEnsemble
 from synml_dagster.spark.session import active_session
-from synml_dagster.spark.shares import plan_shares, share_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.lightgbm import LightGBMModel
+    from synml_dagster.learners.lightgbm import LightGBMModel
 
 _LABEL = "__label"
 _SCHEMA = "values array<float>, phi array<float>, label double"
@@ -137,7 +138,7 @@ def _gathered(
     labelled: bool,
     total: int | None,
 ) -> Explanations:
-    from synml_dagster.explain.paths import lay_out
+    from synml_dagster.explain.tree_shap.paths import lay_out
     from synml_dagster.explain.worker import matrix
 
     ensemble = parse_trees(model.text)

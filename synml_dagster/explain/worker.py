@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synml_dagster.explain.shap import TreeExplainer
+    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
 VALUES, PHI, LABEL = "values", "phi", "label"
 Batches = Iterator["pa.RecordBatch"]
@@ -21,7 +21,7 @@ Batches = Iterator["pa.RecordBatch"]
 @lru_cache(maxsize=2)
 def explainer(model_text: str) -> TreeExplainer:
     """Return the explainer of a model, made once per Python worker."""
-    from synml_dagster.explain.shap import TreeExplainer
+    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
     return TreeExplainer(model_text)
 
@@ -73,7 +73,7 @@ def explain_shares(
     """
 
     def run(batches: Batches) -> Batches:
-        from synml_dagster.spark.shares import Share, read_share
+        from synml_dagster.files.file_splits import Share, read_share
 
         columns = [*features, *([label] if label else [])]
         for tasks in batches:

@@ -10,29 +10,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synml_dagster.features.feed import raw_frame, tensors
-    from synml_dagster.features.fit import fit_plan
-    from synml_dagster.features.graph import OnnxFragment
+    from synml_dagster.features.compile.feed import raw_frame, tensors
+    from synml_dagster.features.compile.files import assemble_files
+    from synml_dagster.features.compile.labelled_files import score_side
+    from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
+    from synml_dagster.features.compile.spark import assemble, labelled
+    from synml_dagster.features.fitting.fit import fit_plan
     from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
-    from synml_dagster.features.onnx_graph import onnx_fragment, onnx_model
-    from synml_dagster.features.placing import same_split
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
-    from synml_dagster.features.projection import assemble, labelled
-    from synml_dagster.features.raw import RawInput
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
+    from synml_dagster.features.splitting.placing import same_split
     from synml_dagster.features.stats import ColumnStats
 
 _MODULES = {
-    "projection": "assemble labelled",
-    "fit": "fit_plan",
-    "feed": "raw_frame tensors",
-    "graph": "OnnxFragment",
+    "compile.feed": "raw_frame tensors",
+    "compile.files": "assemble_files",
+    "compile.labelled_files": "score_side",
+    "compile.onnx": "onnx_fragment onnx_model",
+    "compile.spark": "assemble labelled",
+    "fitting.fit": "fit_plan",
     "names": "GROUP LABEL ROW SIDES SPLIT WEIGHT",
-    "onnx_graph": "onnx_fragment onnx_model",
-    "placing": "same_split",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
-    "raw": "RawInput",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
+    "splitting.placing": "same_split",
     "stats": "ColumnStats",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
@@ -50,18 +50,18 @@ __all__ = [
     "FeaturePlan",
     "FeatureSpec",
     "LabelPlan",
-    "OnnxFragment",
-    "RawInput",
     "SplitPlan",
     "SplitSpec",
     "Task",
     "assemble",
+    "assemble_files",
     "fit_plan",
     "labelled",
     "onnx_fragment",
     "onnx_model",
     "raw_frame",
     "same_split",
+    "score_side",
     "tensors",
 ]
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from synml_dagster.columns.raw import RawInput, Storage
 from synml_dagster.errors import ModelError
 from synml_dagster.features.kinds import AnyColumn
-from synml_dagster.features.raw import RawInput, Storage
-from synml_dagster.features.sides import Sides
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task
+from synml_dagster.features.splitting.split_limits import Sides
 from synml_dagster.features.stats import ColumnStats
 
 PLAN_VERSION = 1

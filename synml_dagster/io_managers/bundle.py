@@ -15,9 +15,10 @@ from dagster import DagsterInvariantViolationError
 from pydantic import Field
 
 from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
+from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.io_managers.place import asset_root, input_roots, metadata_of, output_roots
 from synml_dagster.io_managers.run_versions import own_versions, replaced
-from synml_dagster.spark.versions import VersionedDirectory, filesystem_of
+from synml_dagster.tables.versions import VersionedDirectory
 
 Loaded = TypeVar("Loaded")
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
 from synml_dagster.resources.data_directory import DataDirectory
-from synml_dagster.spark.plain_folder import versions_beside
-from synml_dagster.spark.versions import filesystem_of, is_remote, normal_path
+from synml_dagster.tables.plain_folder import versions_beside
 
 
 def output_roots(context: dg.OutputContext, data_dir: str | None, suffix: str = "") -> dict[str | None, str]:

@@ -8,8 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
-from synml_dagster.io_managers.aside import SUFFIX, clear_aside, described_aside
-from synml_dagster.io_managers.description import described, each_partition, observations
+from synml_dagster.files import ParquetFiles
+from synml_dagster.io_managers.metadata import described, each_partition, observations
 from synml_dagster.io_managers.place import (
     asset_root,
     input_roots,
@@ -17,13 +17,13 @@ from synml_dagster.io_managers.place import (
     output_roots,
     partition_roots,
 )
+from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_aside
 from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.resources.spark import SparkResource
-from synml_dagster.spark import (
+from synml_dagster.tables import (
     CatalogTable,
     MadeRows,
     Marked,
-    ParquetFiles,
     Table,
     TableUnion,
     open_catalog_table,

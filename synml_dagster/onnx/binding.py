@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synml_dagster.errors import DataError, ModelError, did_you_mean
-from synml_dagster.onnx.arrow import NUMPY, Reasons, tensor
+from synml_dagster.onnx.tensors import NUMPY, Reasons, tensor
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
-from synml_dagster.onnx.arrow import Reasons, text_values
 from synml_dagster.onnx.binding import Binding, bind, check_columns, column_at, fill
 from synml_dagster.onnx.forest import ForestSession, open_forest
 from synml_dagster.onnx.model import OnnxModel, TensorInfo
-from synml_dagster.onnx.results import Result, graph_results, pipeline_results
+from synml_dagster.onnx.outputs import Result, graph_results, pipeline_results
 from synml_dagster.onnx.runtime import choose_providers, open_session
-from synml_dagster.onnx.split import split_columns
+from synml_dagster.onnx.tensors import Reasons, text_values
+from synml_dagster.onnx.text_parts import split_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from synml_dagster.onnx.executor import Shipment
+from synml_dagster.onnx.worker import Shipment
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

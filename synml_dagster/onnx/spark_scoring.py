@@ -7,22 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from synml_dagster.columns.raw import RawInput
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
-from synml_dagster.features.raw import RawInput
-from synml_dagster.onnx.executor import Place, ScoreMaker, ScoreTask, ShareTask, freeze
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
+from synml_dagster.onnx.worker import Place, ScoreMaker, ScoreTask, ShareTask, freeze
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
-from synml_dagster.spark.task_writes import MadeRows
+from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.spark.parquet_files import ParquetFiles
+    from synml_dagster.files.parquet_files import ParquetFiles
 
 _PACKED = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 _AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}
@@ -151,7 +151,7 @@ class Scoring:
 
     def types(self, frame: DataFrame) -> dict[str, pa.DataType]:
         """Return the Arrow types of the columns that are sent, which those of `frame` are as they stand."""
-        from synml_dagster.spark.shares import arrow_types
+        from synml_dagster.files.file_splits import arrow_types
 
         return arrow_types(frame, (name for name, _ in self.sent))
 
@@ -212,7 +212,7 @@ def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: S
     planned = _planned(model)
     if planned is None or any(raw.storage in ("array", "vector") for raw in planned):
         return True
-    from synml_dagster.features.match import matched_or_converted
+    from synml_dagster.columns.match import matched_or_converted
 
     frame = data if isinstance(data, DataFrame) else data.dataframe(spark)
     return bool(matched_or_converted(frame, planned)[1])
@@ -261,8 +261,8 @@ def _packed(
 def _by_shares(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
 
+    from synml_dagster.files.file_splits import plan_shares, share_frame
     from synml_dagster.spark.session import task_slots
-    from synml_dagster.spark.shares import plan_shares, share_frame
 
     spark = frame.sparkSession
     expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
@@ -307,7 +307,7 @@ def _inputs(
         return [(name, _col(name), name) for name in local.columns], None
     from pyspark.sql import functions as sf
 
-    from synml_dagster.features.match import matched, matched_or_converted
+    from synml_dagster.columns.match import matched, matched_or_converted
 
     here, others = matched_or_converted(frame, planned) if lenient else (matched(frame, planned), {})
     answer: list[tuple[str, Any, str | None]] = []

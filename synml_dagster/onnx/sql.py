@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.onnx.executor import Place, ScoreTask, freeze
 from synml_dagster.onnx.scorer import Scorer
 from synml_dagster.onnx.shipping import ship
+from synml_dagster.onnx.worker import Place, ScoreTask, freeze
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

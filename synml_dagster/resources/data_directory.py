@@ -9,7 +9,7 @@ from pathlib import Path
 
 from synml_dagster.cache import cache_directory
 from synml_dagster.errors import ConfigError
-from synml_dagster.spark.versions import is_remote, normal_path
+from synml_dagster.files.filesystems import is_remote, normal_path
 
 VARIABLE = "SYNML_DATA_DIR"
 

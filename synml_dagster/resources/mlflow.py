@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from synml_dagster.errors import SetupError
+from synml_dagster.files.filesystems import is_remote
 from synml_dagster.redaction import redacted
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
@@ -25,7 +26,6 @@ from synml_dagster.resources.model_registry import (
     promoted_after,
     set_alias,
 )
-from synml_dagster.spark.versions import is_remote
 from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:

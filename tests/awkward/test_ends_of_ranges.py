@@ -11,11 +11,11 @@ from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.training import check_weights, train_params
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.evaluation import evaluate
-from synml_dagster.evaluation.style import guarded
+from synml_dagster.export.parity import _near_ties
 from synml_dagster.features import SplitSpec, assemble, fit_plan
-from synml_dagster.lightgbm import LightGBM
-from synml_dagster.onnx.parity import _near_ties
-from synml_dagster.spark import publish_table
+from synml_dagster.learners.lightgbm import LightGBM
+from synml_dagster.plots.style import guarded
+from synml_dagster.tables import publish_table
 from tests.pipeline.whole import QUICK, run_whole
 
 

@@ -13,11 +13,11 @@ from synml_dagster.features import (
     FeatureSpec,
     SplitSpec,
     assemble,
+    assemble_files,
     fit_plan,
     same_split,
 )
-from synml_dagster.onnx import assemble_files
-from synml_dagster.spark import ParquetFiles
+from synml_dagster.files import ParquetFiles
 
 _GROUPS = [
     *(

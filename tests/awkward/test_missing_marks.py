@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synml_dagster.features import FeatureSpec, assemble, fit_plan
-from synml_dagster.spark import ParquetFiles
+from synml_dagster.files import ParquetFiles
 
 
 @pytest.fixture(scope="module")

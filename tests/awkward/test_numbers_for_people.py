@@ -68,7 +68,7 @@ def test_all_three_readers_agree(classic_spark, written, text, number):
     from onnx import TensorProto, helper
     from pyspark.sql import functions as sf
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
     from synml_dagster.onnx.runtime import open_session
 
     assert written.read(text) == pytest.approx(number, nan_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeatureSpec, fit_plan
-from synml_dagster.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
+from synml_dagster.learners.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
 from synml_dagster.tuning import TrialOutcome, run_sweep
 from synml_dagster.tuning.space import ParameterRange
 

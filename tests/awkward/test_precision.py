@@ -11,12 +11,13 @@ import pytest
 from synml_dagster.assets.specs import TrainSpec
 from synml_dagster.assets.training import lost_precision
 from synml_dagster.errors import ConfigError
-from synml_dagster.evaluation.style import number_between
 from synml_dagster.explain import explain_columns
+from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.features import assemble, fit_plan
-from synml_dagster.features.precision import label_offset, shift_for
-from synml_dagster.lightgbm import LightGBM
-from synml_dagster.onnx import OnnxModel, Scorer, check_parity, export_pipeline
+from synml_dagster.features.fitting.precision import label_offset, shift_for
+from synml_dagster.learners.lightgbm import LightGBM
+from synml_dagster.onnx import OnnxModel, Scorer
+from synml_dagster.plots.style import number_between
 
 EPOCH = 1_700_000_000
 

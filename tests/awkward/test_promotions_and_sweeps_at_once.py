@@ -56,9 +56,11 @@ def test_one_process_at_a_time_decides_about_a_model(tmp_path):
         inside.set()
         with mlflow.deciding("another model"):
             order.append("first")
-        with pytest.raises(SetupError, match="another process has been promoting a version of 'p'"):
-            with mlflow.deciding("p", seconds=0.1):
-                pass
+        with (
+            pytest.raises(SetupError, match="another process has been promoting a version of 'p'"),
+            mlflow.deciding("p", seconds=0.1),
+        ):
+            pass
         order.append("first")
     thread.join(10)
     assert order == ["first", "first", "other"]
@@ -68,7 +70,7 @@ class Registry(MLflowResource):
     """A registry in which another run promotes its version between the comparison and the promotion."""
 
     seen: list[str]
-    moved: list[str] = []
+    moved: list[str]
 
     @contextmanager
     def run(self, context):
@@ -110,7 +112,7 @@ def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(
     monkeypatch.setattr(stage, "_compared", lambda *_: (measured(0.7), None))
     monkeypatch.setattr(stage, "_may_have_learnt_them", lambda *_: "")
     rule = PromoteSpec(metric="auc", replace=replaces)
-    registry = Registry(data_dir=str(tmp_path), seen=seen)
+    registry = Registry(data_dir=str(tmp_path), seen=seen, moved=[])
     made = stage.build_champion("p", rule).op.compute_fn.decorated_fn(
         SimpleNamespace(log=SimpleNamespace(warning=print, info=print), add_output_metadata=print),
         SimpleNamespace(session=None),

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.spark import open_table, publish_files, publish_table
-from synml_dagster.spark.plain_folder import versions_beside
+from synml_dagster.tables import open_table, publish_files, publish_table
+from synml_dagster.tables.plain_folder import versions_beside
 
 
 def published(spark, folder, rows, key=None, **more):

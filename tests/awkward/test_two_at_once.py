@@ -11,7 +11,7 @@ import pytest
 from synml_dagster.errors import SetupError
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.model_registry import ModelVersion, download
-from synml_dagster.spark import publish_table
+from synml_dagster.tables import publish_table
 from synml_dagster.tuning import TrialOutcome, run_sweep
 from synml_dagster.tuning.space import ParameterRange
 
@@ -67,7 +67,7 @@ def test_a_study_lives_on_this_host_where_the_data_directory_is_a_store(tmp_path
 
 
 def test_rows_that_other_disks_hold_are_not_published(classic_spark, tmp_path, monkeypatch):
-    from synml_dagster.spark import publishing
+    from synml_dagster.tables import publish as publishing
 
     whole = publishing._write
 

@@ -10,7 +10,7 @@ import pytest
 
 from synml_dagster.io_managers import BundleIOManager, SparkTableIOManager
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Table
+from synml_dagster.tables import Table
 
 
 class Word:

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.spark import open_table
-from synml_dagster.spark.source import Source, read_source
+from synml_dagster.sources.source import Source, read_source
+from synml_dagster.tables import open_table
 
 
 def test_types_that_are_known_are_kept_or_widened_with_a_word(classic_spark, tmp_path):

@@ -12,10 +12,10 @@ from sklearn.datasets import load_iris
 
 from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.explain import Explanations, explain, explain_columns
-from synml_dagster.explain.reading import FeatureReading, readings
+from synml_dagster.explain.value_names import FeatureReading, readings
 from synml_dagster.features import fit_plan
-from synml_dagster.lightgbm import LightGBMModel
-from synml_dagster.spark import ParquetFiles
+from synml_dagster.files import ParquetFiles
+from synml_dagster.learners.lightgbm import LightGBMModel
 
 NAMES = ["age", "a.b c", "job"]
 

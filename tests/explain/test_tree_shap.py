@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import synml_dagster
 from synml_dagster.errors import DataError, ModelError
-from synml_dagster.explain.shap import TreeExplainer
+from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
 F = 12
 
@@ -105,7 +105,7 @@ def test_deep_paths_take_the_quadrature_and_agree(monkeypatch):
     X, y = table()
     booster = train({"objective": "regression", "num_leaves": 63}, X, y)
     tabled, _ = TreeExplainer(booster.model_to_string()).values(X[:300])
-    monkeypatch.setattr("synml_dagster.explain.shap._LARGEST_TABLE", 2)
+    monkeypatch.setattr("synml_dagster.explain.tree_shap.explainer._LARGEST_TABLE", 2)
     computed, _ = TreeExplainer(booster.model_to_string()).values(X[:300])
     np.testing.assert_allclose(computed, tabled, atol=1e-12)
 
@@ -113,7 +113,7 @@ def test_deep_paths_take_the_quadrature_and_agree(monkeypatch):
 def test_tables_stay_within_their_memory(monkeypatch):
     X, y = table()
     booster = train({"objective": "regression", "num_leaves": 255}, X, y)
-    monkeypatch.setattr("synml_dagster.explain.shap._TABLE_BYTES", 100_000)
+    monkeypatch.setattr("synml_dagster.explain.tree_shap.explainer._TABLE_BYTES", 100_000)
     explainer = TreeExplainer(booster.model_to_string())
     assert explainer._tables.nbytes <= 100_000
     assert_exact(booster, X[:100])
@@ -187,9 +187,9 @@ def test_kernels_run_from_a_zip_where_nothing_can_be_kept(tmp_path):
     np.save(tmp_path / "X.npy", X)
     script = (
         "import sys; sys.path.insert(0, 'code.zip')\n"
-        "import numpy as np, synml_dagster.explain.kernels as kernels\n"
+        "import numpy as np, synml_dagster.explain.tree_shap.kernels as kernels\n"
         "assert 'code.zip' in kernels.__file__\n"
-        "from synml_dagster.explain.shap import TreeExplainer\n"
+        "from synml_dagster.explain.tree_shap.explainer import TreeExplainer\n"
         "np.save('phi.npy', TreeExplainer(open('model.txt').read()).values(np.load('X.npy'))[0])\n"
     )
     nowhere = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}

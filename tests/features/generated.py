@@ -9,6 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from synml_dagster.columns.raw import RawInput
 from synml_dagster.features.kinds import (
     BooleanColumn,
     CategoricalColumn,
@@ -21,7 +22,6 @@ from synml_dagster.features.kinds.numeric import Affine, Quantiles
 from synml_dagster.features.kinds.text import choose_words
 from synml_dagster.features.kinds.written_time import PATTERNS, Pattern
 from synml_dagster.features.plan import FeaturePlan, LabelPlan, SplitPlan
-from synml_dagster.features.raw import RawInput
 from synml_dagster.features.spec import SplitSpec
 
 ROWS = 40

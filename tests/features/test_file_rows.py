@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synml_dagster.columns.arrow_values import java_double
+from synml_dagster.columns.raw import raw_inputs
 from synml_dagster.errors import DataError
 from synml_dagster.features import FeatureSpec, SplitSpec, fit_plan
-from synml_dagster.features.arrow_values import java_double
-from synml_dagster.features.file_rows import FileRows, can_be_read
 from synml_dagster.features.plan import LabelPlan, SplitPlan
-from synml_dagster.features.raw import raw_inputs
-from synml_dagster.features.row_facts import Asked, RowFacts, values_of
-from synml_dagster.features.spark_rows import SparkRows
-from synml_dagster.spark import ParquetFiles
+from synml_dagster.features.profile.file_rows import FileRows, can_be_read
+from synml_dagster.features.profile.request import Asked, RowFacts, values_of
+from synml_dagster.features.profile.spark_rows import SparkRows
+from synml_dagster.files import ParquetFiles
 
 TEXTS = ["a", "", " b ", "\ta", "é", "🙂", "x" * 31, "y" * 32, "z" * 33, "w" * 100, "yes", "no"]
 WRITTEN = [
@@ -242,7 +242,7 @@ def _labelled(rows: int, seed: int) -> pa.Table:
     ],
 )
 def test_the_plan_of_files_is_that_of_rows(classic_spark, tmp_path, monkeypatch, rows, label, split, said):
-    monkeypatch.setattr("synml_dagster.features.file_rows._MOST_ROWS", 600)  # several shares a slot
+    monkeypatch.setattr("synml_dagster.features.profile.file_rows._MOST_ROWS", 600)  # several shares a slot
     files = _files(tmp_path, _labelled(rows, rows))
     features = FeatureSpec.model_validate({"overrides": said})
     task = "multiclass" if label == "stars" else "auto"  # classes named 0.5, 1.0 and 1.5

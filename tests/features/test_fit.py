@@ -327,15 +327,15 @@ def _labelled(rows: int, seed: int) -> pd.DataFrame:
     ],
 )
 def test_a_plan_of_one_pass_is_that_of_two(classic_spark, monkeypatch, rows, split, passes):
-    from synml_dagster.features import reading, spark_rows
+    from synml_dagster.features.profile import scan, spark_rows
 
     df = classic_spark.createDataFrame(_labelled(rows, rows)).repartition(3)
     summarise, calls = spark_rows.summarise, []
     monkeypatch.setattr(spark_rows, "summarise", lambda *given: calls.append(1) or summarise(*given))
     plan = fit_plan(df, name="p", label="grade", split=split)
     assert len(calls) == passes
-    outline = reading.Reading.outline
-    monkeypatch.setattr(reading.Reading, "outline", lambda self, arrays, use: outline(self, arrays, None))
+    outline = scan.Reading.outline
+    monkeypatch.setattr(scan.Reading, "outline", lambda self, arrays, use: outline(self, arrays, None))
     calls.clear()
     assert fit_plan(df, name="p", label="grade", split=split) == plan
     assert len(calls) == 2

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from synml_dagster.io_managers import BundleIOManager
-from synml_dagster.spark.versions import VersionedDirectory
+from synml_dagster.tables.versions import VersionedDirectory
 
 
 @dataclass

@@ -8,9 +8,11 @@ import pytest
 from pyspark.sql import DataFrame
 
 from synml_dagster.errors import DataError
+from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
-from synml_dagster.spark import Marked, ParquetFiles, Table, TableUnion, is_connect, open_table, publish_table
+from synml_dagster.spark import is_connect
+from synml_dagster.tables import Marked, Table, TableUnion, open_table, publish_table
 
 DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02", "a/b c"])
 

@@ -78,7 +78,7 @@ def _fitted(spark, table):
     import lightgbm as lgb
 
     from synml_dagster.features import LABEL, FeatureSpec, assemble, fit_plan
-    from synml_dagster.lightgbm import LightGBMModel
+    from synml_dagster.learners.lightgbm import LightGBMModel
 
     made = {}
     raw = spark.createDataFrame(table)
@@ -113,6 +113,7 @@ def _fitted(spark, table):
 @pytest.fixture(scope="session")
 def exported(pipelines):
     """label -> OnnxModel."""
-    from synml_dagster.onnx import OnnxModel, export_pipeline
+    from synml_dagster.export import export_pipeline
+    from synml_dagster.onnx import OnnxModel
 
     return {label: OnnxModel(export_pipeline(plan, model)) for label, (plan, model) in pipelines.items()}

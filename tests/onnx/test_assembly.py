@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from synml_dagster.errors import DataError
-from synml_dagster.features import SPLIT, FeatureSpec, SplitSpec, assemble, fit_plan
-from synml_dagster.onnx import assemble_files
-from synml_dagster.spark import MadeRows, ParquetFiles, publish_files, publish_table
+from synml_dagster.features import SPLIT, FeatureSpec, SplitSpec, assemble, assemble_files, fit_plan
+from synml_dagster.files import ParquetFiles
+from synml_dagster.tables import MadeRows, publish_files, publish_table
 
 ROWS = 900
 

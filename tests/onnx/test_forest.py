@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.onnx import Scorer, booster_to_onnx
+from synml_dagster.export import booster_to_onnx
+from synml_dagster.onnx import Scorer
 from synml_dagster.onnx.forest import open_forest, tables
 from synml_dagster.onnx.forest.bins import Bins, ordered
 from synml_dagster.onnx.forest.masks import masked_tree
 from synml_dagster.onnx.forest.nodes import read_nodes
-from tests.onnx.test_trees import OBJECTIVES, VARIANTS, awkward, columns, labels
+from tests.learners.lightgbm.test_onnx import OBJECTIVES, VARIANTS, awkward, columns, labels
 
 singles = st.floats(width=32, allow_nan=False)
 

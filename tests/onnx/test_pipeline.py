@@ -14,21 +14,13 @@ import pytest
 from pyspark.sql import functions as sf
 
 from synml_dagster.errors import ConfigError, DataError, ModelError
-from synml_dagster.features import labelled, tensors
-from synml_dagster.onnx import (
-    OnnxModel,
-    Scorer,
-    can_have_bad_rows,
-    check_parity,
-    export_pipeline,
-    register_function,
-    score,
-    score_files,
-    score_side,
-)
-from synml_dagster.onnx.adversarial import adversarial_rows
+from synml_dagster.export import check_parity, export_pipeline
+from synml_dagster.export.adversarial import adversarial_rows
+from synml_dagster.features import labelled, score_side, tensors
+from synml_dagster.files import ParquetFiles
+from synml_dagster.onnx import OnnxModel, Scorer, can_have_bad_rows, register_function, score, score_files
 from synml_dagster.onnx.forest.tables import TreeTables
-from synml_dagster.spark import ParquetFiles, publish_files
+from synml_dagster.tables import publish_files
 from tests.onnx.conftest import LABELS, make_table
 
 
@@ -78,7 +70,7 @@ def test_awkward_values_of_all_columns_are_there_however_few_rows_hold_them(
 ):
     plan, model = pipelines["accepted"]
     raw = table.select([r.name for r in plan.raw_inputs])
-    monkeypatch.setattr("synml_dagster.onnx.adversarial.MOST_CELLS", cells)
+    monkeypatch.setattr("synml_dagster.export.adversarial.MOST_CELLS", cells)
     made = adversarial_rows(raw, plan, model)
     assert made.schema == raw.schema
     assert made.num_rows * made.num_columns <= max(cells, 20_000)

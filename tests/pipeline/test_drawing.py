@@ -38,7 +38,7 @@ def test_the_definitions_of_a_pipeline_load_nothing_heavy():
 
 
 def test_the_compute_packages_load_no_dagster():
-    code = "import synml_dagster.onnx, synml_dagster.lightgbm, synml_dagster.explain, synml_dagster.tuning"
+    code = "import synml_dagster.onnx, synml_dagster.learners.lightgbm, synml_dagster.explain, synml_dagster.tuning"
     script = f"{code}\nimport sys\nprint('dagster' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "False"

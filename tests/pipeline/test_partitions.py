@@ -15,8 +15,8 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
-from synml_dagster.spark import open_table
-from synml_dagster.spark.source_version import SOURCE_VERSION
+from synml_dagster.sources.version import SOURCE_VERSION
+from synml_dagster.tables import open_table
 
 A_DAY = 80
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from synml_dagster.features.raw import RawInput
+from synml_dagster.columns.raw import RawInput
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 
 class FittedColumn(BaseModel):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from synml_dagster.features.arrow_values import LARGEST_WORD, TOO_LARGE
+from synml_dagster.columns.arrow_values import LARGEST_WORD, TOO_LARGE
+from synml_dagster.features.compile.lookup import look_up
 from synml_dagster.features.kinds.base import FittedColumn
-from synml_dagster.features.lookup import look_up
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 NAN = float("nan")
 

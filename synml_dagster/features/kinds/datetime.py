@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from synml_dagster.columns.raw import MICROSECONDS_A_DAY
 from synml_dagster.features.kinds.base import FittedColumn
 from synml_dagster.features.kinds.written_time import PATTERNS, parse_onnx, parse_spark
 from synml_dagster.features.kinds.zone import ZoneGrid
-from synml_dagster.features.raw import MICROSECONDS_A_DAY
 from synml_dagster.features.spec import DatePart
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 NAN = float("nan")
 CYCLES = {"month_cycle": 12.0, "dayofweek_cycle": 7.0, "dayofyear_cycle": 365.25, "hour_cycle": 24.0}

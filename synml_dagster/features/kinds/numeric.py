@@ -12,7 +12,7 @@ from synml_dagster.features.kinds.written_number import NUMBER, NumberFormat
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 
 class Affine(BaseModel):

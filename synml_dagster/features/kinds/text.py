@@ -17,7 +17,7 @@ from synml_dagster.features.spec import MOST_WORDS
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 # Java, RE2 and Python read it alike; what is not ASCII is never cut, so no two Unicode tables have to agree.
 _TOKEN = "[0-9a-z_\u0080-\U0010ffff]+"

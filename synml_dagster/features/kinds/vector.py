@@ -9,7 +9,7 @@ from synml_dagster.features.kinds.base import FittedColumn
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 
 class VectorColumn(FittedColumn):

@@ -14,7 +14,7 @@ from synml_dagster.columns import is_missing
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 NUMBER = r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?"
 """A number as programs write it, which both compilers read without a format: no blanks, no marks of groups, no overflow."""

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from synml_dagster.features.raw import MICROSECONDS_A_DAY
+from synml_dagster.columns.raw import MICROSECONDS_A_DAY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 _FIRST_DAY = -719_162  # 0001-01-01, in days since 1970-01-01
 _PIVOT = 69

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.features.lookup import literal
+from synml_dagster.features.compile.lookup import literal
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.features.graph import Graph
+    from synml_dagster.onnx.graph import Graph
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

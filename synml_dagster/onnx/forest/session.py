@@ -11,7 +11,7 @@ import numpy as np
 from synml_dagster.onnx.forest.nodes import read_nodes
 from synml_dagster.onnx.forest.tables import TreeTables, tree_tables
 from synml_dagster.onnx.runtime import open_session
-from synml_dagster.onnx.split import subgraph
+from synml_dagster.onnx.text_parts import subgraph
 
 if TYPE_CHECKING:
     import onnx

@@ -1,0 +1,135 @@
+"""The explainer: a LightGBM model's exact SHAP values, many times faster than its own `pred_contrib`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synml_dagster.errors import DataError
+from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
+from synml_dagster.learners.lightgbm.model_text import parse_trees
+
+_TABLE_BYTES = 64 << 20  # of all tables together; every task of a worker holds its own
+_LARGEST_TABLE = 10  # features; a table beyond outgrows the cache and loses to the quadrature
+_CHUNK_ROWS = 4096
+
+
+class TreeExplainer:
+    """Exact path-dependent tree SHAP values of a LightGBM model.
+
+    The values are in the unit of the model's raw score: log-odds for binary, one score per class for multiclass, the
+    label's unit for plain regression, the logarithm of it for poisson, gamma and tweedie. For every row
+    `base + phi.sum(over features)` is the raw score. NaN, zero-as-missing and categorical splits follow LightGBM.
+
+    Parameters
+    ----------
+    model_text
+        What `Booster.model_to_string()` returns.
+
+    Raises
+    ------
+    ModelError
+        When the text is not a whole LightGBM model, or its trees are linear.
+
+    Examples
+    --------
+    >>> explainer = TreeExplainer(model.text)  # doctest: +SKIP
+    >>> phi, base = explainer.values(X)  # doctest: +SKIP
+    """
+
+    def __init__(self, model_text: str) -> None:
+        ensemble = parse_trees(model_text)
+        self.num_features = ensemble.num_features
+        self.num_outputs = ensemble.trees_per_iteration
+        self._forest, self._base = lay_out(ensemble)
+        self._points, self._weights = _gauss_legendre((MAX_SLOTS + 1) // 2)
+        self._table_start, size = _place_tables(np.diff(self._forest.slot_start))
+        self._tables = np.empty(size)
+        from synml_dagster.explain.tree_shap.kernels import fill_tables
+
+        forest = self._forest
+        fill_tables(
+            forest.slot_start,
+            forest.slot_cover,
+            forest.value,
+            self._table_start,
+            self._points,
+            self._weights,
+            self._tables,
+        )
+
+    @property
+    def base(self) -> NDArray[np.float64]:
+        """Mean raw score over the training rows, float64 [outputs]."""
+        return self._base
+
+    def values(
+        self, X: ArrayLike, *, threads: int = 1
+    ) -> tuple[NDArray[np.float64], float | NDArray[np.float64]]:
+        """Explain rows.
+
+        Parameters
+        ----------
+        X
+            float32 [n, F] in the order of the model's features; NaN is missing.
+        threads
+            Rows are shared out over this many threads.
+
+        Returns
+        -------
+        phi
+            float64 [n, F], or [n, F, k] for k > 1 outputs.
+        base
+            What they add up from: a float, or float64 [k].
+
+        Raises
+        ------
+        DataError
+            When `X` has another number of columns than the model.
+        """
+        rows = np.asarray(X, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.num_features:
+            raise DataError(
+                f"The model takes rows of {self.num_features} features but got an array of {rows.shape}."
+            )
+        phi = np.zeros((len(rows), self.num_features, self.num_outputs))
+        chunks = range(0, len(rows), _CHUNK_ROWS)
+        if threads > 1 and len(chunks) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda begin: self._explain_chunk(rows, phi, begin), chunks))
+        else:
+            for begin in chunks:
+                self._explain_chunk(rows, phi, begin)
+        if self.num_outputs == 1:
+            return phi[:, :, 0], float(self._base[0])
+        return phi, self._base.copy()
+
+    def _explain_chunk(self, rows: NDArray[np.float32], phi: NDArray[np.float64], begin: int) -> None:
+        from synml_dagster.explain.tree_shap.kernels import add_values
+
+        part = np.ascontiguousarray(rows[begin : begin + _CHUNK_ROWS].T)
+        found = np.zeros((self.num_outputs, self.num_features, part.shape[1]))
+        add_values(part, *self._forest, self._table_start, self._tables, self._points, self._weights, found)
+        phi[begin : begin + _CHUNK_ROWS] = found.transpose(2, 1, 0)
+
+
+def _gauss_legendre(most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points and weights on [0, 1], row q holding those of the rule with q points."""
+    points, weights = np.zeros((most + 1, most)), np.zeros((most + 1, most))
+    for q in range(1, most + 1):
+        x, w = np.polynomial.legendre.leggauss(q)
+        points[q, :q], weights[q, :q] = (x + 1) / 2, w / 2
+    return points, weights
+
+
+def _place_tables(slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Return where each leaf's table begins (-1: none) and the values of all: the shallowest first, within memory."""
+    sizes = np.where(slots <= _LARGEST_TABLE, slots << np.minimum(slots, _LARGEST_TABLE), 0)
+    limit = _LARGEST_TABLE
+    while limit and sizes[slots <= limit].sum() * 8 > _TABLE_BYTES:
+        limit -= 1
+    sizes = np.where(slots <= limit, sizes, 0)
+    starts = np.cumsum(sizes) - sizes
+    return np.where(slots <= limit, starts, -1).astype(np.int64), int(sizes.sum())

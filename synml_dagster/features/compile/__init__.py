@@ -1,0 +1,1 @@
+"""A feature plan as Spark columns, as ONNX nodes and as what tasks make of files."""

@@ -1,0 +1,156 @@
+"""Guesses what a column is from its name, its type and a sample of its values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from synml_dagster.columns import MISSING_MARKS, is_missing
+from synml_dagster.columns.raw import Storage
+from synml_dagster.features.kinds.written_number import NUMBER, is_plain, recognise_number
+from synml_dagster.features.kinds.written_time import recognise
+from synml_dagster.features.spec import Kind
+
+_STRAY = 0.05
+"""The most of the values of a column of numbers that may be none, and are then missing."""
+
+# Signs, currencies, digits in groups, a unit; and days with a mark or a month's name between their parts.
+_LIKE_NUMBER = re.compile(
+    r"[(+-]?\s*[^\w\s.,-]?\s*[0-9][0-9.,'\u00a0\u202f ]*\s*(?:%|[^\w\s]|[A-Za-z]{1,4})?\)?"
+)
+_LIKE_DATE = re.compile(
+    r"\b[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}\b|\b[0-9]{4}-?(?:Q[1-4]|W[0-9]{1,2}|[0-9]{2})\b"
+    r"|\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*\b.*[0-9]|[0-9].*\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
+    re.IGNORECASE,
+)
+
+_ID_CAMEL = re.compile(r"[a-z](?:Id|ID|Uuid|UUID|Guid|GUID)$")
+_ID_SNAKE = re.compile(r"(?:^|[_\s.\-])(?:id|uuid|guid)$|^(?:index|rowid|row_number)$", re.IGNORECASE)
+_WORDS_OF_TEXT = 4.0
+_ALMOST_ALL = 0.95
+_DENSE = 3.0  # the training side is a part of the rows, so a row number has gaps there
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A kind, or a reason to drop the column; `written` is how a date in text is written."""
+
+    kind: Kind | None
+    reason: str = ""
+    written: str | None = None
+    warning: str = ""
+
+
+def named_like_an_id(name: str) -> bool:
+    """Return whether a column's name says that it only tells rows apart.
+
+    Examples
+    --------
+    >>> named_like_an_id("customer_id"), named_like_an_id("orderId"), named_like_an_id("humid")
+    (True, True, False)
+    """
+    return bool(_ID_SNAKE.search(name) or _ID_CAMEL.search(name))
+
+
+def guess_number(
+    name: str, storage: Storage, values: list[float], rows: int, low: float, high: float
+) -> Guess:
+    """Return the kind of a column of numbers.
+
+    Parameters
+    ----------
+    values
+        The sampled values that are not missing.
+    rows
+        Rows of the whole table with a value.
+    low, high
+        The least and the greatest value of the whole table.
+    """
+    if storage == "boolean":
+        return Guess("boolean")
+    if storage in ("date", "timestamp"):
+        return Guess("datetime")
+    unique = len(values) >= 20 and len(set(values)) == len(values)
+    if storage == "integer" and unique:
+        if named_like_an_id(name):
+            return Guess(None, "an id: its name says so and every row has another value")
+        if high - low + 1 <= _DENSE * rows:
+            return Guess(
+                "numeric",
+                warning=f"column {name!r} numbers the rows ({low:.0f} to {high:.0f}, each once); exclude it if it is an id",
+            )
+    return Guess("numeric")
+
+
+def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -> Guess:
+    """Return the kind of a column of strings.
+
+    Parameters
+    ----------
+    values
+        The sampled values that are not missing.
+    distinct
+        The column's distinct values, None where they were too many to count.
+    rows
+        Rows of the whole table with a value.
+    """
+    sample_distinct = len(set(values))
+    many = distinct is None or distinct > 20
+    dated = [v for v in values if not is_missing(v)]
+    if many and len(dated) >= 0.5 * len(values) and (written := recognise(dated)) is not None:
+        return Guess("datetime", written=written)
+    if _numbers(values, marked_only=not many):
+        return Guess(
+            "numeric",
+            warning=f"column {name!r} holds numbers written as text and is read as numbers; list it in features.categorical if they are codes",
+        )
+    if many and not is_plain(values) and recognise_number(values) is not None:
+        return Guess("numeric")
+    words = sum(len(v.split()) for v in values) / max(1, len(values))
+    share = sample_distinct / max(1, len(values))
+    if words >= _WORDS_OF_TEXT and share > 0.5 and len(values) >= 20:
+        return Guess("text")
+    nearly_all = distinct >= _ALMOST_ALL * rows if distinct is not None else share >= _ALMOST_ALL
+    if nearly_all and len(values) >= 20:
+        return Guess(
+            None,
+            f"an id: {'nearly ' if distinct is None or distinct < rows else ''}every row has another value",
+            warning=_unread(name, values, "left out as an id"),
+        )
+    return Guess("categorical", warning=_unread(name, values, "taken as a category") if many else "")
+
+
+def _numbers(values: list[str], marked_only: bool) -> bool:
+    """Whether text holds numbers but for marks of missing ones and a few others; a leading zero is a code's.
+
+    With `marked_only`, of few distinct values, only where it is the marks that make text of numbers: words such as 1 and 2
+    that a file's type says are text may be names.
+    """
+    matcher = re.compile(NUMBER)
+    known = [v for v in values if v.strip().casefold() not in MISSING_MARKS]
+    if not known or len(known) < 0.5 * len(values):
+        return False
+    if any(re.match(r"-?0[0-9]", v) for v in known):
+        return False
+    if marked_only and len(known) == len(values):
+        return False
+    odd = sum(not matcher.fullmatch(v) for v in known)
+    return odd == 0 if marked_only else odd <= _STRAY * len(known)
+
+
+def _unread(name: str, values: list[str], fate: str) -> str:
+    """A warning where most values look like numbers or dates that nobody has read."""
+    looks = [v for v in values if _LIKE_NUMBER.fullmatch(v.strip()) or _LIKE_DATE.search(v)]
+    if len(looks) < 0.8 * len(values) or not values:
+        return ""
+    shown = ", ".join(repr(v) for v in dict.fromkeys(looks[:3]))
+    return (
+        f"column {name!r} looks like numbers or dates and is {fate}, because values such as {shown} are written in no way that is "
+        "read here. Convert it in the source, or list it in features.categorical if it holds names"
+    )
+
+
+def not_numbers(values: list[str]) -> list[str]:
+    """Return the values that are neither numbers nor marks for missing ones."""
+    matcher = re.compile(NUMBER)
+    return [v for v in values if not matcher.fullmatch(v) and v.strip().casefold() not in MISSING_MARKS]

@@ -1,0 +1,100 @@
+"""What an asset's page shows of a table: rows, columns, place."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.tables import CatalogTable, Table
+from synml_dagster.tables.plain_folder import plain_folder
+
+
+def described(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> dict[str, Any]:
+    """Return the metadata of what one output published, a table per partition or one under the key None."""
+    first, rows = next(iter(tables.values())), sum(t.rows for t in tables.values())
+    told: dict[str, Any] = {"dagster/column_schema": _columns(first.schema_json)}
+    told |= _catalog(first) if isinstance(first, CatalogTable) else _files(context, list(tables.values()))
+    if not context.has_asset_partitions:
+        told["dagster/row_count"] = rows
+    elif len(tables) == 1:
+        told["dagster/partition_row_count"] = rows
+    else:
+        # Dagster copies this metadata to each of the run's partitions, so a key that means one would be wrong on all;
+        # `each_partition` says what is each one's own.
+        told["rows of this run"] = rows
+    return told
+
+
+def each_partition(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> None:
+    """Give each partition's materialization its own row count and version, where a run has several of them."""
+    if len(tables) < 2:
+        return
+    for key, table in tables.items():
+        told: dict[str, Any] = {"dagster/partition_row_count": table.rows}
+        if isinstance(table, Table):
+            told |= {"version": table.version, "path": dg.MetadataValue.path(table.path)}
+        context.step_context.add_asset_metadata(told, asset_key=context.asset_key, partition_key=key)
+
+
+def observations(
+    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]
+) -> list[dg.AssetObservation]:
+    """Return the row count of each partition, where a run has several of them."""
+    if len(tables) < 2:
+        return []
+    return [
+        dg.AssetObservation(
+            context.asset_key, partition=key, metadata={"dagster/partition_row_count": table.rows}
+        )
+        for key, table in tables.items()
+    ]
+
+
+def _files(context: dg.OutputContext, tables: list[Any]) -> dict[str, Any]:
+    first = tables[0]
+    base = first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0]
+    told = {
+        "dagster/uri": _shown(base),
+        "dagster/storage_kind": "parquet",
+        "version": ", ".join(t.version for t in tables),
+        "path": dg.MetadataValue.path(first.path if len(tables) == 1 else _shown(base)),
+    }
+    if context.has_asset_key:
+        told["dagster/table_name"] = ".".join(context.asset_key.path)
+    return told | {name: sum(t.counts.get(name, 0) for t in tables) for name in first.counts}
+
+
+def _shown(root: str) -> str:
+    """The folder that readers are given, which is not where its versions lie."""
+    if os.path.basename(root) == "partitions":
+        return plain_folder(os.path.dirname(root)) or root
+    return plain_folder(root) or root
+
+
+def _catalog(table: CatalogTable) -> dict[str, Any]:
+    return {"dagster/table_name": table.name, "dagster/storage_kind": table.provider or "table"}
+
+
+def _columns(schema_json: str) -> dg.TableSchema:
+    return dg.TableSchema(
+        [
+            dg.TableColumn(f["name"], _type_name(f["type"]), description=f["metadata"].get("comment"))
+            for f in json.loads(schema_json)["fields"]
+        ]
+    )
+
+
+def _type_name(kind: Any) -> str:
+    """Name a type of Spark's JSON schema as SQL does."""
+    if isinstance(kind, str):
+        return {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}.get(kind, kind)
+    if kind["type"] == "array":
+        return f"array<{_type_name(kind['elementType'])}>"
+    if kind["type"] == "map":
+        return f"map<{_type_name(kind['keyType'])},{_type_name(kind['valueType'])}>"
+    if kind["type"] == "struct":
+        return f"struct<{','.join(f['name'] + ':' + _type_name(f['type']) for f in kind['fields'])}>"
+    return str(kind.get("class", kind["type"]))

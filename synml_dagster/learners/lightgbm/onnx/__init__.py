@@ -1,0 +1,1 @@
+"""A LightGBM model as ONNX nodes."""

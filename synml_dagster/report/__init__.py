@@ -1,0 +1,1 @@
+"""The report: one page about a model, its data and its reasons."""

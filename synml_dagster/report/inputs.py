@@ -1,0 +1,99 @@
+"""What a report is made of, each part as far as the page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from synml_dagster.evaluation.result import Evaluation
+from synml_dagster.explain.explanations import Explanations
+
+if TYPE_CHECKING:
+    from synml_dagster.features import FeaturePlan
+    from synml_dagster.learners.lightgbm import LightGBMModel
+
+
+class Decision(Protocol):
+    """Whether the model was promoted, as the `champion` stage records it."""
+
+    version: str
+    promoted: bool
+    reason: str
+    metric: str
+    challenger_value: float
+    champion_value: float | None
+    champion_version: str | None
+
+
+class Trial(Protocol):
+    """One trial of a sweep."""
+
+    number: int
+    value: float | None
+    params: dict[str, Any]
+    rounds: int | None
+
+
+class Sweep(Protocol):
+    """What a sweep found, as the `sweep` stage records it."""
+
+    metric: str
+    direction: str
+    best_params: dict[str, Any]
+    best_value: float | None
+    best_trial: int | None
+    trials: list[Any]
+    importance: dict[str, float]
+
+    def best_so_far(self) -> list[tuple[int, float]]:
+        """Return the best value after each finished trial."""
+        ...
+
+
+class Signature(Protocol):
+    """An input or output of an exported graph."""
+
+    name: str
+    type: str
+
+
+class Graph(Protocol):
+    """The exported ONNX graph, as far as the page describes it."""
+
+    @property
+    def inputs(self) -> Any:
+        """Its inputs, each a `Signature`."""
+        ...
+
+    @property
+    def outputs(self) -> Any:
+        """Its outputs, each a `Signature`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """What a report is made of. Only the name, the plan and the evaluation are needed; the rest adds sections."""
+
+    name: str
+    plan: FeaturePlan
+    evaluation: Evaluation
+    """On the test rows."""
+    validation: Evaluation | None = None
+    source: str = ""
+    rows: int | None = None
+    """Rows of the raw table."""
+    split_rows: Mapping[str, int] = field(default_factory=dict)
+    """Rows by side: train, validation, test."""
+    model: LightGBMModel | None = None
+    sweep: Sweep | None = None
+    onnx_model: Graph | None = None
+    onnx_path: str = "model.onnx"
+    champion: Decision | None = None
+    explanations: Explanations | None = None
+    run_id: str | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """More lines for the end of the page: MLflow run, table versions, who."""
+    created: datetime | None = None

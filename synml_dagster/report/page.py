@@ -1,0 +1,48 @@
+"""The report: a trained pipeline on one self-contained page that one would show a customer.
+
+No address outside the page is named: pictures are inline SVG (their dense parts inline PNG) that follow the page's light
+or dark colours. Everything that comes from data is escaped.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from synml_dagster.report.inputs import ReportInputs
+
+__all__ = ["ReportInputs", "render_report"]
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """Return the report as one HTML page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from synml_dagster.report import data, model, reasons, training
+
+    environment = Environment(
+        loader=PackageLoader("synml_dagster.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    created = inputs.created or datetime.now(UTC)
+    return environment.get_template("report.html.j2").render(
+        name=inputs.name,
+        source=inputs.source,
+        created=created.strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
+        headline=model.headline(inputs),
+        tiles=model.tiles(inputs),
+        verdict=model.verdict(inputs),
+        metrics=model.metric_table(inputs),
+        notes=inputs.evaluation.notes,
+        curves=model.curves(inputs),
+        thresholds=model.threshold_table(inputs),
+        per_class=model.class_table(inputs),
+        drivers=reasons.drivers(inputs),
+        cases=reasons.cases(inputs),
+        data=data.data(inputs),
+        training=training.training(inputs),
+        use=data.use(inputs),
+        provenance=data.provenance(inputs, created),
+    )

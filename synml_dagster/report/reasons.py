@@ -1,0 +1,96 @@
+"""What the report says of why the model answers as it does: drivers, and a few rows explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.report.picture import Picture, picture
+
+if TYPE_CHECKING:
+    from synml_dagster.report.inputs import ReportInputs
+
+_DEPENDENCE = 6
+
+
+def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Return what drives the answers: importance, beeswarm and dependence pictures."""
+    found = inputs.explanations
+    if found is None:
+        if inputs.model is None:
+            return None
+        from synml_dagster.plots.training import importance as gain
+
+        svg = gain(inputs.model.feature_importance("gain"), form="svg")
+        return {
+            "intro": "",
+            "main": [picture("Importance", "Share of the gain of all splits by feature.", svg)],
+            "single": [],
+        }
+    from synml_dagster.plots import explanations as figures
+
+    of_table = f" of {found.table_rows:,}" if found.table_rows and found.table_rows > found.rows else ""
+    top = list(found.importance)
+    output = figures.default_output(found)
+    several = len(found.outputs) > 1
+    of_class = f" for class {found.outputs[output]}" if several else ""
+    swarm = (
+        f"One dot per row, at the feature's effect on the answer{of_class}: right raises it, left lowers it. "
+        "Orange dots are rows with a high value of the feature, blue ones with a low value."
+    )
+    main = [
+        picture(
+            "How much each feature matters",
+            "Mean size of a feature's effect over the explained rows.",
+            figures.importance(found, most=15, form="svg"),
+        ),
+        picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
+    ]
+    effect = {"binary": "log-odds", "multiclass": "class scores", "ranking": "scores"}.get(
+        found.task,
+        "the unit of the prediction" if found.link == "identity" else f"the {found.link} of the prediction",
+    )
+    shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
+    return {
+        "intro": (
+            f"Exact tree SHAP values of {found.rows:,}{of_table} test rows. A row's values add up from the mean answer "
+            f"to its own, in {effect}."
+        ),
+        "top": top[:3],
+        "main": main,
+        "single": [_dependence(inputs, name, output) for name in shown],
+    }
+
+
+def _dependence(inputs: ReportInputs, feature: str, output: int) -> Picture:
+    from synml_dagster.explain.interactions import strongest_partner
+    from synml_dagster.plots import explanations as figures
+
+    found = inputs.explanations
+    assert found is not None
+    other = strongest_partner(found, found.features.index(feature), output)
+    partner = None if other is None else found.features[other]
+    text = f"Coloured by {partner}, which changes the effect most." if partner else ""
+    return picture(feature, text, figures.dependence(found, feature, output, partner, "svg"))
+
+
+def cases(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Return a few rows explained one by one."""
+    found = inputs.explanations
+    if found is None:
+        return []
+    from synml_dagster.plots import explanations as figures
+    from synml_dagster.report.cases import telling_cases
+
+    return [
+        {
+            "title": case.title,
+            "answer": case.answer,
+            "right": case.right,
+            "picture": picture(
+                f"{case.title}: {case.answer}",
+                "",
+                figures.waterfall(found, case.row, case.output, form="svg"),
+            ),
+        }
+        for case in telling_cases(found)
+    ]

@@ -1,0 +1,66 @@
+"""What the report says of how the model was trained and its parameters were found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.report.picture import picture
+
+if TYPE_CHECKING:
+    from synml_dagster.report.inputs import ReportInputs
+
+
+def training(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Return how the model was trained and, where a sweep ran, how its parameters were found."""
+    model, sweep = inputs.model, inputs.sweep
+    if model is None and (sweep is None or not sweep.trials):
+        return None
+    from synml_dagster.plots import training as training_figures
+
+    pictures, facts, params = [], [], []
+    if model is not None:
+        if model.history:
+            svg = training_figures.training_history(model.history, model.best_iteration, "svg")
+            text = "The metric after each boosting round."
+            if model.best_iteration:
+                text += f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
+            pictures.append(picture("Training history", text, svg))
+        facts.append(("Objective", model.objective))
+        if model.best_iteration:
+            facts.append(("Rounds kept", f"{model.best_iteration:,}"))
+        params = [
+            (name, str(value)) for name, value in sorted(model.params.items()) if value not in (None, "", [])
+        ]
+    if sweep is not None and sweep.trials:
+        best = sweep.best_so_far()
+        values = {t.number: t.value for t in sweep.trials if t.value is not None}
+        if best:
+            numbers = [number for number, _ in best]
+            svg = training_figures.trials(
+                numbers, [values[n] for n in numbers], [v for _, v in best], sweep.metric, "svg"
+            )
+            text = f"Each dot is a trained model with other parameters; the line is the best {sweep.metric} so far."
+            pictures.append(picture("Parameter sweep", text, svg))
+        if sweep.importance:
+            svg = training_figures.bars(
+                sweep.importance, f"Share of the variance of {sweep.metric}", 12, "svg", "sweep-importance"
+            )
+            pictures.append(
+                picture(
+                    "Which parameters mattered",
+                    "How much of the difference between trials each parameter explains.",
+                    svg,
+                )
+            )
+        facts.append(("Trials", f"{len(sweep.trials):,}"))
+        if sweep.best_value is not None:
+            facts.append((f"Best {sweep.metric}", f"{sweep.best_value:.5g} (trial {sweep.best_trial})"))
+    best_params = sorted(sweep.best_params.items()) if sweep is not None else []
+    return {
+        "pictures": pictures,
+        "facts": facts,
+        "params": params,
+        "best": [
+            (name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in best_params
+        ],
+    }

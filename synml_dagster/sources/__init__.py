@@ -1,0 +1,1 @@
+"""What a pipeline reads: files, tables and queries, and which version of them."""

@@ -1,0 +1,201 @@
+"""Reads CSV files as text, record by record and column by name: nothing torn, nothing shifted, nothing cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import SourceError
+from synml_dagster.sources.csv_dialect import HEAD_BYTES, Dialect, dialect_of
+from synml_dagster.sources.csv_types import typed_text
+from synml_dagster.sources.listing import data_files, is_hidden_file, spark_path
+from synml_dagster.spark.quoting import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+_BAD = "__synml_bad_record"
+_MOST_FILES = 2000
+
+
+def read_csv(
+    spark: SparkSession, path: str, options: dict[str, str], *, known: Mapping[str, str], notes: list[str]
+) -> DataFrame:
+    """Open the CSV files of `path`; what was guessed and which rows were left out is added to `notes`.
+
+    Parameters
+    ----------
+    known
+        Types that columns are known to have, see `read_source`.
+
+    Raises
+    ------
+    SourceError
+        A file is empty, has a header with a name twice, or has another header and no column of the first one's.
+    """
+    dialects = _dialects(path, options, notes)
+    groups: dict[Dialect, list[str]] = {}
+    for file, dialect in dialects.items():
+        groups.setdefault(dialect, []).append(file)
+    for dialect in groups:
+        notes += [note for note in dialect.notes if note not in notes]
+    frames = [
+        _texts(spark, files if len(groups) > 1 else [path], dialect, options)
+        for dialect, files in groups.items()
+    ]
+    frame = frames[0]
+    for other in frames[1:]:
+        frame = frame.unionByName(other, allowMissingColumns=True)
+    _say_headers(groups, notes)
+    frame = _without_bad(frame, notes)
+    infer = options.get("inferSchema", "true").casefold() == "true" and "nullValue" not in options
+    return typed_text(frame, known, notes) if infer else frame
+
+
+def _dialects(path: str, options: dict[str, str], notes: list[str]) -> dict[str, Dialect]:
+    import fsspec
+
+    try:
+        files = list(data_files(path)[1])
+    except (
+        ImportError,
+        OSError,
+        ValueError,
+    ):  # only Spark reaches it: its first lines cannot be looked at here
+        raise SourceError(f"source: the files of {path!r} cannot be listed from this host") from None
+    if not files:
+        raise SourceError(f"source: {path!r} holds no files")
+    if len(files) > _MOST_FILES:
+        notes.append(
+            f"{path!r} holds {len(files)} files; the headers of the first {_MOST_FILES} were looked at"
+        )
+    prefix = path.split("://", 1)[0] + "://" if "://" in path else ""
+
+    def look(file: str) -> Dialect | None:
+        with fsspec.open(prefix + file if prefix else file, "rb", compression="infer") as opened:
+            head = opened.read(HEAD_BYTES)
+        return dialect_of(head, file.rsplit("/", 1)[-1], options) if head.strip() else None
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(look, files[:_MOST_FILES]))
+    told = {(prefix + f if prefix else f): d for f, d in zip(files, found, strict=False) if d is not None}
+    if not told:
+        raise SourceError(f"source: {path!r} is an empty file")
+    if len(told) < len(found):
+        notes.append(f"{len(found) - len(told)} of the files of {path!r} are empty")
+    return told
+
+
+def _texts(spark: SparkSession, files: list[str], dialect: Dialect, options: dict[str, str]) -> DataFrame:
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    has_header = options.get("header", "true").casefold() == "true"
+    names = list(dialect.header) if has_header else [f"_c{i}" for i in range(len(dialect.header))]
+    names = [name or f"_c{i}" for i, name in enumerate(names)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"source: the header of {files[0]!r} names {twice[0]!r} more than once; rename one")
+    schema = StructType([StructField(name, StringType()) for name in [*names, _BAD]])
+    told = {
+        "header": str(has_header).lower(),
+        "multiLine": "true",
+        "encoding": dialect.encoding,
+        "sep": dialect.separator,
+        "escape": dialect.escape,
+        **({"comment": dialect.comment} if dialect.comment else {}),
+        "ignoreLeadingWhiteSpace": "true",
+        "ignoreTrailingWhiteSpace": "true",
+        "maxCharsPerColumn": "-1",
+    }
+    known = {key.casefold() for key in told}
+    own = {
+        k: v
+        for k, v in options.items()
+        if k.casefold() not in (known | {"inferschema", "delimiter", "charset"})
+    }
+    own |= {
+        k: v
+        for k, v in options.items()
+        if k.casefold() in ("multiline", "ignoreleadingwhitespace", "ignoretrailingwhitespace")
+    }
+    fixed = {
+        "mode": options.get("mode", "PERMISSIVE"),
+        "columnNameOfCorruptRecord": _BAD,
+        "columnPruning": "false",
+    }
+    if len(files) == 1 and is_hidden_file(files[0]):
+        return _by_driver(spark, files[0], schema, dialect, has_header)
+    reader = spark.read.schema(schema).options(**(told | own | fixed))
+    return reader.csv([spark_path(file) for file in files])
+
+
+def _say_headers(groups: dict[Dialect, list[str]], notes: list[str]) -> None:
+    headers = {dialect.header: files for dialect, files in groups.items()}
+    if len(headers) < 2:
+        return
+    first, *others = headers
+    for other in others:
+        file = headers[other][0].rsplit("/", 1)[-1]
+        more, less = sorted(set(other) - set(first)), sorted(set(first) - set(other))
+        if not set(other) & set(first):
+            raise SourceError(
+                f"source: {file!r} has no column of the first file's header ({', '.join(first[:10])}); it has {', '.join(other[:10])}"
+            )
+        if more or less:
+            said = [f"has {more[:5]} beside" * bool(more), f"lacks {less[:5]}" * bool(less)]
+            notes.append(
+                f"{file!r} {' and '.join(filter(None, said))}; what a file lacks is missing in its rows"
+            )
+
+
+def _without_bad(frame: DataFrame, notes: list[str]) -> DataFrame:
+    """Leave out the records that have more or fewer fields than the header, and say how many and show one."""
+    from pyspark.sql import functions as sf
+
+    bad = sf.col(_BAD)
+    # Spark asks for another column beside the one of bad records.
+    asked = {
+        "n": sf.count(bad),
+        "one": sf.first(bad, ignorenulls=True),
+        "rows": sf.count(sf.lit(1)),
+        "other": sf.count(sf.col(quoted(frame.columns[0]))),
+    }
+    row = frame.agg(*(column.alias(name) for name, column in asked.items())).first()
+    if row is not None and row["n"]:
+        notes.append(
+            f"{row['n']} of {row['rows']} records have more or fewer fields than the header and are left out, such as {row['one'][:200]!r}"
+        )
+        # Spark refuses a query that reads nothing but the bad records, as a count of the others would: read one more column.
+        other = sf.length(sf.concat_ws("", sf.col(quoted(frame.columns[0])), sf.lit("."))) > 0
+        frame = frame.where(bad.isNull() & other)
+    return frame.select(*(quoted(name) for name in frame.columns if name != _BAD))
+
+
+def _by_driver(
+    spark: SparkSession, file: str, schema: StructType, dialect: Dialect, has_header: bool
+) -> DataFrame:
+    """Read a file that Spark takes for another program's own, because its name begins with `_` or `.`, in this process."""
+    import csv
+
+    width = len(schema) - 1
+    with open(
+        file, encoding="utf-8-sig" if dialect.encoding == "UTF-8" else dialect.encoding, newline=""
+    ) as opened:
+        double = dialect.escape == '"'
+        reader = csv.reader(
+            opened,
+            delimiter=dialect.separator,
+            doublequote=double,
+            escapechar=None if double else dialect.escape,
+        )
+        records = [record for record in reader if record][int(has_header) :]
+    rows = [
+        (
+            *(cell.strip() or None for cell in [*record, *([""] * width)][:width]),
+            None if len(record) == width else dialect.separator.join(record),
+        )
+        for record in records
+    ]
+    return spark.createDataFrame(rows, schema)

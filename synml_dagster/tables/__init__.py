@@ -1,0 +1,22 @@
+"""Tables that are published whole: versions, catalogs, rejected rows, writes by tasks."""
+
+from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
+from synml_dagster.tables.publish import publish_files, publish_table, written_table
+from synml_dagster.tables.rejected import Marked
+from synml_dagster.tables.table import Table, open_table
+from synml_dagster.tables.task_writes import MadeRows
+from synml_dagster.tables.union import TableUnion
+
+__all__ = [
+    "CatalogTable",
+    "MadeRows",
+    "Marked",
+    "Table",
+    "TableUnion",
+    "open_catalog_table",
+    "open_table",
+    "publish_catalog_table",
+    "publish_files",
+    "publish_table",
+    "written_table",
+]

@@ -1,0 +1,248 @@
+"""The report: one page, whole by itself, that no name from the data can break."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+
+from synml_dagster.evaluation import evaluate
+from synml_dagster.explain import explain
+from synml_dagster.explain.interactions import strongest_partner
+from synml_dagster.features import LABEL, assemble, fit_plan
+from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.plots import explanations as figures
+from synml_dagster.report.cases import telling_cases
+from synml_dagster.report.page import ReportInputs, render_report
+
+HOSTILE = "<script>alert('x')</script> & \"q\" {{ 7*7 }}"
+VOID = {"meta", "br", "img", "link"}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Whole(HTMLParser):
+    """Collects text, and fails on tags that do not match."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def read(page: str) -> Whole:
+    whole = Whole()
+    whole.feed(page)
+    whole.close()
+    assert whole.open == []
+    return whole
+
+
+def table(task: str) -> pd.DataFrame:
+    load = {"binary": load_breast_cancer, "multiclass": load_wine, "regression": load_diabetes}[task]
+    data = load(as_frame=True)
+    frame = data.data.iloc[:, :6].copy()
+    frame.columns = [HOSTILE, *frame.columns[1:]]
+    frame.insert(1, "kind", np.where(frame.iloc[:, 1] > frame.iloc[:, 1].median(), "<b>wide</b>", "slim"))
+    frame["same"] = 1
+    names = data.target_names if task != "regression" else None
+    return frame.assign(label=names[data.target] if names is not None else data.target)
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def inputs(request, classic_spark) -> ReportInputs:
+    """A pipeline's results on a table that scikit-learn ships, with a hostile column and category name."""
+    task = request.param
+    frame = classic_spark.createDataFrame(table(task))
+    plan = fit_plan(frame, name="flowers & co", label="label")
+    features = assemble(frame, plan).toPandas()
+    names = plan.feature_names
+    X, y = features[names].to_numpy(np.float32), features[LABEL].to_numpy()
+    k = len(plan.label.classes or [])
+    params = {"objective": task, "verbose": -1, "num_threads": 2, "min_data_in_leaf": 5}
+    params |= {"num_class": k} if task == "multiclass" else {}
+    history: dict = {}
+    booster = lgb.train(
+        params,
+        lgb.Dataset(X, y, categorical_feature=[names.index(c) for c in plan.categorical_features]),
+        num_boost_round=10,
+        valid_sets=[lgb.Dataset(X, y)],
+        valid_names=["validation"],
+        callbacks=[lgb.record_evaluation(history)],
+    )
+    model = LightGBMModel(
+        text=booster.model_to_string(),
+        features=names,
+        history={s: dict(m) for s, m in history.items()},
+        params=params,
+    )
+    said = booster.predict(X)
+    answer = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[task]
+    scored = classic_spark.createDataFrame(pd.DataFrame({LABEL: y, answer: list(said)}))
+    evaluation = evaluate(scored, task=task, classes=plan.label.classes)
+    explanations = explain(classic_spark.createDataFrame(features[[*names, LABEL]]), model, plan, rows=100)
+    return ReportInputs(
+        name="flowers & co",
+        plan=plan,
+        evaluation=evaluation,
+        validation=evaluation,
+        source="s3://bucket/<path>",
+        rows=len(features),
+        split_rows={"train": 300, "validation": 100, "test": 100},
+        model=model,
+        explanations=explanations,
+        run_id="run-1",
+        onnx_model=SimpleNamespace(
+            inputs=[SimpleNamespace(name=r.name, type=f"tensor({r.onnx_type})") for r in plan.raw_inputs],
+            outputs=[SimpleNamespace(name="prediction", type="tensor(float)")],
+        ),
+        champion=SimpleNamespace(
+            version="2",
+            promoted=True,
+            reason="<i>better</i>",
+            metric={"binary": "auc", "multiclass": "logloss", "regression": "rmse"}[task],
+            challenger_value=0.9,
+            champion_value=0.8,
+            champion_version="2",
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(inputs) -> str:
+    return render_report(inputs)
+
+
+def test_the_page_is_whole_and_names_no_address_outside(page):
+    whole = read(page)
+    for tag, attributes in whole.tags:
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:image/png;base64,")), (tag, name, value[:80])
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=\s]+", "", page)
+    assert "@import" not in page
+    assert not [tag for tag, _ in whole.tags if tag in ("script", "link", "iframe", "object")]
+
+
+def test_names_from_data_are_shown_and_do_nothing(page):
+    whole = read(page)
+    text = " ".join(whole.texts)
+    assert HOSTILE in text
+    assert "<b>wide</b>" in text
+    assert "<i>better</i>" in text
+    assert "49" not in [t.strip() for t in whole.texts]
+    assert not [tag for tag, _ in whole.tags if tag == "i" and not _]
+
+
+def test_every_section_and_its_links_are_there(inputs, page):
+    whole = read(page)
+    ids = {attributes["id"] for _, attributes in whole.tags if "id" in attributes}
+    links = {attributes["href"][1:] for tag, attributes in whole.tags if tag == "a"}
+    assert links == {"decision", "quality", "drivers", "rows", "data", "training", "use", "provenance"}
+    assert links <= ids
+    text = " ".join(whole.texts)
+    assert "same" in text  # the dropped column, with its reason
+    assert inputs.plan.fingerprint in text
+    assert "lightgbm 4." in text
+
+
+def test_tables_and_pictures_can_be_read_out(page):
+    whole = read(page)
+    tables = [i for i, (tag, _) in enumerate(whole.tags) if tag == "table"]
+    assert tables
+    assert all(whole.tags[i + 1][0] == "caption" for i in tables)
+    pictures = [attributes for tag, attributes in whole.tags if tag == "svg"]
+    assert len(pictures) >= 8
+    assert all(p["role"] == "img" and p["aria-label"] for p in pictures)
+    ids = [attributes["id"] for _, attributes in whole.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_only_name_plan_and_evaluation_are_needed(inputs):
+    whole = read(render_report(ReportInputs(name="thin", plan=inputs.plan, evaluation=inputs.evaluation)))
+    links = {attributes["href"][1:] for tag, attributes in whole.tags if tag == "a"}
+    assert links == {"quality", "data", "provenance"}
+
+
+def test_the_snippet_is_python_over_every_input(inputs):
+    from synml_dagster.report.data import use
+
+    snippet = use(inputs)["snippet"]
+    compile(snippet, "snippet", "exec")
+    assert len(snippet.splitlines()) == 6
+    row: dict = {}
+    exec(snippet.splitlines()[2], {}, row)
+    assert set(row["row"]) == {i.name for i in inputs.onnx_model.inputs}
+
+
+def test_a_sweep_adds_its_history(inputs):
+    trials = [SimpleNamespace(number=i, value=0.8 + i / 100, params={}, rounds=9) for i in range(4)]
+    sweep = SimpleNamespace(
+        metric="auc",
+        direction="maximize",
+        best_params={"num_leaves": 31},
+        best_value=0.83,
+        best_trial=3,
+        trials=trials,
+        importance={"num_leaves": 1.0},
+        best_so_far=lambda: [(t.number, t.value) for t in trials],
+    )
+    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=sweep)
+    text = " ".join(read(render_report(thin)).texts)
+    assert "Parameter sweep" in text
+    assert "num_leaves" in text
+
+
+def test_explained_rows_are_of_different_kinds(inputs):
+    found = inputs.explanations
+    cases = telling_cases(found)
+    assert 2 <= len(cases) <= 4
+    assert len({case.row for case in cases}) == len(cases)
+    if found.task != "regression":
+        assert any(case.right for case in cases)
+
+
+def test_pictures_of_explanations_are_whole(inputs):
+    found = inputs.explanations
+    top = next(iter(found.importance))
+    for png in (
+        figures.importance(found),
+        figures.beeswarm(found),
+        figures.dependence(found, top),
+        figures.dependence(found, "kind"),
+        figures.dependence(found, HOSTILE, partner="kind"),
+        figures.waterfall(found, 0),
+    ):
+        assert png.startswith(PNG)
+
+
+def test_the_strongest_partner_is_the_one_that_interacts():
+    from synml_dagster.explain import Explanations
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2_000, 3)).astype(np.float32)
+    phi = np.zeros((2_000, 3, 1), dtype=np.float32)
+    phi[:, 0, 0] = X[:, 0] * np.sign(X[:, 2])
+    phi[:, 1, 0] = X[:, 1]
+    phi[:, 2, 0] = 0.5 * phi[:, 0, 0]
+    found = Explanations("regression", ["a", "b", "c"], ["0"], np.zeros(1), X, phi)
+    assert strongest_partner(found, 0) == 2
+    assert strongest_partner(found, 1) is None

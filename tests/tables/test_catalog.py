@@ -1,0 +1,57 @@
+"""Catalog tables are replaced whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from synml_dagster.errors import ConfigError, SourceError
+from synml_dagster.tables import open_catalog_table, publish_catalog_table
+
+
+@pytest.fixture
+def database(spark, request):
+    name = f"catalog_{request.node.name.split('[')[1].rstrip(']')}"
+    spark.sql(f"CREATE DATABASE {name}")
+    yield name
+    spark.sql(f"DROP DATABASE {name} CASCADE")
+
+
+def tables(spark, database):
+    # Spark lists the session's temporary views in every database.
+    return [row.tableName for row in spark.sql(f"SHOW TABLES IN {database}").collect() if not row.isTemporary]
+
+
+def test_a_table_is_replaced_with_other_columns_and_its_rows_are_counted(spark, database):
+    name = f"{database}.scores"
+    assert publish_catalog_table(spark.range(5), name).rows == 5
+    told = publish_catalog_table(spark.sql("SELECT id, 'x' AS word FROM range(7)"), name)
+    assert (told.rows, told.provider) == (7, "parquet")
+    assert open_catalog_table(spark, name).columns == ["id", "word"]
+    assert tables(spark, database) == ["scores"]
+
+
+def test_a_table_can_be_made_of_its_own_rows(spark, database):
+    name = f"{database}.scores"
+    publish_catalog_table(spark.range(5), name)
+    assert publish_catalog_table(open_catalog_table(spark, name).where("id > 1"), name).rows == 3
+    assert spark.table(name).count() == 3
+
+
+def test_a_write_that_fails_leaves_the_table_that_was_there_and_nothing_else(spark, database):
+    name = f"{database}.scores"
+    publish_catalog_table(spark.range(5), name)
+    fails = "SELECT IF(id < 90, id, CAST(raise_error('boom') AS bigint)) AS id FROM range(100)"
+    with pytest.raises(Exception, match="boom"):
+        publish_catalog_table(spark.sql(fails), name)
+    assert spark.table(name).count() == 5
+    assert tables(spark, database) == ["scores"]
+
+
+def test_what_is_no_table_is_refused_by_name(spark, database):
+    spark.sql(f"CREATE VIEW {database}.seen AS SELECT 1 AS id")
+    with pytest.raises(ConfigError, match="is a view"):
+        publish_catalog_table(spark.range(1), f"{database}.seen")
+    with pytest.raises(ConfigError, match="no name of a table"):
+        publish_catalog_table(spark.range(1), "a.b.c.d")
+    with pytest.raises(SourceError, match="has no table"):
+        open_catalog_table(spark, f"{database}.absent")
