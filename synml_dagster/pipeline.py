@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synml_dagster.assets.specs import ExplainSpec, ScoreSpec, TrainSpec
+from synml_dagster.assets.specs import ExplainSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.promotion import PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features import FeatureSpec, SplitSpec
+from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
 from synml_dagster.sources.source import Source
 from synml_dagster.tuning.spec import SweepSpec
@@ -117,6 +118,8 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        if self.task != "auto":
+            learner_of(self.train.learner).check_task(self.task)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:

@@ -41,6 +41,7 @@ def connect_spark(connect_server: str):
 @pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
 def spark(request, monkeypatch):
     """Each test that asks for `spark` runs once on classic Spark and once on Connect."""
+    request.getfixturevalue("classic_spark")  # opened first: the variable would make it a Connect session
     session = request.getfixturevalue(f"{request.param}_spark")
     if request.param == "connect":
         # `pyspark.sql.functions` asks the process, not the session, which kind of column to build; this one is both.

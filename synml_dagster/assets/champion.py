@@ -16,7 +16,7 @@ from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.export import write_bundle
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_side
 from synml_dagster.files import ParquetFiles
-from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
 from synml_dagster.tables import Table
@@ -68,7 +68,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         mlflow: MLflowResource,
         raw: Table,
         feature_plan: FeaturePlan,
-        model: LightGBMModel,
+        model: TrainedModel,
         evaluation: Evaluation,
         onnx_model: OnnxModel,
     ) -> ChampionRecord:
@@ -164,7 +164,7 @@ def _number(version: ModelVersion | None) -> str:
 
 
 def _compared(
-    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: LightGBMModel
+    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: TrainedModel
 ) -> tuple[Evaluation | None, str | None]:
     """Measure a registered model on the challenger's test rows, or say why it cannot be compared."""
     try:
@@ -189,7 +189,7 @@ def _may_have_learnt_them(bundle: str, plan: FeaturePlan) -> str:
 
 
 def _on_the_same_rows(
-    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: LightGBMModel
+    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: TrainedModel
 ) -> Evaluation:
     """Measure the present champion on the challenger's test rows: its own were others, and metrics do not carry over.
 

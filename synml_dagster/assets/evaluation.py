@@ -4,12 +4,11 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import figure, inputs, picture, stage
-from synml_dagster.assets.training import side
 from synml_dagster.evaluation import Evaluation, evaluate
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
-from synml_dagster.learners.lightgbm import LightGBMModel
-from synml_dagster.learners.lightgbm.metrics import label_gains
+from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.tables import Table
 
@@ -31,7 +30,7 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
         mlflow: MLflowResource,
         features: Table,
         feature_plan: FeaturePlan,
-        model: LightGBMModel,
+        model: TrainedModel,
     ) -> Evaluation:
         test = side(features, "test")
         names = set(test.schema().names)
@@ -46,12 +45,12 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
     return evaluation
 
 
-def evaluate_scored(scored: Any, plan: FeaturePlan, trained: LightGBMModel) -> Evaluation:
+def evaluate_scored(scored: Any, plan: FeaturePlan, trained: TrainedModel) -> Evaluation:
     """Measure a table that holds `__label` and predictions by the measures of the plan's task.
 
     A ranking is measured by the gains that `trained` was trained with, whichever model has scored the table.
     """
-    gains = label_gains(trained.params) if plan.task == "ranking" else None
+    gains = trained.label_gain if plan.task == "ranking" else None
     if plan.linear_gain and gains == list(range(len(gains or ()))):
         gains = None  # those that `train_params` gives by itself
     return evaluate(

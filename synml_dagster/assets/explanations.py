@@ -1,13 +1,13 @@
-"""`explanations`: exact tree SHAP values of a sample of the test rows."""
+"""`explanations`: exact SHAP values of a sample of the test rows."""
 
 import dagster as dg
 
 from synml_dagster.assets.specs import ExplainSpec
+from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import inputs, picture, stage
-from synml_dagster.assets.training import side
 from synml_dagster.explain import Explanations, explain
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.tables import Table
 
@@ -29,7 +29,7 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
         mlflow: MLflowResource,
         features: Table,
         feature_plan: FeaturePlan,
-        model: LightGBMModel,
+        model: TrainedModel,
     ) -> Explanations:
         from synml_dagster.plots import explanations as figures
 

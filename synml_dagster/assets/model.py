@@ -1,14 +1,14 @@
-"""`model`: LightGBM on all training rows, with the sweep's parameters and early stopping."""
+"""`model`: the learner on all training rows, with the sweep's parameters."""
 
 import time
+from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import figure, inputs, picture, stage
-from synml_dagster.assets.training import fit, lost_precision, progress_to, side, validation_score
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult
@@ -16,12 +16,15 @@ from synml_dagster.tuning import SweepResult
 
 def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
     """Return the asset that trains."""
+    learner = learner_of(train.learner)
 
     @dg.asset(
         **stage(
             pipeline,
             "model",
             io_manager_key="bundles",
+            description=learner.summary,
+            kinds={*learner.kinds, "spark"},
             ins=inputs(pipeline, "features", "feature_plan", "sweep"),
         )
     )
@@ -32,36 +35,38 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         features: Table,
         feature_plan: FeaturePlan,
         sweep: SweepResult,
-    ) -> LightGBMModel:
+    ) -> TrainedModel:
         from synml_dagster.plots import training as training_figures
 
         began = time.monotonic()
-        trained = fit(
+        trained = learner.fit(
             spark.session,
             feature_plan,
             train,
             sweep.best_params,
             side(features, "train"),
             side(features, "validation"),
-            on_progress=progress_to(context.log.info),
-            estimator={"checkpoint": _checkpoint(context, pipeline, feature_plan)},
+            on_progress=lambda progress: context.log.info(str(progress)),
+            checkpoint=_checkpoint(context, pipeline, feature_plan),
         )
-        metric, value = validation_score(trained)
-        if worry := lost_precision(feature_plan, train):
+        metric, value = trained.validation_score()
+        worries = [*learner.warnings(feature_plan, train), *trained.facts.get("notes", [])]
+        for worry in worries:
             context.log.warning(worry)
-            context.add_output_metadata({"warnings": dg.MetadataValue.md(f"- {worry}")})
-        history = training_figures.training_history(trained.history, trained.best_iteration)
-        importance = training_figures.importance(trained.feature_importance("gain"))
-        context.add_output_metadata(
-            {
-                f"validation/{metric}": figure(value),
-                "rounds": trained.iterations,
-                "seconds": round(time.monotonic() - began, 2),
-                "training history": picture(history, "metric by round"),
-                "importance": picture(importance, "gain by feature"),
-                "parameters": dg.MetadataValue.json(trained.params),
-            }
-        )
+        importance = training_figures.importance(trained.importance(), learner.importance_name)
+        told: dict[str, Any] = {
+            f"validation/{metric}": figure(value),
+            "rounds": trained.iterations,
+            "seconds": round(time.monotonic() - began, 2),
+            "importance": picture(importance, f"{learner.importance_name}, by feature"),
+            "parameters": dg.MetadataValue.json(trained.params),
+        }
+        if worries:
+            told["warnings"] = dg.MetadataValue.md("\n".join(f"- {worry}" for worry in worries))
+        if trained.iterations > 1:
+            history = training_figures.training_history(trained.history, trained.best_iteration)
+            told["training history"] = picture(history, f"metric by {learner.round_name}")
+        context.add_output_metadata(told)
         with mlflow.run(context) as run:
             run.log_params(
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}

@@ -8,7 +8,7 @@ import dagster as dg
 from synml_dagster.assets.stage import inputs, markdown_table, stage
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import Table
@@ -40,7 +40,7 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         spark: SparkResource,
         raw: Table,
         feature_plan: FeaturePlan,
-        model: LightGBMModel,
+        model: TrainedModel,
     ) -> Iterator[Any]:
         exported = OnnxModel(export_pipeline(feature_plan, model))
         session = spark.session

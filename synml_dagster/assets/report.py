@@ -11,7 +11,7 @@ from synml_dagster.assets.stage import inputs, stage
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
 from synml_dagster.features import SPLIT, FeaturePlan
-from synml_dagster.learners.lightgbm import LightGBMModel
+from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import MLflowResource
 from synml_dagster.tables import Table
@@ -77,7 +77,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
         feature_plan: FeaturePlan,
         features: Table,
         sweep: SweepResult,
-        model: LightGBMModel,
+        model: TrainedModel,
         evaluation: Evaluation,
         onnx_model: OnnxModel,
         champion: ChampionRecord,

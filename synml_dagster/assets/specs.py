@@ -1,57 +1,12 @@
-"""The parts of a description that belong to single stages: `train`, `score` and `explain`."""
+"""The parts of a description that belong to single stages: `score` and `explain`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synml_dagster.learners.lightgbm.params import check_params
 from synml_dagster.sources.source import Source
-
-# Set by the pipeline itself from other keys of the description.
-_OWN = {
-    "num_iterations": "train.rounds",
-    "early_stopping_round": "train.early_stopping",
-    "seed": "train.seed",
-    "num_machines": "train.ranks",
-}
-
-
-class TrainSpec(BaseModel):
-    """How the model is trained.
-
-    Examples
-    --------
-    >>> TrainSpec(params={"num_leaves": 63}, rounds=300).rounds
-    300
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    params: dict[str, Any] = Field(
-        default_factory=dict,
-        description="LightGBM's parameters by their own names; what stands here is not searched by the sweep.",
-    )
-    rounds: int = Field(default=500, ge=1, description="The most boosting rounds.")
-    early_stopping: int = Field(
-        default=30,
-        ge=0,
-        description="Stop after this many rounds without a better validation metric; 0 never stops.",
-    )
-    ranks: int | None = Field(
-        default=None, ge=1, description="Spark tasks that train together; one per executor where absent."
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
-
-    @field_validator("params")
-    @classmethod
-    def _known_to_lightgbm(cls, params: dict[str, Any]) -> dict[str, Any]:
-        checked = check_params(params)
-        for name, key in _OWN.items():
-            if name in checked:
-                raise ValueError(f"{name} is said by {key}, not by train.params")
-        return params
 
 
 class ScoreSpec(BaseModel):

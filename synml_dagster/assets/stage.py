@@ -22,18 +22,18 @@ STAGES: dict[str, tuple[str, set[str]]] = {
         {"spark", "parquet"},
     ),
     "sweep": (
-        "Optuna's search over LightGBM's parameters on the training and validation rows.",
-        {"optuna", "lightgbm"},
+        "Optuna's search over the learner's parameters on the training and validation rows.",
+        {"optuna"},
     ),
     "model": (
-        "LightGBM, trained on Spark ranks with early stopping on the validation rows.",
-        {"lightgbm", "spark"},
+        "The model, trained on the training rows with the parameters that the sweep found.",
+        {"spark"},
     ),
     "evaluation": ("The model on held-out test rows: metrics and curves.", {"spark"}),
     "onnx_model": ("The whole pipeline as one ONNX graph: raw columns in, prediction out.", {"onnx"}),
     "champion": ("The model in production: a registered version that passed the promotion rule.", {"mlflow"}),
     "predictions": ("The rows scored by the champion's ONNX graph on Spark.", {"spark", "onnx", "parquet"}),
-    "explanations": ("Exact tree SHAP values of a sample of the test rows.", {"spark", "numba"}),
+    "explanations": ("Exact SHAP values of a sample of the test rows.", {"spark", "numba"}),
     "report": ("One page for people: data, metrics, curves, importance and explained rows.", {"html"}),
 }
 """Name, description and kinds of each stage, in the order of the graph."""

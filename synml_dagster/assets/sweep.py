@@ -1,4 +1,4 @@
-"""`sweep`: Optuna's search over LightGBM's parameters, one trained model per trial."""
+"""`sweep`: Optuna's search over the learner's parameters, one trained model per trial."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,31 +6,29 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.specs import TrainSpec
+from synml_dagster.assets.split import check_weights, side
 from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
-from synml_dagster.assets.training import (
-    check_weights,
-    fit,
-    searched_metric,
-    side,
-    train_params,
-    validation_score,
-)
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
-from synml_dagster.learners.lightgbm.params import check_params
+from synml_dagster.learners import Learner, TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table, written_table
-from synml_dagster.tuning import LIGHTGBM_SPACE, SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
-from synml_dagster.tuning.space import LIGHTGBM_START
+from synml_dagster.tuning import SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
 
 
 def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.AssetsDefinition:
     """Return the asset that searches."""
+    learner = learner_of(train.learner)
 
     @dg.asset(
-        **stage(pipeline, "sweep", io_manager_key="bundles", ins=inputs(pipeline, "features", "feature_plan"))
+        **stage(
+            pipeline,
+            "sweep",
+            io_manager_key="bundles",
+            kinds={*learner.kinds, "optuna"},
+            ins=inputs(pipeline, "features", "feature_plan"),
+        )
     )
     def sweep(
         context: dg.AssetExecutionContext,
@@ -39,9 +37,9 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         features: Table,
         feature_plan: FeaturePlan,
     ) -> SweepResult:
-        metric, maximize = searched_metric(feature_plan, train)
+        metric, maximize = learner.metric(feature_plan, train)
         direction = "maximize" if maximize else "minimize"
-        train_params(feature_plan, train, {})  # says what does not go together before anything is trained
+        learner.params(feature_plan, train, {})  # says what does not go together before anything is trained
         check_weights(spark.session, feature_plan, features)
         if sweep_spec.trials == 0:
             context.add_output_metadata(
@@ -60,8 +58,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         with _sampled(spark, side(features, "train"), sweep_spec.rows, scratch) as rows:
 
             def train_trial(params: dict[str, Any]) -> TrialOutcome:
-                model = fit(spark.session, feature_plan, train, params, rows, validation)
-                return TrialOutcome(value=validation_score(model, metric)[1], rounds=model.iterations)
+                model = learner.fit(spark.session, feature_plan, train, params, rows, validation)
+                return TrialOutcome(value=model.validation_score(metric)[1], rounds=model.iterations)
 
             def on_trial(trial: TrialRecord, best: TrialRecord) -> None:
                 context.log.info(
@@ -71,11 +69,11 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
 
             result = run_sweep(
                 train_trial,
-                space=_space(sweep_spec, train),
+                space=_space(learner, sweep_spec, train),
                 storage=storage,
                 key={
                     "plan": feature_plan.identity,
-                    "params": train_params(feature_plan, train, {}),
+                    "params": learner.params(feature_plan, train, {}),
                     "train": train.model_dump(),
                     "rows": sweep_spec.rows,
                 },
@@ -84,7 +82,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 trials=sweep_spec.trials,
                 minutes=sweep_spec.minutes,
                 seed=sweep_spec.seed,
-                start=LIGHTGBM_START,
+                start=learner.start(),
                 on_trial=on_trial,
             ).model_copy(update={"rows": rows.count()})
         if result.resumed:
@@ -97,9 +95,9 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
     return sweep
 
 
-def _space(spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
-    fixed = check_params(train.params)
-    return {name: r for name, r in (spec.space or LIGHTGBM_SPACE).items() if name not in fixed}
+def _space(learner: Learner, spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
+    fixed = learner.fixed(train)
+    return {name: r for name, r in (spec.space or learner.space()).items() if name not in fixed}
 
 
 @contextmanager

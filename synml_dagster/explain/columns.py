@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.explain.sample import feature_array
-from synml_dagster.learners.lightgbm.model_text import parse_trees
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
 
 _MATRIX = "__shap_input"  # goes last, and is taken away again
 
 
 def explain_columns(
-    df: DataFrame, model: LightGBMModel, *, column: str = "shap", base_column: str = "shap_base"
+    df: DataFrame, model: TrainedModel, *, column: str = "shap", base_column: str = "shap_base"
 ) -> DataFrame:
     """Return `df` with its exact SHAP values.
 
@@ -40,8 +39,8 @@ def explain_columns(
     """
     from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructField, StructType
 
-    from synml_dagster.explain.tree_shap.paths import lay_out
-    from synml_dagster.explain.worker import append_values
+    from synml_dagster.explain.base import explainer_for
+    from synml_dagster.explain.worker import Payload, append_values
 
     names = list(model.features)
     columns = df.columns
@@ -54,15 +53,19 @@ def explain_columns(
             raise ConfigError(
                 f"The table to explain has a column {name!r} already: choose another name for the new one."
             )
-    ensemble = parse_trees(model.text)
-    lay_out(ensemble)  # refuses here what cannot be explained
-    outputs = ensemble.trees_per_iteration
+    outputs = explainer_for(model.form).num_outputs  # refuses here what cannot be explained
     values: DataType = ArrayType(FloatType())
     base: DataType = DoubleType()
     if outputs > 1:
         values, base = ArrayType(values), ArrayType(base)
     schema = StructType([*df.schema.fields, StructField(column, values), StructField(base_column, base)])
-    task = append_values(model.text, len(names), outputs, [*columns, column, base_column], model.label_offset)
+    task = append_values(
+        Payload(model.learner, model.text),
+        len(names),
+        outputs,
+        [*columns, column, base_column],
+        model.label_offset,
+    )
     wide = df.withColumn(_MATRIX, feature_array(names))
     # mapInArrow looks columns up by bare name, which fails for names with dots: give it plain ones.
     return wide.toDF(*(f"c{i}" for i in range(len(wide.columns)))).mapInArrow(task, schema)

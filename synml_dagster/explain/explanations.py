@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ModelError
 from synml_dagster.explain.value_names import FeatureReading
+from synml_dagster.learners import Link
 
 _SAMPLE, _ABOUT = "sample.parquet", "explanations.json"
 
@@ -40,10 +41,10 @@ class Explanations:
     classes: list[str] = field(default_factory=list)
     readings: dict[str, FeatureReading] = field(default_factory=dict)
     """How a feature's value reads in the raw table, for the features where that differs."""
-    link: Literal["identity", "log", "sqrt", "logit", "softmax"] = "identity"
+    link: Link = Link()  # noqa: RUF009 (frozen)
     """How the raw score becomes the answer."""
-    sigmoid: float = 1.0
-    """Slope of a binary model's link."""
+    method: str = "Exact tree SHAP values"
+    """How the values were found, in words."""
     table_rows: int | None = None
     """Rows of the table that the sample was drawn from."""
 
@@ -69,21 +70,15 @@ class Explanations:
     @cached_property
     def probability(self) -> NDArray[np.float64] | None:
         """Probability by class, float64 [rows, classes], of binary and multiclass tasks."""
-        if self.task == "binary":
-            positive = 1 / (1 + np.exp(-self.sigmoid * self.raw_score[:, 0]))
-            return np.column_stack([1 - positive, positive])
-        if self.task == "multiclass":
-            power = np.exp(self.raw_score - self.raw_score.max(1, keepdims=True))
-            return power / power.sum(1, keepdims=True)
-        return None
+        if self.task not in ("binary", "multiclass"):
+            return None
+        answers = self.link.apply(self.raw_score)
+        return np.column_stack([1 - answers, answers]) if answers.shape[1] == 1 else answers
 
     @cached_property
     def prediction(self) -> NDArray[np.float64]:
-        """The number predicted by one output, float64 [rows]; the raw score where there is no link."""
-        score = self.raw_score[:, 0]
-        if self.link == "log":
-            return np.exp(score)
-        return np.sign(score) * score**2 if self.link == "sqrt" else score
+        """The number predicted by the first output, float64 [rows]."""
+        return self.link.apply(self.raw_score)[:, 0]
 
     def shown(self, row: int, feature: int) -> str:
         """Return a feature's value as a reader knows it from the raw table."""
@@ -113,8 +108,9 @@ class Explanations:
             "readings": {
                 name: reading.model_dump(exclude_defaults=True) for name, reading in self.readings.items()
             },
-            "link": self.link,
-            "sigmoid": self.sigmoid,
+            "link": self.link.name,
+            "slope": self.link.slope,
+            "method": self.method,
             "rows": self.rows,
             "table_rows": self.table_rows,
             "importance": self.importance,
@@ -157,8 +153,8 @@ class Explanations:
                 label=column("label") if "label" in table.column_names else None,
                 classes=about["classes"],
                 readings={name: FeatureReading(**reading) for name, reading in about["readings"].items()},
-                link=about["link"],
-                sigmoid=about["sigmoid"],
+                link=_link(about),
+                method=about.get("method", cls.method),
                 table_rows=about["table_rows"],
             )
         except FileNotFoundError as error:
@@ -168,3 +164,10 @@ class Explanations:
 
     def _shap_column(self, name: str, output: int) -> str:
         return f"shap:{name}" if len(self.outputs) == 1 else f"shap:{name}:{output}"
+
+
+def _link(about: dict[str, Any]) -> Link:
+    """Read a link; the first explanations wrote other names, and a `sigmoid` for the slope."""
+    names = {"log": "exp", "sqrt": "square", "logit": "logistic"}
+    name = names.get(about["link"], about["link"])
+    return Link(name, float(about.get("slope", about.get("sigmoid", 1.0))))

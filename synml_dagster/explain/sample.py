@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.value_names import readings
 from synml_dagster.files.file_splits import plan_shares, share_frame
 from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
-from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.learners import Link
 from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from synml_dagster.explain.worker import Payload
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
 
 _LABEL = "__label"
 _SCHEMA = "values array<float>, phi array<float>, label double"
@@ -30,7 +30,7 @@ _ROWS_WORTH_A_TASK = 500_000  # a task more costs a Python worker that starts
 
 def explain(
     features: DataFrame | ParquetFiles,
-    model: LightGBMModel,
+    model: TrainedModel,
     plan: FeaturePlan,
     *,
     rows: int = 2_000,
@@ -68,24 +68,25 @@ def explain(
         if name not in columns:
             raise ConfigError(f"The table to explain has no feature {name!r}.{did_you_mean(name, columns)}")
     label = _LABEL if _LABEL in columns else None
+    from synml_dagster.explain.worker import Payload
 
-    total = None
+    total, payload = None, Payload(model.learner, model.text)
     if isinstance(features, ParquetFiles):
         session = spark or active_session()
         total = features.count()
         if shares_reachable(session, features):
-            frame = _from_files(session, features, model.text, names, label, rows, seed)
+            frame = _from_files(session, features, payload, names, label, rows, seed)
         else:
-            frame = _from_rows(features.dataframe(session), model.text, names, label, rows, seed)
+            frame = _from_rows(features.dataframe(session), payload, names, label, rows, seed)
     else:
-        frame = _from_rows(features, model.text, names, label, rows, seed)
+        frame = _from_rows(features, payload, names, label, rows, seed)
     return _gathered(frame, model, plan, names, label is not None, total)
 
 
 def _from_files(
     spark: SparkSession,
     files: ParquetFiles,
-    text: str,
+    model: Payload,
     names: Sequence[str],
     label: str | None,
     rows: int,
@@ -100,11 +101,11 @@ def _from_files(
     chosen = np.sort(np.random.default_rng(seed).choice(total, min(rows, total), replace=False))
     starts = np.cumsum([0, *(share.rows for share in shares)])
     picks = [chosen[(chosen >= low) & (chosen < high)] - low for low, high in pairwise(starts)]
-    return share_frame(spark, shares).mapInArrow(explain_shares(text, names, label, picks), _SCHEMA)
+    return share_frame(spark, shares).mapInArrow(explain_shares(model, names, label, picks), _SCHEMA)
 
 
 def _from_rows(
-    frame: DataFrame, text: str, names: Sequence[str], label: str | None, rows: int, seed: int
+    frame: DataFrame, model: Payload, names: Sequence[str], label: str | None, rows: int, seed: int
 ) -> DataFrame:
     from pyspark.sql import functions as sf
 
@@ -117,7 +118,7 @@ def _from_rows(
         .limit(rows)
         .drop("draw")
     )
-    return chosen.mapInArrow(explain_rows(text, len(names)), _SCHEMA)
+    return chosen.mapInArrow(explain_rows(model, len(names)), _SCHEMA)
 
 
 def feature_array(names: Sequence[str]) -> Any:
@@ -132,19 +133,21 @@ def feature_array(names: Sequence[str]) -> Any:
 
 def _gathered(
     frame: DataFrame,
-    model: LightGBMModel,
+    model: TrainedModel,
     plan: FeaturePlan,
     names: list[str],
     labelled: bool,
     total: int | None,
 ) -> Explanations:
-    from synml_dagster.explain.tree_shap.paths import lay_out
+    from synml_dagster.explain.base import explainer_for
     from synml_dagster.explain.worker import matrix
 
-    ensemble = parse_trees(model.text)
-    _, base = lay_out(ensemble)  # refuses linear trees here, where the error is one sentence and not a task's
+    form = model.form
+    explainer = explainer_for(
+        form
+    )  # refuses linear trees here, where the error is one sentence and not a task's
     found = frame.toArrow().combine_chunks()
-    n, k = found.num_rows, ensemble.trees_per_iteration
+    n, k = found.num_rows, explainer.num_outputs
     if not n:
         raise DataError("There are no rows to explain: the table is empty.")
 
@@ -158,24 +161,13 @@ def _gathered(
         task=plan.task,
         features=names,
         outputs=classes if k > 1 and len(classes) == k else [str(i) for i in range(k)],
-        base=base + model.label_offset,
+        base=explainer.base + model.label_offset,
         values=matrix(column("values"), len(names)),
         phi=matrix(column("phi"), len(names) * k).reshape(n, len(names), k),
         label=label if labelled else None,
         classes=classes,
         readings=readings(plan),
-        link=_link(ensemble),
-        sigmoid=ensemble.sigmoid if plan.task == "binary" else 1.0,
+        link=form.link or Link(),
+        method=explainer.method,
         table_rows=total,
     )
-
-
-def _link(ensemble: TreeEnsemble) -> Literal["identity", "log", "sqrt", "logit", "softmax"]:
-    name = ensemble.objective
-    if name in ("poisson", "gamma", "tweedie"):
-        return "log"
-    if "sqrt" in ensemble.objective_params:
-        return "sqrt"
-    if name in ("binary", "cross_entropy"):
-        return "logit"
-    return "softmax" if name == "multiclass" else "identity"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,26 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
+    from synml_dagster.explain.base import Explainer
 
 VALUES, PHI, LABEL = "values", "phi", "label"
 Batches = Iterator["pa.RecordBatch"]
 
 
-@lru_cache(maxsize=2)
-def explainer(model_text: str) -> TreeExplainer:
-    """Return the explainer of a model, made once per Python worker."""
-    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
+class Payload(NamedTuple):
+    """A model on its way to the executors."""
 
-    return TreeExplainer(model_text)
+    learner: str
+    text: str
+
+
+@lru_cache(maxsize=2)
+def explainer(model: Payload) -> Explainer:
+    """Return the explainer of a model, made once per Python worker."""
+    from synml_dagster.explain.base import explainer_for
+    from synml_dagster.learners.registry import learner_of
+
+    return explainer_for(learner_of(model.learner).form(model.text))
 
 
 def list_column(rows: NDArray) -> pa.Array:
@@ -40,11 +48,11 @@ def matrix(lists: pa.Array, width: int) -> NDArray[np.float32]:
     return np.asarray(flat, dtype=np.float32).reshape(len(lists), width)
 
 
-def explained(model_text: str, values: NDArray[np.float32], label: NDArray | None) -> pa.RecordBatch:
+def explained(model: Payload, values: NDArray[np.float32], label: NDArray | None) -> pa.RecordBatch:
     """Return rows, their SHAP values (features by outputs, flattened) and their labels as one batch."""
     import pyarrow as pa
 
-    phi, _ = explainer(model_text).values(values)
+    phi, _ = explainer(model).values(values)
     labels = np.full(len(values), np.nan) if label is None else np.asarray(label, dtype=np.float64)
     flat = phi.reshape(len(values), -1)
     return pa.RecordBatch.from_arrays(
@@ -52,20 +60,20 @@ def explained(model_text: str, values: NDArray[np.float32], label: NDArray | Non
     )
 
 
-def explain_rows(model_text: str, width: int) -> Callable[[Batches], Batches]:
+def explain_rows(model: Payload, width: int) -> Callable[[Batches], Batches]:
     """Return the task that explains a DataFrame's rows (`values`, `label`)."""
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
             if batch.num_rows:
                 label = batch.column(LABEL).to_numpy(zero_copy_only=False)
-                yield explained(model_text, matrix(batch.column(VALUES), width), label)
+                yield explained(model, matrix(batch.column(VALUES), width), label)
 
     return run
 
 
 def explain_shares(
-    model_text: str, features: Sequence[str], label: str | None, picks: Sequence[NDArray[np.int64]]
+    model: Payload, features: Sequence[str], label: str | None, picks: Sequence[NDArray[np.int64]]
 ) -> Callable[[Batches], Batches]:
     """Return the task that reads its share of the files and explains the picked rows of it.
 
@@ -89,7 +97,7 @@ def explain_shares(
                 if kept:
                     rows = np.concatenate(kept)
                     values = rows[:, : len(features)].astype(np.float32)
-                    yield explained(model_text, values, rows[:, -1] if label else None)
+                    yield explained(model, values, rows[:, -1] if label else None)
 
     return run
 
@@ -100,7 +108,7 @@ def _numbers(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> NDArray[np.float
 
 
 def append_values(
-    model_text: str, width: int, outputs: int, names: Sequence[str], offset: float = 0.0
+    model: Payload, width: int, outputs: int, names: Sequence[str], offset: float = 0.0
 ) -> Callable[[Batches], Batches]:
     """Return the task that puts SHAP values and their base in place of a DataFrame's last column, the model's input.
 
@@ -112,7 +120,7 @@ def append_values(
 
         for batch in batches:
             n = batch.num_rows
-            phi, start = explainer(model_text).values(matrix(batch.column(batch.num_columns - 1), width))
+            phi, start = explainer(model).values(matrix(batch.column(batch.num_columns - 1), width))
             if outputs == 1:
                 values, mean = list_column(phi), pa.array(np.full(n, start + offset), type=pa.float64())
             else:

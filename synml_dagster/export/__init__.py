@@ -2,6 +2,6 @@
 
 from synml_dagster.export.bundle import write_bundle
 from synml_dagster.export.parity import ParityReport, check_parity
-from synml_dagster.export.pipeline import booster_to_onnx, export_pipeline
+from synml_dagster.export.pipeline import export_pipeline, model_to_onnx
 
-__all__ = ["ParityReport", "booster_to_onnx", "check_parity", "export_pipeline", "write_bundle"]
+__all__ = ["ParityReport", "check_parity", "export_pipeline", "model_to_onnx", "write_bundle"]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synml_dagster.learners.lightgbm.model_text import parse_trees
+from synml_dagster.learners import TreeEnsemble
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
 
 _WORDS = [None, "", " ", "NaN", "null", "0", "-1", "1e400", "ünseen ☃", "a" * 300, "2020-02-30", "1970-01-01"]
 _NUMBERS = [
@@ -35,7 +35,7 @@ MOST_CELLS = 20_000_000
 """So many values are compared at most, of made-up rows and of the table's own each."""
 
 
-def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, seed: int = 0) -> pa.Table:
+def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: TrainedModel, *, seed: int = 0) -> pa.Table:
     """Return rows of `raw` in each of which a column holds an awkward value, and a row where all are missing.
 
     It is one column a row, unless there are more than a thousand: then several share a row, so that rows stay few.
@@ -64,10 +64,11 @@ def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: LightGBMModel, *, 
     return pa.Table.from_arrays(made, schema=raw.schema)
 
 
-def _thresholds(plan: FeaturePlan, model: LightGBMModel) -> dict[str, list[float]]:
+def _thresholds(plan: FeaturePlan, model: TrainedModel) -> dict[str, list[float]]:
     """Return, per raw column whose feature is the number itself, the split values on it and their neighbours."""
     found: dict[int, set[float]] = {}
-    for tree in parse_trees(model.text).trees:
+    form = model.form
+    for tree in form.trees if isinstance(form, TreeEnsemble) else ():
         for feature, value, category in zip(
             tree.split_feature.tolist(), tree.threshold.tolist(), tree.is_categorical.tolist(), strict=True
         ):

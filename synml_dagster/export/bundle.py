@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
     from synml_dagster.onnx.model import OnnxModel
 
 
@@ -22,11 +22,11 @@ class Saveable(Protocol):
 def write_bundle(
     directory: str | Path,
     plan: FeaturePlan,
-    model: LightGBMModel,
+    model: TrainedModel,
     onnx_model: OnnxModel,
     evaluation: Saveable,
 ) -> None:
-    """Write `model.onnx`, `booster.txt`, `plan.json`, `metrics.json` and `MLmodel` into `directory`.
+    """Write `model.onnx`, the model's own text (`booster.txt` of LightGBM), `plan.json`, `metrics.json` and `MLmodel` into `directory`.
 
     `MLmodel` names MLflow's onnx flavor, so that `mlflow.onnx.load_model` opens the graph, and python_function, so that
     `mlflow.pyfunc.load_model` and `mlflow models serve` answer as scoring on Spark does. There is no pickle in a bundle:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
 
 TOLERANCE = 1e-6
 _ROW = "__parity_row"
@@ -54,7 +54,7 @@ class ParityReport:
 def check_parity(
     spark: SparkSession,
     plan: FeaturePlan,
-    model: LightGBMModel,
+    model: TrainedModel,
     onnx: OnnxModel,
     raw_df: DataFrame,
     rows: int = 20_000,
@@ -64,7 +64,7 @@ def check_parity(
 ) -> ParityReport:
     """Score rows both ways and compare.
 
-    One way is Spark's: `assemble` and LightGBM's own predict. The other is the raw row through ONNX Runtime, with the
+    One way is Spark's: `assemble` and the learner's own predict. The other is the raw row through ONNX Runtime, with the
     trees walked by the graph and, where they suit, by the tables that large batches take (see `Scorer`); the report is
     of the worse of the two. Beside up to `rows` rows of `raw_df`, fewer where they have more than a thousand columns,
     it takes rows with nulls, NaN, infinities, unseen and odd words, extreme numbers and dates, and values exactly at

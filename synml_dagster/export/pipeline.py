@@ -1,4 +1,4 @@
-"""Exports: a LightGBM model alone, or the whole pipeline from raw columns to predictions, as one ONNX graph."""
+"""Exports: a trained model alone, or the whole pipeline from raw columns to predictions, as one ONNX graph."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ModelError
-from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.lightgbm.onnx.ensemble import Classes, ModelOutputs, add_model
+from synml_dagster.learners import TrainedModel
+from synml_dagster.learners.onnx import Classes, ModelOutputs, add_model, is_wide
 from synml_dagster.onnx.graph import OPSETS, Graph
 
 if TYPE_CHECKING:
     import onnx
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import Form
 
 IR_VERSION = 9
 """The oldest file version that holds opset 20; ONNX Runtime opens it from 1.17 on."""
 FEATURES_INPUT = "features"
 
 
-def booster_to_onnx(
-    model: LightGBMModel | str,
+def model_to_onnx(
+    model: TrainedModel | Form,
     *,
     classes: Sequence[str] | None = None,
     class_type: str = "int64",
@@ -37,7 +37,7 @@ def booster_to_onnx(
     Parameters
     ----------
     model
-        A trained model, or LightGBM's model text.
+        A trained model, or its neutral form (`parse_trees` makes one of LightGBM's model text).
     classes
         Labels of a classifier in the order of its scores; 0, 1, ... when None.
     class_type
@@ -57,31 +57,33 @@ def booster_to_onnx(
     Raises
     ------
     ModelError
-        The text is damaged, or the model has a part that ONNX cannot hold (linear leaves).
+        The model has a part that ONNX cannot hold (linear leaves).
     """
     from onnx import TensorProto, helper
 
-    ensemble = parse_trees(model if isinstance(model, str) else model.text)
-    offset = 0.0 if isinstance(model, str) else model.label_offset
+    trained = model if isinstance(model, TrainedModel) else None
+    form: Form = model.form if isinstance(model, TrainedModel) else model
+    offset = trained.label_offset if trained else 0.0
     graph = Graph("model")
     named = Classes(tuple(classes), class_type) if classes else None
-    outputs = add_model(
-        graph, ensemble, FEATURES_INPUT, named, whole_categories=whole_categories, offset=offset
-    )
-    entry = helper.make_tensor_value_info(FEATURES_INPUT, TensorProto.FLOAT, [None, ensemble.num_features])
-    about = {"objective": ensemble.objective, **(metadata or {})}
+    outputs = add_model(graph, form, FEATURES_INPUT, named, whole_categories=whole_categories, offset=offset)
+    entry = helper.make_tensor_value_info(FEATURES_INPUT, TensorProto.FLOAT, [None, form.num_features])
+    objective = trained.objective if trained else getattr(form, "objective", "")
+    about = {"objective": objective, "raw_scores": str(form.num_outputs), **(metadata or {})}
     if named:
         about |= {"classes": json.dumps(list(named.values), ensure_ascii=False), "class_type": named.type}
-    if not isinstance(model, str):
-        about["features"] = json.dumps(list(model.features), ensure_ascii=False)
-    return _finish(graph, [entry], outputs, named, about, dict(OPSETS), name="lightgbm", wide=bool(offset))
+    if trained:
+        about["features"] = json.dumps(list(trained.features), ensure_ascii=False)
+    return _finish(
+        graph, [entry], outputs, named, about, dict(OPSETS), name="model", wide=is_wide(form, offset)
+    )
 
 
-def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
+def export_pipeline(plan: FeaturePlan, model: TrainedModel) -> onnx.ModelProto:
     """Return the whole pipeline as one graph: a tensor per raw column in, the prediction out.
 
     Inputs are `[N, width]` tensors named as the table's columns (strings with "" for missing; dates as days and
-    timestamps as microseconds since 1970 in float64, NaN for missing). Outputs are those of `booster_to_onnx`; where a
+    timestamps as microseconds since 1970 in float64, NaN for missing). Outputs are those of `model_to_onnx`; where a
     column has an output's name the output's name ends in `_out`, and the file's metadata says which is which.
 
     Raises
@@ -102,11 +104,11 @@ def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
     if plan.label.classes:
         classes = Classes(tuple(plan.label.classes), _class_type(plan))
     taken = [value.name for value in fragment.inputs]
-    graph = Graph(_free("model", taken))
+    graph, form = Graph(_free("model", taken)), model.form
     # A plan's categories are codes, whole by construction.
     outputs = add_model(
         graph,
-        parse_trees(model.text),
+        form,
         fragment.output,
         classes,
         whole_categories=True,
@@ -120,7 +122,9 @@ def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
         "plan_fingerprint": plan.fingerprint,
         "plan_version": str(plan.version),
         "label": plan.label.column,
+        "learner": model.learner,
         "objective": model.objective,
+        "raw_scores": str(form.num_outputs),
         "features": json.dumps(list(model.features), ensure_ascii=False),
         "raw_inputs": json.dumps(
             [raw.model_dump(mode="json") for raw in plan.raw_inputs], ensure_ascii=False
@@ -138,7 +142,7 @@ def export_pipeline(plan: FeaturePlan, model: LightGBMModel) -> onnx.ModelProto:
         about,
         opsets,
         name=plan.name,
-        wide=bool(model.label_offset),
+        wide=is_wide(form, model.label_offset),
     )
 
 
@@ -189,7 +193,7 @@ def _finish(
         producer_name="synml_dagster",
         ir_version=IR_VERSION,
     )
-    versions = {library: version(library) for library in ("lightgbm", "onnx", "onnxruntime")}
+    versions = {library: version(library) for library in ("onnx", "onnxruntime")}
     helper.set_model_props(
         model,
         {

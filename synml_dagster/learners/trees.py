@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.learners.link import Link
+
 MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
 ZERO_THRESHOLD = float(np.float32(1e-35))
 """LightGBM's kZeroThreshold: magnitudes up to this count as zero."""
@@ -94,6 +96,15 @@ class TreeEnsemble:
     average_output: bool
     """Random forests: the output is the mean over iterations, not the sum."""
     trees: tuple[Tree, ...]
+    link: Link | None = None
+    """From raw score to answer; None where the objective is not known."""
+    classifies: bool = False
+    """The answers are probabilities of classes."""
+
+    @property
+    def num_outputs(self) -> int:
+        """How many raw scores a row has."""
+        return self.trees_per_iteration
 
     @property
     def num_features(self) -> int:
@@ -104,8 +115,3 @@ class TreeEnsemble:
     def iterations(self) -> int:
         """Boosting rounds (or forests' trees) per output."""
         return len(self.trees) // self.trees_per_iteration
-
-    @property
-    def sigmoid(self) -> float:
-        """The slope of the binary objective's link, 1 unless the model says otherwise."""
-        return float(self.objective_params.get("sigmoid", "1"))

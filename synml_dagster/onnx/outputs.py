@@ -45,13 +45,16 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
     import pyarrow as pa
 
     roles, classes = model.roles, model.classes
+    # The first graphs did not say how many raw scores there are.
+    old = model.metadata.get("objective") in ("multiclass", "multiclassova")
+    several = int(model.metadata.get("raw_scores", 2 if old else 1)) > 1
     made: dict[str, Result] = {}
     if "label" in roles:
         kind = model.metadata.get("class_type", "int64")
         made[PREDICTION] = Result(
             PREDICTION, roles["label"], _class_type(kind), lambda v: _class_values(v, kind)
         )
-        two = (classes is not None and len(classes) == 2) or model.metadata.get("objective") == "binary"
+        two = (classes is not None and len(classes) == 2) or not several
         if two:
             made[PROBABILITY] = Result(
                 PROBABILITY,
@@ -65,7 +68,6 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
         made[PREDICTION] = Result(
             PREDICTION, roles["prediction"], pa.float64(), lambda v: pa.array(v[:, 0].astype(np.float64))
         )
-    several = model.metadata.get("objective") in ("multiclass", "multiclassova")
     made[RAW_SCORE] = (
         Result(RAW_SCORE, roles["raw_score"], pa.list_(pa.float32()), _lists)
         if several

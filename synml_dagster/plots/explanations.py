@@ -242,16 +242,14 @@ def _unit(found: Explanations, output: int | None = None) -> str:
     if found.task == "multiclass":
         return f"score of {shortened(found.outputs[output])}" if output is not None else "the classes' scores"
     if found.task == "regression":
-        return {"log": "the log of the prediction", "sqrt": "the root of the prediction"}.get(
-            found.link, "the prediction"
-        )
+        return "the prediction" if found.link.name == "identity" else found.link.unit
     return "the score"
 
 
 def _ending(found: Explanations, score: float) -> str:
     """Return where a waterfall begins or ends, with the probability that it stands for."""
     text = short_number(float(f"{score:.2f}") if abs(score) < 100 else score)
-    return f"{text} = {1 / (1 + np.exp(-found.sigmoid * score)):.0%}" if found.task == "binary" else text
+    return f"{text} = {float(found.link.apply(np.array([score]))[0]):.0%}" if found.task == "binary" else text
 
 
 def _position(found: Explanations, feature: str) -> int:

@@ -83,9 +83,14 @@ def training_history(
 
 
 @guarded
-def importance(gains: Mapping[str, float], most: int = 20, form: Format = "png") -> bytes:
-    """Bars of the features that the model gains most from, as shares of the whole gain."""
-    return bars(gains, "Share of the model's total gain", most, form, "gain")
+def importance(
+    values: Mapping[str, float],
+    measure: str = "gain of all splits",
+    most: int = 20,
+    form: Format = "png",
+) -> bytes:
+    """Bars of the features that matter most to a model by its own `measure`, as shares of the whole."""
+    return bars(values, f"Share of the {measure}", most, form, "importance")
 
 
 @guarded

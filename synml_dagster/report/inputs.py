@@ -12,7 +12,7 @@ from synml_dagster.explain.explanations import Explanations
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.lightgbm import LightGBMModel
+    from synml_dagster.learners import TrainedModel
 
 
 class Decision(Protocol):
@@ -87,7 +87,7 @@ class ReportInputs:
     """Rows of the raw table."""
     split_rows: Mapping[str, int] = field(default_factory=dict)
     """Rows by side: train, validation, test."""
-    model: LightGBMModel | None = None
+    model: TrainedModel | None = None
     sweep: Sweep | None = None
     onnx_model: Graph | None = None
     onnx_path: str = "model.onnx"

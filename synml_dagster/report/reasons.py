@@ -18,12 +18,14 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
     if found is None:
         if inputs.model is None:
             return None
-        from synml_dagster.plots.training import importance as gain
+        from synml_dagster.learners import learner_of
+        from synml_dagster.plots.training import importance
 
-        svg = gain(inputs.model.feature_importance("gain"), form="svg")
+        measure = learner_of(inputs.model.learner).importance_name
+        svg = importance(inputs.model.importance(), measure, form="svg")
         return {
             "intro": "",
-            "main": [picture("Importance", "Share of the gain of all splits by feature.", svg)],
+            "main": [picture("Importance", f"By feature, its share of the {measure}.", svg)],
             "single": [],
         }
     from synml_dagster.plots import explanations as figures
@@ -45,14 +47,11 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         ),
         picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
     ]
-    effect = {"binary": "log-odds", "multiclass": "class scores", "ranking": "scores"}.get(
-        found.task,
-        "the unit of the prediction" if found.link == "identity" else f"the {found.link} of the prediction",
-    )
+    effect = {"multiclass": "class scores", "ranking": "scores"}.get(found.task, found.link.unit)
     shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
     return {
         "intro": (
-            f"Exact tree SHAP values of {found.rows:,}{of_table} test rows. A row's values add up from the mean answer "
+            f"{found.method} of {found.rows:,}{of_table} test rows. A row's values add up from the mean answer "
             f"to its own, in {effect}."
         ),
         "top": top[:3],

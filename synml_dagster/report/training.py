@@ -15,13 +15,17 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
     model, sweep = inputs.model, inputs.sweep
     if model is None and (sweep is None or not sweep.trials):
         return None
+    from synml_dagster.learners import learner_of
     from synml_dagster.plots import training as training_figures
 
     pictures, facts, params = [], [], []
     if model is not None:
-        if model.history:
+        family = learner_of(model.learner)
+        facts.append(("Learner", family.title))
+        round_name = family.round_name
+        if any(len(values) > 1 for metrics in model.history.values() for values in metrics.values()):
             svg = training_figures.training_history(model.history, model.best_iteration, "svg")
-            text = "The metric after each boosting round."
+            text = f"The metric after each {round_name}."
             if model.best_iteration:
                 text += f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
             pictures.append(picture("Training history", text, svg))

@@ -1,13 +1,10 @@
 """Optuna studies over a learner's parameters, kept on disk so that a sweep that was killed goes on."""
 
 from synml_dagster.tuning.result import SweepResult, TrialRecord
-from synml_dagster.tuning.space import LIGHTGBM_SPACE, ParameterRange
 from synml_dagster.tuning.spec import SweepSpec
 from synml_dagster.tuning.sweep import TrialOutcome, run_sweep
 
 __all__ = [
-    "LIGHTGBM_SPACE",
-    "ParameterRange",
     "SweepResult",
     "SweepSpec",
     "TrialOutcome",

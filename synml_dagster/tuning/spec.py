@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from synml_dagster.tuning.space import ParameterRange
+from synml_dagster.learners.space import ParameterRange
 
 
 class SweepSpec(BaseModel):
@@ -22,5 +22,5 @@ class SweepSpec(BaseModel):
     seed: int = Field(default=0, ge=0, description="Seed of the sampler; another seed starts another study.")
     space: dict[str, ParameterRange] | None = Field(
         default=None,
-        description="Ranges by LightGBM's parameter names, in place of the defaults; parameters fixed in `train` are never searched.",
+        description="Ranges by the learner's parameter names, in place of the defaults; parameters fixed in `train` are never searched.",
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, TrainingError
+from synml_dagster.learners.space import ParameterRange
 from synml_dagster.tuning.result import SweepResult, TrialRecord
-from synml_dagster.tuning.space import ParameterRange
 from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.assets.specs import TrainSpec
-from synml_dagster.assets.training import check_weights, train_params
+from synml_dagster.assets.split import check_weights
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.evaluation import evaluate
 from synml_dagster.export.parity import _near_ties
 from synml_dagster.features import SplitSpec, assemble, fit_plan
+from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.plots.style import guarded
 from synml_dagster.tables import publish_table
@@ -52,11 +52,11 @@ def test_grades_without_a_gain_are_refused_before_anything_trains(classic_spark)
     rows.loc[0, "clicks"] = 50
     frame = classic_spark.createDataFrame(rows)
     plan = fit_plan(frame, name="p", label="clicks", group="q")
-    assert train_params(plan, TrainSpec(), {})["label_gain"] == list(range(51))
+    assert learner_of("lightgbm").params(plan, TrainSpec(), {})["label_gain"] == list(range(51))
     with pytest.raises(
         ConfigError, match="gains for the grades 0 to 2, and label 'clicks' has grades up to 50"
     ):
-        train_params(plan, TrainSpec(params={"label_gain": [0, 1, 3]}), {})
+        learner_of("lightgbm").params(plan, TrainSpec(params={"label_gain": [0, 1, 3]}), {})
     with pytest.raises(DataError, match="grades, whole numbers from 0 to 30, and got"):
         LightGBM({"objective": "lambdarank"}, rounds=1).fit(frame, label="clicks", features=["x"], group="q")
 

@@ -10,8 +10,8 @@ from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeatureSpec, fit_plan
 from synml_dagster.learners.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
+from synml_dagster.learners.space import ParameterRange
 from synml_dagster.tuning import TrialOutcome, run_sweep
-from synml_dagster.tuning.space import ParameterRange
 
 
 def test_a_tie_promotes_nothing():

@@ -8,13 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.assets.specs import TrainSpec
-from synml_dagster.assets.training import lost_precision
 from synml_dagster.errors import ConfigError
 from synml_dagster.explain import explain_columns
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.features import assemble, fit_plan
 from synml_dagster.features.fitting.precision import label_offset, shift_for
+from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.onnx import OnnxModel, Scorer
 from synml_dagster.plots.style import number_between
@@ -118,8 +117,8 @@ def test_an_ordinary_target_is_left_as_it_is(classic_spark):
 
 def test_an_objective_of_the_labels_themselves_is_warned_of(moments):
     plan = fit_plan(moments, name="p", label="due", task="regression")
-    assert lost_precision(plan, TrainSpec()) == ""
-    said = lost_precision(plan, TrainSpec(params={"objective": "poisson"}))
+    assert learner_of("lightgbm").warnings(plan, TrainSpec()) == []
+    (said,) = learner_of("lightgbm").warnings(plan, TrainSpec(params={"objective": "poisson"}))
     assert "label 'due' goes from 16999" in said
     assert "objective 'poisson' cannot be trained on differences" in said
 

@@ -16,7 +16,7 @@ from synml_dagster.resources import MLflowResource, ModelVersion
 SWEEP = """
 import sys
 from synml_dagster.tuning import TrialOutcome, run_sweep
-from synml_dagster.tuning.space import ParameterRange
+from synml_dagster.learners.space import ParameterRange
 import optuna
 print("ready", flush=True)
 sys.stdin.readline()

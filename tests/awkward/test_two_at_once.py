@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from synml_dagster.errors import SetupError
+from synml_dagster.learners.space import ParameterRange
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.model_registry import ModelVersion, download
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import TrialOutcome, run_sweep
-from synml_dagster.tuning.space import ParameterRange
 
 SWEEP = """
 import sys, time
 from synml_dagster.tuning import TrialOutcome, run_sweep
-from synml_dagster.tuning.space import ParameterRange
+from synml_dagster.learners.space import ParameterRange
 def train(params):
     print("begun", flush=True)
     time.sleep(60)

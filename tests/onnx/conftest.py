@@ -52,15 +52,6 @@ def make_table(rows: int, seed: int = 0) -> pa.Table:
 LABELS = {"accepted": "binary", "flag": "binary", "grade": "multiclass", "amount": "regression"}
 
 
-@pytest.fixture(params=["classic", pytest.param("connect", marks=pytest.mark.connect)])
-def spark(request, monkeypatch):
-    """One session of each kind. A process that holds both has to say which kind of columns it makes."""
-    if request.param == "connect":
-        request.getfixturevalue("classic_spark")  # opened first: the variable would make it a Connect session
-        monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    return request.getfixturevalue(f"{request.param}_spark")
-
-
 @pytest.fixture(scope="session")
 def table() -> pa.Table:
     return make_table(3000)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.export import booster_to_onnx
+from synml_dagster.export import model_to_onnx
+from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.onnx import Scorer
 from synml_dagster.onnx.forest import open_forest, tables
 from synml_dagster.onnx.forest.bins import Bins, ordered
@@ -80,9 +81,9 @@ def test_every_leaf_is_the_one_that_the_walk_comes_to(objective, variant):
     booster = trained(X, labels(kind, X), 12, (0, 1), group, **params)
     rows = awkward(X, booster)
     text = booster.model_to_string()
-    check(booster_to_onnx(text), rows)
+    check(model_to_onnx(parse_trees(text)), rows)
     fractions = (rows[:, :2] != np.trunc(rows[:, :2])) & np.isfinite(rows[:, :2])
-    check(booster_to_onnx(text, whole_categories=True), rows[~fractions.any(axis=1)])
+    check(model_to_onnx(parse_trees(text), whole_categories=True), rows[~fractions.any(axis=1)])
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_masks_of_every_width(leaves, always):
     booster = trained(X, y, 70, (1,), num_leaves=leaves, min_data_in_leaf=2, objective="regression")
     counts = [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
     assert max(counts) == leaves
-    check(booster_to_onnx(booster.model_to_string()), awkward(X, booster), threads=2)
+    check(model_to_onnx(parse_trees(booster.model_to_string())), awkward(X, booster), threads=2)
 
 
 def test_pieces_blocks_and_threads_add_up():
@@ -108,8 +109,8 @@ def test_pieces_blocks_and_threads_add_up():
     y = np.digitize(X[:, 0] * X[:, 1] + X[:, 2], [-0.5, 0.5])
     booster = trained(X, y, 90, objective="multiclass", num_class=3, num_leaves=16)
     for threads in (1, 3):
-        check(booster_to_onnx(booster.model_to_string()), X, threads)
-    check(booster_to_onnx(booster.model_to_string()), X[:0])
+        check(model_to_onnx(parse_trees(booster.model_to_string())), X, threads)
+    check(model_to_onnx(parse_trees(booster.model_to_string())), X[:0])
 
 
 def test_trees_of_one_leaf_add_their_constant(always):
@@ -122,7 +123,7 @@ def test_trees_of_one_leaf_add_their_constant(always):
     assert 1 in counts
     assert max(counts) > 1
     for booster in (first, both):
-        check(booster_to_onnx(booster.model_to_string()), X)
+        check(model_to_onnx(parse_trees(booster.model_to_string())), X)
 
 
 @pytest.mark.parametrize("categorical", [False, True])
@@ -134,7 +135,7 @@ def test_no_leaf_is_numbered_twice(categorical):
     y = rng.normal(size=2000)[X[:, 0].astype(int)] * (1 + (X[:, 3] > 0)) + rng.normal(0, 0.1, len(X))
     sets = {"max_cat_threshold": 32, "min_data_per_group": 5, "cat_smooth": 1, "max_bin": 3000}
     booster = trained(X, y, 10, (0,) if categorical else (), objective="regression", **sets)
-    graph = booster_to_onnx(booster.model_to_string(), whole_categories=True)
+    graph = model_to_onnx(parse_trees(booster.model_to_string()), whole_categories=True)
     ensemble = next(node for node in graph.graph.node if node.op_type == "TreeEnsembleRegressor")
     nodes = read_nodes(ensemble, {0: 1.0} if categorical else {})
     counts = [len(masked_tree(nodes, tree).weights) for tree in nodes.trees]
@@ -149,7 +150,7 @@ def test_a_category_is_found_where_the_graph_rounds_to_it():
     booster = trained(X, (X[:, 0] % 3 == 0) + 0.1 * rng.normal(size=len(X)), 10, (0,), objective="regression")
     rows = X[:8].repeat(8, axis=0)
     rows[:, 0] = np.tile(np.array([1e-30, -1e-30, 1e-17, -1e-17, 1e-16, 1e-40, 0.0, -0.0], np.float32), 8)
-    check(booster_to_onnx(booster.model_to_string(), whole_categories=True), rows)
+    check(model_to_onnx(parse_trees(booster.model_to_string()), whole_categories=True), rows)
 
 
 def test_leaves_are_added_in_the_order_of_the_trees():
@@ -159,7 +160,7 @@ def test_leaves_are_added_in_the_order_of_the_trees():
     y = 1000 * (2 * X - 1).sum(axis=1) + rng.normal(size=len(X))
     params = {"max_delta_step": 0.7, "learning_rate": 0.1, "boost_from_average": False}
     booster = trained(X, y, 130, objective="regression", num_leaves=31, **params)
-    check(booster_to_onnx(booster.model_to_string()), X)
+    check(model_to_onnx(parse_trees(booster.model_to_string())), X)
 
 
 def test_a_chain_of_hundreds_of_questions_is_left_to_the_graph():
@@ -170,17 +171,17 @@ def test_a_chain_of_hundreds_of_questions_is_left_to_the_graph():
     for sign in (1, -1):
         params = {"num_leaves": 700, "min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0}
         booster = trained(sign * X, y, 2, objective="regression", enable_bundle=False, **params)
-        assert opened(booster_to_onnx(booster.model_to_string())) is None
+        assert opened(model_to_onnx(parse_trees(booster.model_to_string()))) is None
 
 
 def test_deep_and_wide_trees_are_left_to_the_graph():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(4000, 3)).astype(np.float32)
     deep = trained(X, X.prod(axis=1), 5, num_leaves=200, min_data_in_leaf=2)
-    assert opened(booster_to_onnx(deep.model_to_string())) is None
+    assert opened(model_to_onnx(parse_trees(deep.model_to_string()))) is None
     X = rng.normal(size=(800, 600)).astype(np.float32)
     wide = trained(X, X.sum(axis=1), 60, num_leaves=31, min_data_in_leaf=2, feature_fraction=0.1)
-    assert opened(booster_to_onnx(wide.model_to_string())) is None
+    assert opened(model_to_onnx(parse_trees(wide.model_to_string()))) is None
 
 
 @pytest.mark.parametrize("label", ["accepted", "grade", "amount"])

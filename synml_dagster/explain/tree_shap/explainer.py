@@ -1,4 +1,4 @@
-"""The explainer: a LightGBM model's exact SHAP values, many times faster than its own `pred_contrib`."""
+"""The explainer of trees: exact SHAP values, many times faster than LightGBM's own `pred_contrib`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from synml_dagster.errors import DataError
 from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
 from synml_dagster.learners.lightgbm.model_text import parse_trees
+from synml_dagster.learners.trees import TreeEnsemble
 
 _TABLE_BYTES = 64 << 20  # of all tables together; every task of a worker holds its own
 _LARGEST_TABLE = 10  # features; a table beyond outgrows the cache and loses to the quadrature
@@ -17,7 +18,7 @@ _CHUNK_ROWS = 4096
 
 
 class TreeExplainer:
-    """Exact path-dependent tree SHAP values of a LightGBM model.
+    """Exact path-dependent tree SHAP values of a model of trees.
 
     The values are in the unit of the model's raw score: log-odds for binary, one score per class for multiclass, the
     label's unit for plain regression, the logarithm of it for poisson, gamma and tweedie. For every row
@@ -25,22 +26,24 @@ class TreeExplainer:
 
     Parameters
     ----------
-    model_text
-        What `Booster.model_to_string()` returns.
+    model
+        The trees, or LightGBM's model text (what `Booster.model_to_string()` returns).
 
     Raises
     ------
     ModelError
-        When the text is not a whole LightGBM model, or its trees are linear.
+        When the text is not a whole LightGBM model, or the leaves of the trees are linear models.
 
     Examples
     --------
-    >>> explainer = TreeExplainer(model.text)  # doctest: +SKIP
+    >>> explainer = TreeExplainer(model.form)  # doctest: +SKIP
     >>> phi, base = explainer.values(X)  # doctest: +SKIP
     """
 
-    def __init__(self, model_text: str) -> None:
-        ensemble = parse_trees(model_text)
+    method = "Exact tree SHAP values"
+
+    def __init__(self, model: TreeEnsemble | str) -> None:
+        ensemble = parse_trees(model) if isinstance(model, str) else model
         self.num_features = ensemble.num_features
         self.num_outputs = ensemble.trees_per_iteration
         self._forest, self._base = lay_out(ensemble)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.learners.base import TrainedModel
+from synml_dagster.learners.lightgbm.metrics import label_gains
+from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.lightgbm.worker.early_stopping import History
 
 if TYPE_CHECKING:
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.files.parquet_files import ParquetFiles
-
-_TEXT, _REST = "booster.txt", "model.json"
-_FORMAT = 1
+    from synml_dagster.learners.trees import TreeEnsemble
 
 
 @dataclass
-class LightGBMModel:
+class LightGBMModel(TrainedModel):
     """A model that `LightGBM.fit` made. Opening a saved one runs no code: it is text and JSON.
 
     Attributes
@@ -56,6 +54,9 @@ class LightGBMModel:
     label_offset : float
         What LightGBM's labels had been taken off and predictions have added; raw scores are without it.
     """
+
+    learner: ClassVar[str] = "lightgbm"
+    text_file: ClassVar[str] = "booster.txt"
 
     text: str
     features: list[str]
@@ -93,6 +94,16 @@ class LightGBMModel:
         return known
 
     @property
+    def form(self) -> TreeEnsemble:
+        """The trees as arrays."""
+        return parse_trees(self.text)
+
+    @property
+    def label_gain(self) -> list[float] | None:
+        """What `label_gain` said."""
+        return label_gains(self.params)
+
+    @property
     def iterations(self) -> int:
         """How many boosting rounds the model holds."""
         return int(self.booster.current_iteration())
@@ -104,6 +115,10 @@ class LightGBMModel:
         values = self.booster.feature_importance(importance_type=kind)
         pairs = sorted(zip(self.features, values, strict=True), key=lambda pair: -pair[1])
         return {name: float(value) for name, value in pairs}
+
+    def importance(self) -> dict[str, float]:
+        """Return each feature's gain over all splits, greatest first."""
+        return self.feature_importance("gain")
 
     def predict(
         self, X: NDArray[np.float32], *, raw_score: bool = False, threads: int = 0
@@ -130,60 +145,6 @@ class LightGBMModel:
         from synml_dagster.learners.lightgbm.transform import transform
 
         return transform(self, data, outputs=outputs, keep=keep, spark=spark)
-
-    def save(self, directory: str | Path) -> None:
-        """Write booster.txt and model.json into `directory`."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _TEXT).write_text(self.text, encoding="utf-8")
-        rest = {k: v for k, v in self.__dict__.items() if k not in ("text", "_booster")}
-        raw = json.dumps({"format": _FORMAT, **_plain(rest)}, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / _REST).write_text(raw, encoding="utf-8")
-
-    @classmethod
-    def load(cls, directory: str | Path) -> LightGBMModel:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            A file is missing or damaged, or was written by a newer version.
-        """
-        folder = Path(directory)
-        try:
-            text = (folder / _TEXT).read_text(encoding="utf-8")
-            raw = json.loads((folder / _REST).read_text(encoding="utf-8"))
-        except FileNotFoundError as problem:
-            raise ModelError(
-                f"there is no model in {str(folder)!r}: {Path(problem.filename).name} is missing."
-            ) from problem
-        except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-            raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
-        if raw.pop("format", None) != _FORMAT:
-            raise ModelError(
-                f"the model in {str(folder)!r} has another format than {_FORMAT}; update synml_dagster."
-            )
-        raw["history"] = {
-            data: {m: [math.nan if v is None else v for v in values] for m, values in metrics.items()}
-            for data, metrics in raw["history"].items()
-        }
-        try:
-            return cls(text=text, **raw)
-        except TypeError as problem:
-            raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no NumPy."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def averages(text: str) -> bool:

@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ModelError
+from synml_dagster.learners.link import Link
 from synml_dagster.learners.trees import Tree, TreeEnsemble
+
+CLASSIFIERS = frozenset({"binary", "multiclass", "multiclassova"})
+"""Objectives whose trees score classes; the others predict a number."""
+
+_SQRT_ABLE = frozenset({"regression", "regression_l1", "huber", "fair", "quantile", "mape"})
+_LINKS = {
+    **dict.fromkeys(("", "custom", "none", "lambdarank", "rank_xendcg", *_SQRT_ABLE), Link()),
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), Link("exp")),
+    **dict.fromkeys(("cross_entropy", "xentropy"), Link("logistic")),
+    **dict.fromkeys(("cross_entropy_lambda", "xentlambda"), Link("log1pexp")),
+    "multiclass": Link("softmax"),
+}
 
 
 def parse_trees(text: str) -> TreeEnsemble:
@@ -42,16 +55,31 @@ def parse_trees(text: str) -> TreeEnsemble:
             f"The LightGBM model text has {len(trees)} trees, not a multiple of {per_iteration} per iteration."
         )
     name, _, rest = header.get("objective", "").partition(" ")
+    about = dict(_param(word) for word in rest.split())
     return TreeEnsemble(
         objective=name,
-        objective_params=dict(_param(word) for word in rest.split()),
+        objective_params=about,
         num_class=int(header.get("num_class", "1")),
         trees_per_iteration=per_iteration,
         feature_names=names,
         feature_infos=tuple(header.get("feature_infos", "").split()),
         average_output="average_output" in header,
         trees=trees,
+        link=link_of(name, about),
+        classifies=name in CLASSIFIERS,
     )
+
+
+def link_of(objective: str, about: Mapping[str, str]) -> Link | None:
+    """Return the link of an objective and its words in the text, None where it is not one of LightGBM's.
+
+    The formulas are those of `ConvertOutput` in LightGBM's src/objective.
+    """
+    if objective in _SQRT_ABLE and "sqrt" in about:
+        return Link("square")
+    if objective in ("binary", "multiclassova"):
+        return Link("logistic", float(about.get("sigmoid", "1")))
+    return _LINKS.get(objective)
 
 
 def _parse_tree(number: int, block: str, num_features: int) -> Tree:

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 
 from synml_dagster.errors import ModelError
-from synml_dagster.export import booster_to_onnx
+from synml_dagster.export import model_to_onnx
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.lightgbm.onnx.tree_nodes import floor32
+from synml_dagster.learners.onnx.tree_nodes import floor32
 
 OBJECTIVES = {
     "binary": "classes",
@@ -106,7 +106,7 @@ def awkward(X: np.ndarray, booster: lgb.Booster) -> np.ndarray:
 def difference(booster: lgb.Booster, X: np.ndarray, whole: bool = False) -> tuple[float, float]:
     """Largest difference of the prediction and of the raw score, relative above 1."""
     session = onnxruntime.InferenceSession(
-        booster_to_onnx(booster.model_to_string(), whole_categories=whole).SerializeToString()
+        model_to_onnx(parse_trees(booster.model_to_string()), whole_categories=whole).SerializeToString()
     )
     names = [out.name for out in session.get_outputs()]
     found = dict(zip(names, session.run(names, {"features": X}), strict=True))
@@ -172,7 +172,7 @@ def test_hundred_thousand_categories_stay_small_and_right():
     assert "num_cat=0" not in text.split("Tree=1")[0]
     assert difference(booster, X)[0] <= 1e-6
     assert difference(booster, X, whole=True)[0] <= 1e-6
-    assert booster_to_onnx(text).ByteSize() < 3 * len(text)
+    assert model_to_onnx(parse_trees(text)).ByteSize() < 3 * len(text)
 
 
 def test_a_column_that_is_categories_in_some_trees_and_a_number_in_others():
@@ -198,7 +198,7 @@ def test_linear_leaves_are_refused_with_the_parameter_to_change():
     X = np.random.default_rng(0).normal(size=(500, 3))
     booster = lgb.train({"linear_tree": True, "verbose": -1}, lgb.Dataset(X, X[:, 0]), 3)
     with pytest.raises(ModelError, match="linear_tree"):
-        booster_to_onnx(booster.model_to_string())
+        model_to_onnx(parse_trees(booster.model_to_string()))
 
 
 @pytest.mark.parametrize("value", [0.1, -0.1, 1e300, -1e300, 1e-320, -1e-320, 1.5, 16777217.0])

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.learners.lightgbm.data.blocks import features_of, from_bytes, is_sparse, stacked, to_bytes
-from synml_dagster.learners.lightgbm.data.spark_rows import FEATURES
 from synml_dagster.learners.lightgbm.data.row_sources import ShareRows
 from synml_dagster.learners.lightgbm.data.sampling import (
     hashed_features,
@@ -23,12 +22,13 @@ from synml_dagster.learners.lightgbm.data.sampling import (
     threshold,
     whole_hashes,
 )
+from synml_dagster.learners.lightgbm.data.spark_rows import FEATURES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.learners.lightgbm.data.blocks import Block
     from synml_dagster.files.file_splits import Share
+    from synml_dagster.learners.lightgbm.data.blocks import Block
 
 _PIECE_BYTES = 1 << 23
 _PACKED = "hashes binary, block binary, sparse boolean"

@@ -19,8 +19,8 @@ from synml_dagster.spark.local_disk import local_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synml_dagster.learners.lightgbm.data.blocks import Block
     from synml_dagster.files.file_splits import Share
+    from synml_dagster.learners.lightgbm.data.blocks import Block
 
 # A block stays in a core's cache while columns are woven into rows.
 _BLOCK_VALUES = 1 << 18

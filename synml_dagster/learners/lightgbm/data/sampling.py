@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.learners.lightgbm.data.blocks import hashes_of, is_sparse, stacked
 from synml_dagster.files.xxhash import SEED, hash_floats, hash_longs
+from synml_dagster.learners.lightgbm.data.blocks import hashes_of, is_sparse, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.files.file_splits import even_cuts
 from synml_dagster.learners.lightgbm.data.bins import bins_of_rows, bins_of_shares, bins_of_vectors
 from synml_dagster.learners.lightgbm.data.blocks import worth_sparse
-from synml_dagster.learners.lightgbm.worker.bagging_seeds import block_of, wants_mixed_rows
 from synml_dagster.learners.lightgbm.data.spark_rows import (
     VALID,
     check_columns,
@@ -23,17 +23,17 @@ from synml_dagster.learners.lightgbm.data.spark_rows import (
     to_ranks,
     vector_width,
 )
-from synml_dagster.learners.lightgbm.objectives import starts_from_mean
 from synml_dagster.learners.lightgbm.data.totals import find_rows, summed_up
+from synml_dagster.learners.lightgbm.objectives import starts_from_mean
+from synml_dagster.learners.lightgbm.worker.bagging_seeds import block_of, wants_mixed_rows
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.files.file_splits import even_cuts
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.parquet_files import ParquetFiles
     from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.parquet_files import ParquetFiles
 
 MULTICLASS = ("multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
 _CLASSIFIES = ("binary", *MULTICLASS)
@@ -156,9 +156,9 @@ class TrainingData:
         return find(train, len(self.features), rows, size, params)
 
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
+        from synml_dagster.files.file_splits import plan_shares
         from synml_dagster.files.parquet_files import ParquetFiles
         from synml_dagster.spark.session import task_slots
-        from synml_dagster.files.file_splits import plan_shares
 
         assert isinstance(self.data, ParquetFiles)
         shares = plan_shares(self.data, task_slots(self.spark) or 8, row_groups=row_groups)
@@ -173,8 +173,8 @@ class TrainingData:
         return None if self.init else found
 
     def _shares(self, ranks: int, params: Mapping[str, Any]) -> Ready:
-        from synml_dagster.files.parquet_files import ParquetFiles
         from synml_dagster.files.file_splits import plan_shares
+        from synml_dagster.files.parquet_files import ParquetFiles
 
         assert isinstance(self.data, ParquetFiles)
         row_groups = self.data.row_groups()

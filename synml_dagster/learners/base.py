@@ -1,0 +1,282 @@
+"""What a learner family and its trained models are to everything above: the one protocol that a new family fills in."""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.registry import learner_of
+from synml_dagster.learners.space import ParameterRange, Value
+from synml_dagster.learners.trees import TreeEnsemble
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.features import FeaturePlan
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.spec import TrainSpec
+
+Form = TreeEnsemble | AdditiveForm
+"""What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
+
+ABOUT = "model.json"
+_FORMAT = 1
+
+
+class TrainedModel(ABC):
+    """A model that a learner has trained. Opening a saved one runs no code: it is text and JSON.
+
+    Attributes
+    ----------
+    learner
+        Name of its family.
+    text_file
+        The file beside `model.json` that `text` is saved in.
+    text : str
+        The model itself, in its family's own format.
+    features, categorical : list of str
+        Columns in the order of the text, and those of them that name categories.
+    objective : str
+        What was optimised.
+    history : dict
+        data -> metric -> one value a round.
+    best_iteration : int, optional
+        The rounds kept by early stopping.
+    params : dict
+        What the library was given.
+    facts : dict
+        Seconds, rows, and whatever else is worth knowing of the training.
+    label_offset : float
+        What labels had been taken off in training and predictions have added.
+    """
+
+    learner: ClassVar[str]
+    text_file: ClassVar[str]
+
+    text: str
+    features: list[str]
+    categorical: list[str]
+    objective: str
+    history: dict[str, dict[str, list[float]]]
+    best_iteration: int | None
+    params: dict[str, Any]
+    facts: dict[str, Any]
+    label_offset: float
+
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """The model in its neutral form."""
+
+    @property
+    @abstractmethod
+    def iterations(self) -> int:
+        """How many rounds the model holds; 1 where the family has none."""
+
+    @property
+    def label_gain(self) -> list[float] | None:
+        """The gains of a ranking's grades that it was trained with, None where they are the usual ones."""
+        return None
+
+    @abstractmethod
+    def importance(self) -> dict[str, float]:
+        """Return each feature's importance by the family's own measure, greatest first."""
+
+    @abstractmethod
+    def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
+        """Return the prediction for each row of `X`, float32 `[n, features]`.
+
+        The probability of the second class of two, `[n, classes]` for more, the value otherwise; raw scores on request.
+        """
+
+    @abstractmethod
+    def transform(
+        self,
+        data: DataFrame | ParquetFiles,
+        *,
+        outputs: Sequence[str] = ("prediction", "probability"),
+        keep: Sequence[str] | None = None,
+        spark: SparkSession | None = None,
+    ) -> DataFrame:
+        """Score a table that holds the features, on Spark."""
+
+    def validation_score(self, metric: str | None = None) -> tuple[str, float]:
+        """Return a metric, the one that decided where None, and its value on the validation rows at the model's last round."""
+        metrics = self.history["validation"]
+        name = metric if metric in metrics else next(iter(metrics))
+        return name, metrics[name][(self.best_iteration or len(metrics[name])) - 1]
+
+    def save(self, directory: str | Path) -> None:
+        """Write the text and `model.json` into `directory`."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / self.text_file).write_text(self.text, encoding="utf-8")
+        rest = {k: v for k, v in self.__dict__.items() if k != "text" and not k.startswith("_")}
+        raw = {"format": _FORMAT, "learner": self.learner, **_plain(rest)}
+        (folder / ABOUT).write_text(
+            json.dumps(raw, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> TrainedModel:
+        """Read what `save` wrote, whichever family wrote it; a family's own class reads its own models alone.
+
+        Raises
+        ------
+        ModelError
+            A file is missing or damaged, or was written by a newer version or by another family.
+        """
+        folder = Path(directory)
+        try:
+            raw = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            name = raw.pop("learner", "lightgbm")  # the first family wrote none
+            try:
+                family = learner_of(name).model
+            except ConfigError as problem:
+                raise ModelError(f"the model in {str(folder)!r} is of another family: {problem}") from problem
+            if not issubclass(family, cls):
+                raise ModelError(
+                    f"the model in {str(folder)!r} is of the family {name!r}, not a {cls.__name__}."
+                )
+            text = (folder / family.text_file).read_text(encoding="utf-8")
+        except FileNotFoundError as problem:
+            raise ModelError(
+                f"there is no model in {str(folder)!r}: {Path(problem.filename).name} is missing."
+            ) from problem
+        except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+            raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
+        if raw.pop("format", None) != _FORMAT:
+            raise ModelError(
+                f"the model in {str(folder)!r} has another format than {_FORMAT}; update synml_dagster."
+            )
+        try:
+            raw["history"] = {
+                data: {m: [math.nan if v is None else v for v in values] for m, values in metrics.items()}
+                for data, metrics in raw["history"].items()
+            }
+            return family(text=text, **raw)  # type: ignore[call-arg]
+        except (TypeError, KeyError, AttributeError) as problem:
+            raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
+
+
+class Learner(ABC):
+    """A family of models: what it is called, what it takes, how it is searched and how it is trained.
+
+    Attributes
+    ----------
+    name, title
+        In descriptions, and in words for people.
+    kinds
+        What the asset of a model is tagged with in the UI.
+    summary
+        One sentence on the asset of a model.
+    tasks
+        Those that it can learn.
+    round_name, importance_name
+        What a step of its training is called, and what `TrainedModel.importance` measures.
+    model
+        The class of its trained models.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kinds: ClassVar[frozenset[str]]
+    summary: ClassVar[str]
+    tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
+    round_name: ClassVar[str] = "round"
+    importance_name: ClassVar[str]
+    model: ClassVar[type[TrainedModel]]
+
+    @abstractmethod
+    def check(self, spec: TrainSpec) -> None:
+        """Refuse what the family does not take, with the key's name.
+
+        Raises
+        ------
+        ConfigError, ValueError
+            A parameter is unknown or belongs elsewhere, or a key of `train` says nothing to this family.
+        """
+
+    @abstractmethod
+    def space(self) -> Mapping[str, ParameterRange]:
+        """Return what a sweep searches where the description does not say."""
+
+    @abstractmethod
+    def start(self) -> Mapping[str, Value]:
+        """Return the first trial: the family's own defaults, so that no sweep ends below them."""
+
+    def fixed(self, spec: TrainSpec) -> frozenset[str]:
+        """Return the parameters that the description decides, by the names that `space` has."""
+        return frozenset(spec.params)
+
+    @abstractmethod
+    def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
+        """Return the metric that a sweep searches by, and whether more of it is better."""
+
+    @abstractmethod
+    def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the library is given: the task's, then what a sweep chose, then what the description says.
+
+        Raises
+        ------
+        ConfigError
+            Some of it does not go with the plan.
+        """
+
+    def warnings(self, plan: FeaturePlan, spec: TrainSpec) -> list[str]:
+        """Return what the family cannot do well with this plan."""
+        return []
+
+    @abstractmethod
+    def fit(
+        self,
+        spark: SparkSession,
+        plan: FeaturePlan,
+        spec: TrainSpec,
+        chosen: Mapping[str, Any],
+        rows: ParquetFiles,
+        validation: ParquetFiles,
+        *,
+        on_progress: Callable[[Any], None] | None = None,
+        checkpoint: str | None = None,
+    ) -> TrainedModel:
+        """Train on `rows`, measured on `validation`; both are files of a features table."""
+
+    @abstractmethod
+    def form(self, text: str) -> Form:
+        """Return the neutral form of a model's text. Runs on executors."""
+
+    def check_task(self, task: str) -> None:
+        """Refuse a task that the family cannot learn.
+
+        Raises
+        ------
+        ConfigError
+            It is none of `tasks`.
+        """
+        if task not in self.tasks:
+            raise ConfigError(
+                f"train.learner: {self.name} does not learn task {task}, but {', '.join(sorted(self.tasks))}; lightgbm learns all four."
+            )
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no NumPy."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

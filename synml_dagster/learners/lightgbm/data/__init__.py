@@ -1,0 +1,1 @@
+"""Rows for LightGBM: where they come from, their bins and what they add up to."""

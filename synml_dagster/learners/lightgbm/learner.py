@@ -1,0 +1,185 @@
+"""LightGBM as a learner family: what a pipeline's description says becomes its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.features.fitting.precision import label_offset
+from synml_dagster.features.names import GROUP, LABEL, WEIGHT
+from synml_dagster.learners.base import Learner, TrainedModel
+from synml_dagster.learners.lightgbm.metrics import (
+    is_higher_better,
+    label_gains,
+    metric_names,
+    stopping_metrics,
+)
+from synml_dagster.learners.lightgbm.model import LightGBMModel
+from synml_dagster.learners.lightgbm.model_text import parse_trees
+from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
+from synml_dagster.learners.lightgbm.params import check_params
+from synml_dagster.learners.lightgbm.space import SPACE, START
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from synml_dagster.features import FeaturePlan
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.space import ParameterRange, Value
+    from synml_dagster.learners.spec import TrainSpec
+    from synml_dagster.learners.trees import TreeEnsemble
+
+# Set by the pipeline itself from other keys of the description.
+_OWN = {
+    "num_iterations": "train.rounds",
+    "early_stopping_round": "train.early_stopping",
+    "seed": "train.seed",
+    "num_machines": "train.ranks",
+}
+_OBJECTIVE = {
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "regression": "regression",
+    "ranking": "lambdarank",
+}
+# The first of each stops the training and is what the sweep searches by; all are reported round by round. It is a proper
+# score: the area under the curve can be 1 after one tree whose probabilities are all on one side of a half.
+_METRICS = {
+    "binary": ["binary_logloss", "auc"],
+    "multiclass": ["multi_logloss", "multi_error"],
+    "regression": ["rmse", "l1"],
+    "ranking": ["ndcg"],
+}
+
+
+class LightGBMLearner(Learner):
+    """LightGBM across the ranks of a Spark session."""
+
+    name: ClassVar[str] = "lightgbm"
+    title: ClassVar[str] = "LightGBM"
+    kinds: ClassVar[frozenset[str]] = frozenset({"lightgbm"})
+    summary: ClassVar[str] = "LightGBM, trained on Spark ranks with early stopping on the validation rows."
+    round_name: ClassVar[str] = "boosting round"
+    importance_name: ClassVar[str] = "gain of all splits"
+    model: ClassVar[type[TrainedModel]] = LightGBMModel
+
+    def check(self, spec: TrainSpec) -> None:
+        """Refuse parameters that LightGBM does not know, and those that other keys say."""
+        checked = check_params(spec.params)
+        for name, key in _OWN.items():
+            if name in checked:
+                raise ValueError(f"params: {name} is said by {key}, not by train.params")
+
+    def space(self) -> Mapping[str, ParameterRange]:
+        """Return ranges around LightGBM's defaults."""
+        return SPACE
+
+    def start(self) -> Mapping[str, Value]:
+        """Return LightGBM's defaults."""
+        return START
+
+    def fixed(self, spec: TrainSpec) -> frozenset[str]:
+        """Return the parameters of the description by LightGBM's main names."""
+        return frozenset(check_params(spec.params))
+
+    def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
+        """Return the first metric that is asked for."""
+        name = metric_names(spec.params.get("metric") or _METRICS[plan.task])[0]
+        return name, is_higher_better(name)
+
+    def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return LightGBM's parameters.
+
+        Raises
+        ------
+        ConfigError
+            `label_gain` leaves grades of the label without a gain.
+        """
+        params: dict[str, Any] = {
+            "objective": _OBJECTIVE[plan.task],
+            "metric": _METRICS[plan.task],
+            "verbosity": -1,
+        }
+        if plan.task == "multiclass":
+            params["num_class"] = len(plan.label.classes or [])
+        if plan.task == "ranking" and "eval_at" not in self.fixed(spec):
+            params["eval_at"] = [10]  # what evaluation looks at first; the first place alone is mostly noise
+        if plan.linear_gain:
+            params["label_gain"] = list(range(int(plan.label.maximum or 0) + 1))
+        if (
+            "bagging_fraction" in chosen
+            and chosen["bagging_fraction"] < 1
+            and "bagging_freq" not in spec.params
+        ):
+            params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
+        params |= dict(chosen) | dict(spec.params)
+        params["metric"] = stopping_metrics(params["metric"], plan.task)
+        gains, most = label_gains(params), int(plan.label.maximum or 0)
+        if plan.task == "ranking" and gains is not None and len(gains) <= most:
+            raise ConfigError(
+                f"train.params.label_gain has gains for the grades 0 to {len(gains) - 1}, and label {plan.label.column!r} has grades up to {most}. Give {most + 1} numbers, or leave it out."
+            )
+        return {"first_metric_only": True} | params
+
+    def warnings(self, plan: FeaturePlan, spec: TrainSpec) -> list[str]:
+        """Say that a label far from zero loses its differences to float32 by an objective that takes no offset."""
+        offset, params = label_offset(plan), self.params(plan, spec, {})
+        if not offset or _takes_offset(params):
+            return []
+        objective = params["objective"]
+        name = getattr(objective, "__name__", objective)
+        return [
+            f"label {plan.label.column!r} goes from {plan.label.minimum:.15g} to {plan.label.maximum:.15g}, where float32, in which LightGBM keeps labels, "
+            f"takes different ones for equal, and objective {name!r} cannot be trained on differences. Take a constant off the label in the source, or train with one of {', '.join(TAKES_OFFSET)}."
+        ]
+
+    def fit(
+        self,
+        spark: SparkSession,
+        plan: FeaturePlan,
+        spec: TrainSpec,
+        chosen: Mapping[str, Any],
+        rows: ParquetFiles,
+        validation: ParquetFiles,
+        *,
+        on_progress: Callable[[Any], None] | None = None,
+        checkpoint: str | None = None,
+    ) -> LightGBMModel:
+        """Train on `rows`, stopping early by `validation`."""
+        from synml_dagster.learners.lightgbm.estimator import LightGBM
+
+        names = set(rows.schema().names)
+        params = self.params(plan, spec, chosen)
+        estimator = LightGBM(
+            params,
+            rounds=spec.rounds,
+            early_stopping=spec.early_stopping or None,
+            ranks=spec.ranks,
+            seed=spec.seed,
+            label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
+            checkpoint=checkpoint,
+        )
+        return estimator.fit(
+            rows,
+            spark=spark,
+            label=LABEL,
+            features=plan.feature_names,
+            weight=WEIGHT if WEIGHT in names else None,
+            group=GROUP if GROUP in names else None,
+            validation=validation,
+            categorical=plan.categorical_features,
+            on_progress=on_progress,
+        )
+
+    def form(self, text: str) -> TreeEnsemble:
+        """Return the trees of LightGBM's model text."""
+        return parse_trees(text)
+
+
+def _takes_offset(params: Mapping[str, Any]) -> bool:
+    known = not callable(params.get("objective"))
+    return known and objective_of(params) in TAKES_OFFSET and not root_of_labels(params)
+
+
+LEARNER = LightGBMLearner()

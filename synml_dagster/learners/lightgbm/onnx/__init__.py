@@ -1,1 +1,0 @@
-"""A LightGBM model as ONNX nodes."""

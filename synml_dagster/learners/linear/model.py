@@ -1,0 +1,127 @@
+"""A trained linear model: its terms as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import ModelError
+from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.base import TrainedModel
+from synml_dagster.learners.link import Link
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.files import ParquetFiles
+
+
+@dataclass
+class LinearModel(TrainedModel):
+    """A linear regression, or a logistic one of two or more classes.
+
+    Attributes
+    ----------
+    text : str
+        The terms as JSON, see `read_form`.
+    spread : list of float
+        By feature, the standard deviation of its term over the training rows, all outputs together.
+    """
+
+    learner: ClassVar[str] = "linear"
+    text_file: ClassVar[str] = "linear.json"
+
+    text: str
+    features: list[str]
+    categorical: list[str] = field(default_factory=list)
+    objective: str = "squared error"
+    history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    best_iteration: int | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    label_offset: float = 0.0
+    spread: list[float] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Say what it is in one line."""
+        return f"LinearModel({self.objective}, {len(self.features)} features)"
+
+    @property
+    def form(self) -> AdditiveForm:
+        """The terms as arrays, read once."""
+        known: AdditiveForm | None = self.__dict__.get("_form")
+        if known is None:
+            known = self.__dict__["_form"] = read_form(self.text)
+        return known
+
+    @property
+    def iterations(self) -> int:
+        """A linear model has no rounds."""
+        return 1
+
+    def importance(self) -> dict[str, float]:
+        """Return by feature how far its term spreads over the training rows, greatest first."""
+        pairs = sorted(zip(self.features, self.spread, strict=True), key=lambda pair: -pair[1])
+        return {name: float(value) for name, value in pairs}
+
+    def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
+        """Return the prediction for each row of `X`, float32 `[n, features]`; see `TrainedModel.predict`."""
+        if X.ndim != 2 or X.shape[1] != len(self.features):
+            raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
+        raw = self.form.raw_scores(np.asarray(X, dtype=np.float32))
+        found = raw if raw_score else self.form.link.apply(raw)
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def transform(
+        self,
+        data: DataFrame | ParquetFiles,
+        *,
+        outputs: Sequence[str] = ("prediction", "probability"),
+        keep: Sequence[str] | None = None,
+        spark: SparkSession | None = None,
+    ) -> DataFrame:
+        """Score `data` on Spark; see `synml_dagster.learners.transform.transform`."""
+        from synml_dagster.learners.transform import transform
+
+        return transform(self, data, outputs=outputs, keep=keep, spark=spark)
+
+
+_ARRAYS = {
+    "intercept": np.float64,
+    "slope": np.float64,
+    "missing": np.float64,
+    "category_feature": np.int64,
+    "category_code": np.float32,
+    "category_term": np.float64,
+    "mean_term": np.float64,
+}
+
+
+def write_form(form: AdditiveForm) -> str:
+    """Return the terms as JSON."""
+    arrays: dict[str, Any] = {name: getattr(form, name).tolist() for name in _ARRAYS}
+    return json.dumps({"link": form.link.name, "classifies": form.classifies, **arrays}, allow_nan=False)
+
+
+def read_form(text: str) -> AdditiveForm:
+    """Read what `write_form` wrote.
+
+    Raises
+    ------
+    ModelError
+        The text is damaged.
+    """
+    try:
+        raw = json.loads(text)
+        arrays: dict[str, Any] = {name: np.array(raw[name], dtype=kind) for name, kind in _ARRAYS.items()}
+        outputs = len(arrays["intercept"])
+        for name in ("slope", "missing", "category_term", "mean_term"):  # an empty list says no width
+            arrays[name] = arrays[name].reshape(-1, outputs)
+        return AdditiveForm(link=Link(raw["link"]), classifies=bool(raw["classifies"]), **arrays)
+    except (KeyError, ValueError, TypeError) as problem:
+        raise ModelError(f"the text of the linear model is damaged: {problem}") from problem

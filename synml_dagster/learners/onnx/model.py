@@ -1,0 +1,113 @@
+"""One trained model as ONNX nodes: features in, raw score, prediction and label out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ModelError
+from synml_dagster.learners.onnx.additive import add_additive
+from synml_dagster.learners.onnx.ensemble import add_ensemble
+from synml_dagster.learners.onnx.links import add_link
+from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.onnx.graph import Graph
+
+if TYPE_CHECKING:
+    from synml_dagster.learners.base import Form
+
+CLASS_TYPES = ("string", "int64", "boolean")
+"""What a class label is in the user's table; booleans are the int64 0 and 1 in the graph, which has no better."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model in the order of its scores.
+
+    Attributes
+    ----------
+    values
+        As text, whatever their type.
+    type
+        One of `CLASS_TYPES`, or a wider Spark type (`double`, `date`, ...) that is carried as text.
+    """
+
+    values: tuple[str, ...]
+    type: str = "string"
+
+    @property
+    def in_graph(self) -> list[str] | list[int]:
+        """The labels that the graph answers: int64 for whole numbers and booleans, else text."""
+        if self.type == "boolean":
+            return [int(value.lower() == "true") for value in self.values]
+        if self.type in ("int64", "tinyint", "smallint", "int", "bigint"):
+            return [int(value) for value in self.values]
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """The names of a model's result tensors: `label` and `probabilities` of a classifier, `prediction` of the others."""
+
+    raw_score: str
+    label: str | None = None
+    probabilities: str | None = None
+    prediction: str | None = None
+
+
+def add_model(
+    graph: Graph,
+    form: Form,
+    features: str,
+    classes: Classes | None,
+    *,
+    whole_categories: bool = False,
+    offset: float = 0.0,
+) -> ModelOutputs:
+    """Add the model, its link and, for a classifier, the labels.
+
+    With an `offset` the prediction is it and the link's result, in float64: a float32 far from zero has no fractions.
+
+    Raises
+    ------
+    ModelError
+        The number of classes does not fit the model.
+    """
+    if isinstance(form, TreeEnsemble):
+        raw = add_ensemble(graph, form, features, whole_categories=whole_categories)
+        score = graph.cast(raw, "double")
+        if form.average_output:  # a random forest answers the mean of its trees; its raw score is their sum
+            score = graph.node("Div", score, graph.constant(float(max(1, form.iterations)), "float64"))
+        predicted = add_link(graph, form.link, score, form.objective)
+    else:
+        score = add_additive(graph, form, features)
+        raw = graph.cast(score, "float")
+        predicted = add_link(graph, form.link, score)
+    if not form.classifies:
+        if offset:
+            predicted = graph.node("Add", predicted, graph.constant(offset, "float64"))
+        wide = is_wide(form, offset)
+        return ModelOutputs(raw_score=raw, prediction=predicted if wide else graph.cast(predicted, "float"))
+    count = max(2, form.num_outputs)
+    classes = classes or Classes(tuple(str(i) for i in range(count)), "int64")
+    if len(classes.values) != count:
+        raise ModelError(f"The model tells {count} classes apart, but {len(classes.values)} are named.")
+    if form.num_outputs == 1:
+        one = graph.constant(1.0, "float64")
+        predicted = graph.concat([graph.node("Sub", one, predicted), predicted])
+    best = graph.node("ArgMax", predicted, axis=1, keepdims=0)
+    return ModelOutputs(
+        raw_score=raw,
+        label=_labels(graph, best, classes.in_graph),
+        probabilities=graph.cast(predicted, "float"),
+    )
+
+
+def is_wide(form: Form, offset: float) -> bool:
+    """Return whether the prediction is a double: with an offset, and of models that are computed in doubles throughout."""
+    return bool(offset) or not isinstance(form, TreeEnsemble)
+
+
+def _labels(graph: Graph, best: str, labels: Sequence[Any]) -> str:
+    numbers = all(isinstance(label, int) for label in labels)
+    return graph.node("Gather", graph.constant(labels, "int64" if numbers else None), best, axis=0)

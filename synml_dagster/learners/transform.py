@@ -1,0 +1,134 @@
+"""Any trained model applied to a features table on Spark, by what its neutral form answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.registry import learner_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.linear import LinearModel
+
+OUTPUTS = ("prediction", "probability", "raw_score")
+
+
+def transform(
+    model: LinearModel,
+    data: DataFrame | ParquetFiles,
+    *,
+    outputs: Sequence[str] = ("prediction", "probability"),
+    keep: Sequence[str] | None = None,
+    spark: SparkSession | None = None,
+) -> DataFrame:
+    """Score `data` on Spark, one thread a task.
+
+    Parameters
+    ----------
+    data
+        Holds the model's features.
+    outputs
+        Columns to add, of: `prediction` (the number of the class, or the value); `probability` (double: of the second class;
+        an array for more than two; left out of models that do not classify); `raw_score` (double, or an array).
+    keep
+        Columns of `data` to keep; all by default.
+    spark
+        The session for files; the active one by default.
+
+    Raises
+    ------
+    ConfigError
+        An output or a column is not known, or the table has a column of an output's name.
+    """
+    from pyspark.sql import types as T
+
+    from synml_dagster.files.mapping import map_files
+    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.spark.quoting import quoted
+    from synml_dagster.spark.session import active_session
+
+    for name in outputs:
+        if name not in OUTPUTS:
+            raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
+    form = model.form
+    wanted = [name for name in outputs if name != "probability" or form.classifies]
+    if isinstance(data, ParquetFiles):
+        session = spark or active_session()
+        frame = data.dataframe(session)
+    else:
+        session, frame = data.sparkSession, data
+    kept = list(frame.columns if keep is None else keep)
+    for name in [*kept, *model.features]:
+        if name not in frame.columns:
+            raise ConfigError(f"the table has no column {name!r}.{did_you_mean(name, frame.columns)}")
+    for name in wanted:
+        if name in kept:
+            raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
+    number: Any = T.DoubleType()
+    scores = T.ArrayType(number) if form.num_outputs > 1 else number
+    kinds = {
+        "prediction": T.IntegerType() if form.classifies else number,
+        "probability": scores,
+        "raw_score": scores,
+    }
+    schema = frame.select(*[quoted(name) for name in kept]).schema
+    for name in wanted:
+        schema = schema.add(name, kinds[name])
+    make = _Scored(model.learner, model.text, len(kept), tuple(wanted))
+    return map_files(session, data, [*kept, *model.features], make, schema)
+
+
+@lru_cache(maxsize=2)
+def _form(learner: str, text: str) -> AdditiveForm:
+    found = learner_of(learner).form(text)
+    assert isinstance(found, AdditiveForm)
+    return found
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Batches of the columns to keep and, behind them, the features."""
+
+    learner: str
+    text: str
+    kept: int
+    outputs: tuple[str, ...]
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        form = _form(self.learner, self.text)
+        columns = [batch.column(i) for i in range(batch.num_columns)]
+        X = np.zeros((batch.num_rows, form.num_features), np.float32)
+        for i, column in enumerate(columns[self.kept :]):
+            X[:, i] = column.to_numpy(zero_copy_only=False)
+        raw = form.raw_scores(X)
+        answers = form.link.apply(raw)
+        made = []
+        for name in self.outputs:
+            values = raw if name == "raw_score" else answers
+            if name == "prediction" and form.classifies:
+                one = form.num_outputs == 1
+                numbers = (answers[:, 0] > 0.5) if one else answers.argmax(axis=1)
+                made.append(pa.array(numbers.astype(np.int32)))
+            elif form.num_outputs == 1:
+                made.append(pa.array(values[:, 0]))
+            else:
+                flat = pa.array(np.ascontiguousarray(values).ravel())
+                made.append(
+                    pa.ListArray.from_arrays(
+                        np.arange(0, values.size + 1, values.shape[1], dtype=np.int32), flat
+                    )
+                )
+        every = [*columns[: self.kept], *made]
+        return pa.RecordBatch.from_arrays(every, names=[str(i) for i in range(len(every))])

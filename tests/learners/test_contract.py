@@ -1,0 +1,14 @@
+"""Every family holds the contract of learners, on classic Spark and on Connect."""
+
+from typing import ClassVar
+
+from synml_dagster.testing import LearnerContract
+
+
+class TestLightGBM(LearnerContract):
+    learner = "lightgbm"
+    train: ClassVar = {"rounds": 30}
+
+
+class TestLinear(LearnerContract):
+    learner = "linear"
