@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster.errors import ConfigError, TrainingError
-from synml_dagster.tuning import ParameterRange, SweepResult, SweepSpec, TrialOutcome, run_sweep
+from synml_dagster.learners import ParameterRange
+from synml_dagster.tuning import SweepResult, SweepSpec, TrialOutcome, run_sweep
 
 SPACE = {"x": ParameterRange(low=-10.0, high=10.0), "n": ParameterRange(low=1, high=50, log=True)}
 
