@@ -205,6 +205,7 @@ class MLPipeline(BaseModel):
             build_feature_plan(
                 name,
                 carried=self.score.keep if self.score.source is None else (),
+                learner=self.train.learner,
                 label=self.label,
                 task=self.task,
                 features=self.features,

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from synml_dagster.assets.evaluation import evaluate_scored
+from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import figure, inputs, stage
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
@@ -59,19 +60,18 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             pipeline,
             "champion",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "raw", "feature_plan", "model", "evaluation", "onnx_model"),
+            ins=inputs(pipeline, "evaluation", "onnx_model"),
         )
     )
     def champion(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
         mlflow: MLflowResource,
-        raw: Table,
-        feature_plan: FeaturePlan,
-        model: TrainedModel,
         evaluation: Evaluation,
-        onnx_model: OnnxModel,
+        onnx_model: ExportedPipeline,
     ) -> ChampionRecord:
+        fitted = onnx_model.fitted
+        raw, feature_plan, model = fitted.raw, fitted.plan, fitted.model
         metric = rule.metric or primary_metric(feature_plan.task)
         holder = mlflow.champion(pipeline)
         held, incomparable, flattered = None, None, ""
@@ -108,7 +108,8 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             decision = replace(decision, reason=f"{decision.reason}. {flattered}")
 
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
-            write_bundle(folder, feature_plan, model, onnx_model, evaluation)
+            write_bundle(folder, feature_plan, model, onnx_model.onnx, evaluation)
+            fitted.save(folder)
             version = run.register(
                 pipeline,
                 folder,

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import FittedPipeline
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import figure, inputs, picture, stage
 from synml_dagster.evaluation import Evaluation, evaluate
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.tables import Table
 
 
 def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
@@ -21,22 +21,20 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
             pipeline,
             "evaluation",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "features", "feature_plan", "model"),
+            ins=inputs(pipeline, "model"),
         )
     )
     def evaluation(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
         mlflow: MLflowResource,
-        features: Table,
-        feature_plan: FeaturePlan,
-        model: TrainedModel,
+        model: FittedPipeline,
     ) -> Evaluation:
-        test = side(features, "test")
+        test = side(model.features, "test")
         names = set(test.schema().names)
         kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
-        scored = model.transform(test, keep=kept, spark=spark.session)
-        found = evaluate_scored(scored, feature_plan, model)
+        scored = model.model.transform(test, keep=kept, spark=spark.session)
+        found = evaluate_scored(scored, model.plan, model.model)
         context.add_output_metadata(evaluation_metadata(found))
         with mlflow.run(context) as run:
             run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})

@@ -2,14 +2,12 @@
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import FittedPipeline
 from synml_dagster.assets.specs import ExplainSpec
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
-from synml_dagster.features import FeaturePlan
-from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
-from synml_dagster.tables import Table
 
 
 def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
@@ -20,21 +18,19 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
             pipeline,
             "explanations",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "features", "feature_plan", "model"),
+            ins=inputs(pipeline, "model"),
         )
     )
     def explanations(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
         mlflow: MLflowResource,
-        features: Table,
-        feature_plan: FeaturePlan,
-        model: TrainedModel,
+        model: FittedPipeline,
     ) -> Explanations:
         from synml_dagster.plots import explanations as figures
 
-        test = side(features, "test")
-        found = explain(test, model, feature_plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
+        test = side(model.features, "test")
+        found = explain(test, model.model, model.plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
         context.add_output_metadata(
             {
                 "rows": found.rows,

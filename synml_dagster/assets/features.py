@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import with_its_plan
 from synml_dagster.assets.stage import inputs, stage
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
 from synml_dagster.files import ParquetFiles
@@ -29,6 +30,7 @@ def build_features(pipeline: str) -> dg.AssetsDefinition:
         nearest, made = raw.nearest(spark.session), None
         if isinstance(nearest, ParquetFiles):
             made = assemble_files(spark.session, nearest, feature_plan)
-        return assemble(raw.dataframe(spark.session), feature_plan) if made is None else made
+        rows = assemble(raw.dataframe(spark.session), feature_plan) if made is None else made
+        return with_its_plan(rows, feature_plan, raw)
 
     return features

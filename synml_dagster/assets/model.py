@@ -5,10 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import FittedPipeline, plan_of
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import figure, inputs, picture, stage
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult
@@ -25,7 +26,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             io_manager_key="bundles",
             description=learner.summary,
             kinds={*learner.kinds, "spark"},
-            ins=inputs(pipeline, "features", "feature_plan", "sweep"),
+            ins=inputs(pipeline, "features", "sweep"),
         )
     )
     def model(
@@ -33,12 +34,11 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         spark: SparkResource,
         mlflow: MLflowResource,
         features: Table,
-        feature_plan: FeaturePlan,
         sweep: SweepResult,
-    ) -> TrainedModel:
+    ) -> FittedPipeline:
         from synml_dagster.plots import training as training_figures
 
-        began = time.monotonic()
+        began, feature_plan = time.monotonic(), plan_of(features)
         trained = learner.fit(
             spark.session,
             feature_plan,
@@ -72,7 +72,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}
             )
             run.log_metrics({f"validation/{metric}": value})
-        return trained
+        return FittedPipeline.of(trained, feature_plan, sweep, features)
 
     return model
 

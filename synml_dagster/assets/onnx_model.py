@@ -5,13 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import ExportedPipeline, FittedPipeline
 from synml_dagster.assets.stage import inputs, markdown_table, stage
 from synml_dagster.export import check_parity, export_pipeline
-from synml_dagster.features import FeaturePlan
-from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
-from synml_dagster.tables import Table
 
 PARITY_ROWS = 20_000
 """Rows of the raw table that are scored both ways, beside the adversarial ones."""
@@ -19,9 +17,7 @@ PARITY_ROWS = 20_000
 
 def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
     """Return the asset that exports, with its blocking parity check."""
-    told = stage(
-        pipeline, "onnx_model", io_manager_key="bundles", ins=inputs(pipeline, "raw", "feature_plan", "model")
-    )
+    told = stage(pipeline, "onnx_model", io_manager_key="bundles", ins=inputs(pipeline, "model"))
 
     @dg.asset(
         **told,
@@ -38,21 +34,19 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
     def onnx_model(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
-        raw: Table,
-        feature_plan: FeaturePlan,
-        model: TrainedModel,
+        model: FittedPipeline,
     ) -> Iterator[Any]:
-        exported = OnnxModel(export_pipeline(feature_plan, model))
+        exported = OnnxModel(export_pipeline(model.plan, model.model))
         session = spark.session
         parity = check_parity(
-            session, feature_plan, model, exported, raw.dataframe(session), rows=PARITY_ROWS
+            session, model.plan, model.model, exported, model.raw.dataframe(session), rows=PARITY_ROWS
         )
         context.log.info(
             f"parity: {parity.rows} rows, {parity.labels_different} labels differ, "
             f"largest difference {parity.max_difference:.3g}"
         )
         yield dg.Output(
-            exported,
+            ExportedPipeline(model, exported),
             metadata={
                 "inputs": markdown_table(["name", "type"], [(i.name, i.type) for i in exported.inputs]),
                 "outputs": markdown_table(["name", "type"], [(o.name, o.type) for o in exported.outputs]),

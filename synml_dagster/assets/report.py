@@ -7,15 +7,12 @@ from pathlib import Path
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import inputs, stage
+from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
-from synml_dagster.features import SPLIT, FeaturePlan
-from synml_dagster.learners import TrainedModel
-from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import MLflowResource
-from synml_dagster.tables import Table
-from synml_dagster.tuning import SweepResult
 
 _FILE = "report.html"
 
@@ -56,49 +53,37 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
             pipeline,
             "report",
             io_manager_key="bundles",
-            ins=inputs(
-                pipeline,
-                "raw",
-                "feature_plan",
-                "features",
-                "sweep",
-                "model",
-                "evaluation",
-                "onnx_model",
-                "champion",
-                "explanations",
-            ),
+            ins=inputs(pipeline, "evaluation", "explanations", "champion"),
         )
     )
     def report(
         context: dg.AssetExecutionContext,
         mlflow: MLflowResource,
-        raw: Table,
-        feature_plan: FeaturePlan,
-        features: Table,
-        sweep: SweepResult,
-        model: TrainedModel,
         evaluation: Evaluation,
-        onnx_model: OnnxModel,
-        champion: ChampionRecord,
         explanations: Explanations,
+        champion: ChampionRecord,
     ) -> Report:
         from synml_dagster.report.page import ReportInputs, render_report
 
+        version = mlflow.version(champion.model, champion.version)
+        if version is None:
+            raise ModelError(
+                f"report: version {champion.version} of {champion.model!r} is no longer in the registry. Materialize the champion again."
+            )
+        made = ExportedPipeline.load(mlflow.download(version))
+        fitted = made.fitted
         page = Report(
             render_report(
                 ReportInputs(
                     name=pipeline,
                     source=source,
-                    plan=feature_plan,
-                    rows=raw.rows,
-                    split_rows={
-                        s: features.files(**{SPLIT: s}).count() for s in ("train", "validation", "test")
-                    },
-                    model=model,
-                    sweep=sweep,
+                    plan=fitted.plan,
+                    rows=fitted.plan.rows,
+                    split_rows=fitted.rows,
+                    model=fitted.model,
+                    sweep=fitted.sweep,
                     evaluation=evaluation,
-                    onnx_model=onnx_model,
+                    onnx_model=made.onnx,
                     champion=champion,
                     explanations=explanations,
                     run_id=context.run.run_id,

@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.fitted import plan_of
 from synml_dagster.assets.split import check_weights, side
 from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
-from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import Learner, TrainSpec, learner_of
@@ -27,7 +27,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             "sweep",
             io_manager_key="bundles",
             kinds={*learner.kinds, "optuna"},
-            ins=inputs(pipeline, "features", "feature_plan"),
+            ins=inputs(pipeline, "features"),
         )
     )
     def sweep(
@@ -35,8 +35,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         spark: SparkResource,
         mlflow: MLflowResource,
         features: Table,
-        feature_plan: FeaturePlan,
     ) -> SweepResult:
+        feature_plan = plan_of(features)
         metric, maximize = learner.metric(feature_plan, train)
         direction = "maximize" if maximize else "minimize"
         learner.params(feature_plan, train, {})  # says what does not go together before anything is trained

@@ -196,21 +196,35 @@ class FeaturePlan(BaseModel):
         file = Path(directory) / PLAN_FILE
         try:
             text = file.read_text(encoding="utf-8")
-            version = json.loads(text).get("version")
         except OSError as problem:
             raise ModelError(f"plan: {str(file)!r} cannot be read: {problem.strerror}") from problem
-        except (ValueError, AttributeError) as problem:
+        except UnicodeDecodeError as problem:
             raise ModelError(f"plan: {str(file)!r} is damaged: {problem}") from problem
+        return cls.from_json(text, str(file))
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "plan.json") -> FeaturePlan:
+        """Read what `to_json` returned; `where` it was is named in errors.
+
+        Raises
+        ------
+        ModelError
+            It is damaged, or was written by a newer version.
+        """
+        try:
+            version = json.loads(text).get("version")
+        except (ValueError, AttributeError) as problem:
+            raise ModelError(f"plan: {where!r} is damaged: {problem}") from problem
         if version != PLAN_VERSION:
             raise ModelError(
-                f"plan: {str(file)!r} is of version {version} and this package reads version {PLAN_VERSION}. Fit the plan again."
+                f"plan: {where!r} is of version {version} and this package reads version {PLAN_VERSION}. Fit the plan again."
             )
         try:
             return cls.model_validate_json(text)
         except ValidationError as problem:
             first = problem.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ModelError(f"plan: {str(file)!r} is damaged at {where}: {first['msg']}") from problem
+            place = ".".join(str(part) for part in first["loc"])
+            raise ModelError(f"plan: {where!r} is damaged at {place}: {first['msg']}") from problem
 
 
 def _pretty(value: Any, indent: int = 0) -> str:

@@ -21,6 +21,7 @@ from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_as
 from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.resources.spark import SparkResource
 from synml_dagster.tables import (
+    Accompanied,
     CatalogTable,
     MadeRows,
     Marked,
@@ -42,7 +43,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     """Stores what an asset returns as a Parquet table, replaced whole or not at all, and hands it on.
 
     An asset returns a Spark DataFrame, or `ParquetFiles`, which tasks copy as they are, or `MadeRows`, which tasks make
-    of files and write, or a `Table` that it has published itself, or `Marked` rows, of which those with
+    of files and write, or a `Table` that it has published itself, or `Accompanied` rows, or `Marked` ones, of which those with
     a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
@@ -120,15 +121,26 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     def _store(
         self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]
     ) -> Table | CatalogTable:
+        texts: Mapping[str, str] = {}
+        if isinstance(part, Accompanied):
+            part, texts = part.rows, part.texts
+            if told.get("table"):
+                raise ConfigError(
+                    f"{_what(context)} returned texts beside its rows, and the catalog table {told['table']!r} has no place for them. Return the rows alone."
+                )
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
         layout = told.get("partition_by") or []
         if _written_by_tasks(part, layout) and not told.get("table"):
-            return publish_files(self._session(context), part, root, partition_by=layout, keep=self.keep)
+            return publish_files(
+                self._session(context), part, root, partition_by=layout, texts=texts, keep=self.keep
+            )
         frame, layout = self._frame(context, part)
         if told.get("table"):
             return publish_catalog_table(frame, str(told["table"]))
-        return publish_table(frame, root, partition_by=told.get("partition_by") or layout, keep=self.keep)
+        return publish_table(
+            frame, root, partition_by=told.get("partition_by") or layout, texts=texts, keep=self.keep
+        )
 
     def _store_marked(
         self, context: dg.OutputContext, part: Marked, root: str, aside: str, told: dict[str, Any]

@@ -23,6 +23,7 @@ from synml_dagster.resources.model_registry import (
     ModelVersion,
     aliased,
     download,
+    numbered,
     promoted_after,
     set_alias,
 )
@@ -147,6 +148,10 @@ class MLflowResource(dg.ConfigurableResource):
     def champion(self, name: str) -> ModelVersion | None:
         """Return the version of the model `name` that predictions are made with, or None where none was promoted."""
         return aliased(self.client, name, "champion")
+
+    def version(self, name: str, number: str) -> ModelVersion | None:
+        """Return a version of the model `name`, or None where there is none of that number."""
+        return numbered(self.client, name, number)
 
     def aliased(self, name: str, alias: str) -> ModelVersion | None:
         """Return the version of the model `name` that `alias` points at, or None."""

@@ -89,6 +89,12 @@ def aliased(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
     return _ours(found) if (found := _found(lambda: client.get_model_version_by_alias(name, alias))) else None
 
 
+def numbered(client: MlflowClient, name: str, number: str) -> ModelVersion | None:
+    """Return the version of that number, or None."""
+    entity = _found(lambda: client.get_model_version(name, number))
+    return None if entity is None else _ours(entity)
+
+
 def set_alias(client: MlflowClient, name: str, alias: str, version: ModelVersion | str | int) -> None:
     """Let `alias` point at `version`, and at no other version of the model."""
     number = version.version if isinstance(version, ModelVersion) else str(version)

@@ -1,5 +1,6 @@
 """Tables that are published whole: versions, catalogs, rejected rows, writes by tasks."""
 
+from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import Marked
@@ -8,6 +9,7 @@ from synml_dagster.tables.task_writes import MadeRows
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [
+    "Accompanied",
     "CatalogTable",
     "MadeRows",
     "Marked",
@@ -18,5 +20,6 @@ __all__ = [
     "publish_catalog_table",
     "publish_files",
     "publish_table",
+    "read_text",
     "written_table",
 ]

@@ -13,6 +13,7 @@ from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mea
 from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.files.parquet_files import ParquetFiles
 from synml_dagster.spark.task_errors import typed_errors
+from synml_dagster.tables.accompanied import write_texts
 from synml_dagster.tables.table import Table, exists, found_files, table_of
 from synml_dagster.tables.task_writes import UNSEEN, MadeRows, copy_files, write_rows
 from synml_dagster.tables.versions import VersionedDirectory
@@ -30,6 +31,7 @@ def publish_table(
     *,
     partition_by: Sequence[str] = (),
     observe: Mapping[str, Column] | None = None,
+    texts: Mapping[str, str] | None = None,
     keep: int = 3,
 ) -> Table:
     """Write `df` as a new version of the table under `root` and let readers see it once it is whole.
@@ -48,6 +50,8 @@ def publish_table(
         string in them comes back as null, as in every table of this layout.
     observe
         Aggregates that give whole numbers, by name. A sum over no rows counts as 0.
+    texts
+        Small files that the version carries; see `Accompanied`.
     keep
         How many finished versions stay, the new one among them.
 
@@ -59,7 +63,10 @@ def publish_table(
         Spark wrote the table where this process cannot see it.
     """
     return _published(
-        root, keep, lambda place, version: _write_version(df, place, version, partition_by, observe or {})
+        root,
+        keep,
+        lambda place, version: _write_version(df, place, version, partition_by, observe or {}),
+        texts,
     )
 
 
@@ -69,6 +76,7 @@ def publish_files(
     root: str | os.PathLike[str],
     *,
     partition_by: Sequence[str] = (),
+    texts: Mapping[str, str] | None = None,
     keep: int = 3,
 ) -> Table:
     """Publish Parquet files as they are, or rows that tasks make of files, as `publish_table` publishes a frame.
@@ -89,12 +97,15 @@ def publish_files(
     """
     _check_layout(rows, partition_by)
     return _published(
-        root, keep, lambda place, version: _write_files(spark, rows, place, version, partition_by)
+        root, keep, lambda place, version: _write_files(spark, rows, place, version, partition_by), texts
     )
 
 
 def _published(
-    root: str | os.PathLike[str], keep: int, write: Callable[[VersionedDirectory, str], dict[str, Any]]
+    root: str | os.PathLike[str],
+    keep: int,
+    write: Callable[[VersionedDirectory, str], dict[str, Any]],
+    texts: Mapping[str, str] | None = None,
 ) -> Table:
     """Let readers see the version that `write` writes, whose manifest it returns, or leave nothing of it behind."""
     directory = VersionedDirectory(root)
@@ -102,6 +113,7 @@ def _published(
     try:
         with typed_errors():
             manifest = write(directory, version)
+        write_texts(directory.path(version), texts or {})
         return table_of(directory.root, directory.publish(version, manifest, keep))
     except BaseException:  # an interrupt too
         directory.discard(version)

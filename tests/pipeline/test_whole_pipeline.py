@@ -39,6 +39,20 @@ def finished(request, tmp_path_factory, classic_spark):
     return request.param, pd.read_csv(about["source"]), told
 
 
+def test_a_linear_model_goes_the_whole_way(tmp_path, classic_spark, monkeypatch):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    told = run_whole(description("binary", tmp_path) | {"train": {"learner": "linear"}})
+    assert told["success"], told["failures"]
+    assert told["checks"]["parity"] is True
+    assert told["metadata"]["evaluation"]["test/auc"] > 0.97
+    assert told["metadata"]["champion"]["promoted"]
+    page = (Path(told["metadata"]["report"]["path"]) / "report.html").read_text()
+    assert "Exact SHAP values of the linear model" in page
+    assert "LightGBM" not in page
+    assert "boosting round" not in page
+
+
 def scores(told):
     return pq.read_table(told["metadata"]["predictions"]["path"]).to_pandas()
 
