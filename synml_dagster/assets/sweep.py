@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.fitted import plan_of
-from synml_dagster.assets.split import check_weights, side
+from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
 from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
@@ -41,6 +41,14 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         direction = "maximize" if maximize else "minimize"
         learner.params(feature_plan, train, {})  # says what does not go together before anything is trained
         check_weights(spark.session, feature_plan, features)
+        check_queries(spark.session, feature_plan, features)
+        space = _space(learner, sweep_spec, train)
+        if absent := check_classes(spark.session, feature_plan, features):
+            for warning in absent:
+                context.log.warning(warning)
+            context.add_output_metadata(
+                {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in absent))}
+            )
         if sweep_spec.trials == 0:
             context.add_output_metadata(
                 {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}
@@ -69,7 +77,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
 
             result = run_sweep(
                 train_trial,
-                space=_space(learner, sweep_spec, train),
+                space=space,
                 storage=storage,
                 key={
                     "plan": feature_plan.identity,
@@ -96,8 +104,10 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
 
 
 def _space(learner: Learner, spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
+    """Return what is searched: what the description does not decide."""
+    space = learner.space() if spec.space is None else learner.checked_space(spec.space)
     fixed = learner.fixed(train)
-    return {name: r for name, r in (spec.space or learner.space()).items() if name not in fixed}
+    return {name: r for name, r in space.items() if name not in fixed}
 
 
 @contextmanager

@@ -150,6 +150,7 @@ def _below_baseline(
     """What shows that the challenger is no better than its baseline, None where it is better or nothing can show it."""
     # An answer without a look at a column has a perfect recall where it flags every row, so such metrics tell nothing.
     judged = metric if metric not in ("precision", "recall", "f1", "bias") else "logloss"
+    judged = "ndcg@10" if metric.startswith("map@") else judged
     if not baseline or judged not in baseline or judged not in challenger:
         return None
     new, least = challenger[judged], baseline[judged]

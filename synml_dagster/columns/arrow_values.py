@@ -95,6 +95,8 @@ def word(column: pa.Array) -> pa.Array:
 
     if pa.types.is_string(column.type):
         return pc.fill_null(column, "")
+    if pa.types.is_integer(column.type):  # exactly: neighbours beyond 2^53 are one float64
+        return pc.fill_null(column.cast(pa.string()), "")
     values = number(column)
     fits = np.abs(values) < LARGEST_WORD
     text = pa.array(np.where(fits, values, 0.0).astype(np.int64)).cast(pa.string())
@@ -114,6 +116,8 @@ def label_word(column: pa.Array, missing: tuple[str, ...] = ()) -> pa.Array:
         return pc.if_else(pc.is_in(words, pa.array(missing, words.type)), "", words)
     if pa.types.is_boolean(column.type):
         return pc.fill_null(column.cast(pa.string()), "")
+    if pa.types.is_integer(column.type):  # exactly: neighbours beyond 2^53 are one float64
+        return pc.fill_null(column.cast(pa.string()), "")
     values = number(column)
     whole = (np.abs(values) < _LARGEST_EXACT) & (values == np.floor(values))
     text = pa.array(np.where(whole, values, 0.0).astype(np.int64)).cast(pa.string())
@@ -126,7 +130,7 @@ def as_spark_writes(label_words: list[str]) -> bool:
     return all(re.fullmatch("-?[0-9]+", w) for w in label_words)
 
 
-def label_number(column: pa.Array) -> np.ndarray:
+def label_number(column: pa.Array, marks: tuple[str, str, str] | None = None) -> np.ndarray:
     """Return a label as float64 `[rows]`, NaN where it is missing or not a number."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -135,6 +139,12 @@ def label_number(column: pa.Array) -> np.ndarray:
         return number(column)
     encoded = pc.fill_null(column, "").dictionary_encode()
     words = encoded.dictionary
+    if marks is not None:
+        from synml_dagster.columns.number_format import NumberFormat
+
+        read = NumberFormat.of(marks).read
+        found = np.array([read(word.strip(" ")) for word in words.to_pylist()], dtype=np.float64)
+        return found[encoded.indices.to_numpy()]
     plain = pc.match_substring_regex(words, _PLAIN_NUMBER)
     found = pc.if_else(plain, words, "nan").cast(pa.float64()).to_numpy().copy()
     for i in np.flatnonzero(~plain.to_numpy(zero_copy_only=False)):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.columns.names import col
 from synml_dagster.columns.raw import RawInput, nan_for_null
 from synml_dagster.columns.text_numbers import written_number
+from synml_dagster.columns.time_format import PATTERNS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -28,12 +30,13 @@ def converted(here: RawInput, plan: RawInput) -> tuple[Column, Column] | None:
 
     raw, none = col(*here.path), sf.lit(None).cast("string")
     if plan.storage == "string" and here.storage in (*_NUMBERS, *_TIMES):
-        return sf.coalesce(_as_text(raw, here), sf.lit("")), none
+        return sf.coalesce(_as_text(raw, here, plan), sf.lit("")), none
     if plan.storage in _NUMBERS and here.storage in ("string", *_NUMBERS):
         number, bad = _as_number(raw, here, plan)
         return nan_for_null(number.cast("double")), bad
     if plan.storage in _TIMES and here.storage in ("string", *_TIMES):
-        moment = (sf.trim(raw) if here.storage == "string" else raw).try_cast(plan.spark_type)
+        known = sf.when(_there(raw, here), sf.trim(raw)) if here.storage == "string" else raw
+        moment = known.try_cast(plan.spark_type)
         bad = sf.when(_there(raw, here) & moment.isNull(), sf.lit(f"{plan.name!r} is not a {plan.storage}"))
         return plan.value_of(moment), bad
     return None
@@ -42,16 +45,26 @@ def converted(here: RawInput, plan: RawInput) -> tuple[Column, Column] | None:
 def _there(raw: Column, here: RawInput) -> Column:
     from pyspark.sql import functions as sf
 
-    return raw.isNotNull() & (sf.trim(raw) != "") if here.storage == "string" else raw.isNotNull()
+    if here.storage != "string":
+        return raw.isNotNull()
+    # A mark makes text of a column of numbers in today's file, and stands for nothing there.
+    return raw.isNotNull() & ~sf.lower(sf.trim(raw)).isin(*sorted(MISSING_MARKS))
 
 
-def _as_text(raw: Column, here: RawInput) -> Column:
-    """Whole numbers without a point: a column of codes becomes one of doubles by a single missing value."""
+def _as_text(raw: Column, here: RawInput, plan: RawInput) -> Column:
+    """Whole numbers without a point: a column of codes becomes one of doubles by a single missing value.
+
+    Where the plan reads numbers or dates of its text, the text is written in that way.
+    """
     from pyspark.sql import functions as sf
 
+    if here.storage in _TIMES and plan.time_way is not None:
+        return sf.date_format(raw, PATTERNS[plan.time_way].java)
     text = raw.cast("string")
     if here.storage != "number":
         return text
+    if plan.number_marks is not None and plan.number_marks[0] != ".":
+        text = sf.replace(text, sf.lit("."), sf.lit(plan.number_marks[0]))
     number = raw.cast("double")
     whole = (number == sf.floor(number)) & (sf.abs(number) < 1e15)
     return sf.when(whole, number.try_cast("bigint").cast("string")).when(~sf.isnan(number), text)
@@ -61,10 +74,10 @@ def _as_number(raw: Column, here: RawInput, plan: RawInput) -> tuple[Column, Col
     from pyspark.sql import functions as sf
 
     if plan.storage == "boolean" and here.storage == "string":
-        flag = sf.trim(raw).try_cast("boolean").cast("int")
+        flag = sf.when(_there(raw, here), sf.trim(raw)).try_cast("boolean").cast("int")
         return flag, sf.when(_there(raw, here) & flag.isNull(), _told(plan, "is not true or false"))
     number = (
-        written_number(raw)
+        sf.when(_there(raw, here), written_number(raw))
         if here.storage == "string"
         else raw.cast("int" if here.storage == "boolean" else "double")
     )

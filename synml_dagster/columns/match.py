@@ -53,7 +53,9 @@ def _matched_or_not(
     found = {i.path: i for i in raw_inputs(df.schema)[0]}
     _check_paths(found, df, [p.path for p in planned], "the plan")
     out = [
-        found[plan.path].model_copy(update={"width": plan.width, "name": plan.name, "planned": plan.storage})
+        found[plan.path].model_copy(
+            update={"width": plan.width, "name": plan.name, "planned": plan.storage, "truth": plan.truth}
+        )
         for plan in planned
     ]
     return out, [(here, plan) for here, plan in zip(out, planned, strict=True) if not _fits(here, plan)]

@@ -53,14 +53,14 @@ def evaluate_ranking(
     ndcg10 = sf.least(sf.floor(sf.col("`ndcg@10`") * _HISTOGRAM_BINS), sf.lit(_HISTOGRAM_BINS - 1)).cast(
         "int"
     )
-    names = list(METRICS["ranking"])
+    names, unordered = list(METRICS["ranking"]), [f"unordered@{k}" for k in RANKING_CUTOFFS]
     found = (
         queries.groupBy(ndcg10.alias("bin"))
         .agg(
             sf.count(sf.lit(1)).alias("queries"),
             sf.sum(query_weight).alias("w"),
             sf.count(sf.when(sf.col("relevant") == 0, 1)).alias("empty"),
-            *(sf.sum(query_weight * sf.col(f"`{name}`")).alias(name) for name in names),
+            *(sf.sum(query_weight * sf.col(f"`{name}`")).alias(name) for name in [*names, *unordered]),
         )
         .collect()
     )
@@ -83,6 +83,9 @@ def evaluate_ranking(
         weight=float(sums["weight"]),
         weighted=weighted,
         metrics={name: float(sum(row[name] for row in found) / total) for name in names},
+        baseline={
+            f"ndcg@{k}": float(sum(row[f"unordered@{k}"] for row in found) / total) for k in RANKING_CUTOFFS
+        },
         groups=count,
         per_group=Histogram(
             edges=[float(edge) for edge in np.linspace(0, 1, _HISTOGRAM_BINS + 1)], weight=histogram.tolist()
@@ -101,7 +104,7 @@ def _gain(grade: Column, linear: bool, table: Sequence[float] | None) -> Column:
 
 
 def _by_query(frame: DataFrame, gain: Column) -> DataFrame:
-    """One row per query: w (mean weight), relevant (rows of grade > 0) and every metric."""
+    """One row per query: w (mean weight), relevant (rows of grade > 0), every metric, and NDCG without any order."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
@@ -126,6 +129,15 @@ def _by_query(frame: DataFrame, gain: Column) -> DataFrame:
     metrics: list[Column] = []
     for k in RANKING_CUTOFFS:
         dcg, ideal = sf.sum(sf.col("gain") * _discount(k)), sf.sum(sf.col("gain") * _ideal_discount(k))
+        # What rows in no order get: each of them stands at every place equally often.
+        unordered = (
+            sf.sum("gain") * sf.get(_cumulated(k), sf.least(sf.max("ideal"), sf.lit(k))) / sf.max("ideal")
+        )
+        metrics.append(
+            sf.when(ideal > 0, unordered / sf.nullif(ideal, sf.lit(0.0)))
+            .otherwise(1.0)
+            .alias(f"unordered@{k}")
+        )
         metrics.append(
             sf.when(ideal > 0, dcg / sf.nullif(ideal, sf.lit(0.0))).otherwise(1.0).alias(f"ndcg@{k}")
         )
@@ -143,14 +155,19 @@ def _discount(k: int) -> Column:
     """Mean discount of the places that a row's ties fill, counting only the first `k`."""
     from pyspark.sql import functions as sf
 
-    before = sf.col("first") - 1
-    upto = [0.0, *np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))]
-    total = sf.array(*(sf.lit(float(v)) for v in upto))
+    before, total = sf.col("first") - 1, _cumulated(k)
 
     def first(places: Column) -> Column:
         return sf.get(total, sf.least(places, sf.lit(k)).cast("int"))
 
     return (first(before + sf.col("ties")) - first(before)) / sf.col("ties")
+
+
+def _cumulated(k: int) -> Column:
+    """The discounts of the first 0, 1, ... `k` places together, as an array."""
+    from pyspark.sql import functions as sf
+
+    return sf.array(*(sf.lit(float(v)) for v in [0.0, *np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))]))
 
 
 def _ideal_discount(k: int) -> Column:

@@ -211,7 +211,7 @@ def _labels(like: list[Any], words: list[str]) -> list[Any]:
     if isinstance(first, bool):
         return [word.lower() == "true" for word in words]
     if isinstance(first, int):
-        return [int(float(word)) for word in words]
+        return [int(word) for word in words]
     return [float(word) for word in words] if isinstance(first, float) else words
 
 

@@ -41,6 +41,10 @@ class LabelPlan(BaseModel):
     missing: tuple[str, ...] = Field(
         default=(), description="Words that stand for a missing label, such as NA or ?."
     )
+    number_marks: tuple[str, str, str] | None = Field(
+        default=None,
+        description="Of numbers for people: what stands before fractions, between thousands and beside the number.",
+    )
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None
@@ -55,6 +59,7 @@ class LabelPlan(BaseModel):
             storage=self.storage,
             onnx_type="double",
             missing=self.missing,
+            number_marks=self.number_marks,
         )
 
 

@@ -136,7 +136,7 @@ class FeatureSpec(BaseModel):
     )
     missing: list[str] = Field(
         default_factory=lambda: list(LABEL_MARKS),
-        description="Words that stand for a missing label; leave out of this list what is a class.",
+        description="Words that stand for a missing value in a label and in columns of names; leave out of this list what is a class or a category.",
     )
     max_categories: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Categories with a code of their own, the most frequent first."

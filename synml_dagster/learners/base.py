@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
 from synml_dagster.learners.registry import learner_of
 from synml_dagster.learners.space import ParameterRange, Value
@@ -209,6 +209,22 @@ class Learner(ABC):
     @abstractmethod
     def space(self) -> Mapping[str, ParameterRange]:
         """Return what a sweep searches where the description does not say."""
+
+    def checked_space(self, space: Mapping[str, ParameterRange]) -> dict[str, ParameterRange]:
+        """Return ranges of a description under the family's main names.
+
+        Raises
+        ------
+        ConfigError
+            The family has no such parameter, or it cannot be searched.
+        """
+        known = self.space()
+        for name in space:
+            if name not in known:
+                raise ConfigError(
+                    f"sweep.space: learner {self.name} searches no {name!r}; it searches {', '.join(known)}.{did_you_mean(name, known)}"
+                )
+        return dict(space)
 
     @abstractmethod
     def start(self) -> Mapping[str, Value]:

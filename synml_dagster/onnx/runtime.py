@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ AUTOMATIC = ("cuda",)
 """What `auto` looks for before it takes the CPU."""
 
 
+def _onnxruntime() -> Any:
+    """Import ONNX Runtime, which sends telemetry and leaves files for it in the home and in the temporary folder unless told not to."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def choose_providers(provider: str, gpu: int | None = None) -> list[Any]:
     """Return the providers for a session, the CPU last, as ONNX Runtime takes them.
 
@@ -39,7 +48,7 @@ def choose_providers(provider: str, gpu: int | None = None) -> list[Any]:
     SetupError
         The provider was asked for and the installed ONNX Runtime does not have it.
     """
-    import onnxruntime
+    onnxruntime = _onnxruntime()
 
     if provider != "auto" and provider not in PROVIDERS:
         raise ConfigError(f"provider {provider!r} is not known; choose one of auto, {', '.join(PROVIDERS)}.")
@@ -86,7 +95,7 @@ def open_session(
     SetupError
         `strict`, and the device cannot be used.
     """
-    import onnxruntime
+    onnxruntime = _onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = max(1, threads)
@@ -109,7 +118,7 @@ def open_session(
 
 
 def _explain(problem: Exception, source: Any) -> str:
-    import onnxruntime
+    onnxruntime = _onnxruntime()
 
     where = "The model" if isinstance(source, bytes) else f"The model {str(source)!r}"
     told = " ".join(str(problem).split())

@@ -317,6 +317,7 @@ def _inputs(
             and raw.storage in _AS_IT_IS
             and not raw.spark_type.startswith("decimal")
             and not (raw.storage == "date" and raw.planned == "timestamp")
+            and not (raw.storage == "boolean" and raw.truth is not None)
         )
         if raw.name in others:
             answer.append((raw.name, others[raw.name][0], None))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.columns import is_missing
 from synml_dagster.errors import DataError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _written_numbers(column: pa.Array, name: str, kind: str, reasons: Reasons) -
     values = np.full(len(words), np.nan)
     broken = np.zeros(len(words), dtype=np.bool_)
     for i, word in enumerate(words):
-        if not word:
+        if is_missing(word):
             continue
         try:
             values[i] = float(word)

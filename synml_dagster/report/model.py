@@ -116,7 +116,7 @@ def metric_table(inputs: ReportInputs) -> dict[str, Any]:
         "weighted": found.weighted,
         "baseline_is": {
             "regression": "always answering the mean (for MAE the median)",
-            "ranking": "",
+            "ranking": "rows in no order",
         }.get(found.task, "always answering with the classes' shares"),
     }
 

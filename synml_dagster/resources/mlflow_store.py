@@ -63,7 +63,7 @@ def create_store(file: Path) -> None:
     if file.exists():
         return
     import mlflow
-    from mlflow.store.db.utils import _safe_initialize_tables
+    from mlflow.store.db.utils import _initialize_tables
 
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = cache_directory() / f"mlflow-{mlflow.__version__}.db"
@@ -75,7 +75,8 @@ def create_store(file: Path) -> None:
             import sqlalchemy
 
             engine = sqlalchemy.create_engine(f"sqlite:///{fresh}")
-            _safe_initialize_tables(engine)
+            # Nobody else has this file; `_safe_initialize_tables` would leave a lock in the temporary folder for ever.
+            _initialize_tables(engine)
             engine.dispose()
             with contextlib.suppress(OSError):  # a home that cannot be written to costs seconds, nothing else
                 _keep(fresh, kept)

@@ -7,16 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
-from synml_dagster.sources.csv_dialect import HEAD_BYTES, Dialect, dialect_of
+from synml_dagster.sources.csv_dialect import HEAD_BYTES, WINDOWS, Dialect, dialect_of
 from synml_dagster.sources.csv_types import typed_text
-from synml_dagster.sources.listing import data_files, is_hidden_file, spark_path
+from synml_dagster.sources.listing import data_files, is_hidden_file, is_pattern, spark_path
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 _BAD = "__synml_bad_record"
+_TORN = "__synml_torn_lines"
 _MOST_FILES = 2000
 
 
@@ -41,8 +42,9 @@ def read_csv(
         groups.setdefault(dialect, []).append(file)
     for dialect in groups:
         notes += [note for note in dialect.notes if note not in notes]
+    root, folders = _folders(path, list(dialects))
     frames = [
-        _texts(spark, files if len(groups) > 1 else [path], dialect, options)
+        _texts(spark, files if len(groups) > 1 else [path], dialect, options, root, folders)
         for dialect, files in groups.items()
     ]
     frame = frames[0]
@@ -88,7 +90,26 @@ def _dialects(path: str, options: dict[str, str], notes: list[str]) -> dict[str,
     return told
 
 
-def _texts(spark: SparkSession, files: list[str], dialect: Dialect, options: dict[str, str]) -> DataFrame:
+def _folders(path: str, files: list[str]) -> tuple[str, list[str]]:
+    """The folder below which folders named `column=value` hold a column, and those columns."""
+    if is_pattern(path):
+        return "", []
+    root = path.rstrip("/")
+    below = [file.removeprefix(root).rpartition("/")[0].split("/") for file in files if file.startswith(root)]
+    return root, list(
+        dict.fromkeys(part.split("=", 1)[0] for parts in below for part in parts if "=" in part)
+    )
+
+
+def _texts(
+    spark: SparkSession,
+    files: list[str],
+    dialect: Dialect,
+    options: dict[str, str],
+    root: str,
+    folders: list[str],
+) -> DataFrame:
+    from pyspark.sql import functions as sf
     from pyspark.sql.types import StringType, StructField, StructType
 
     has_header = options.get("header", "true").casefold() == "true"
@@ -97,13 +118,16 @@ def _texts(spark: SparkSession, files: list[str], dialect: Dialect, options: dic
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SourceError(f"source: the header of {files[0]!r} names {twice[0]!r} more than once; rename one")
-    schema = StructType([StructField(name, StringType()) for name in [*names, _BAD]])
+    # As text: Spark would make a number of `code=007`.
+    folders = [name for name in folders if name not in names]
+    schema = StructType([StructField(name, StringType()) for name in [*names, _BAD, *folders]])
     told = {
         "header": str(has_header).lower(),
         "multiLine": "true",
         "encoding": dialect.encoding,
         "sep": dialect.separator,
         "escape": dialect.escape,
+        "quote": dialect.quote,
         **({"comment": dialect.comment} if dialect.comment else {}),
         "ignoreLeadingWhiteSpace": "true",
         "ignoreTrailingWhiteSpace": "true",
@@ -126,9 +150,38 @@ def _texts(spark: SparkSession, files: list[str], dialect: Dialect, options: dic
         "columnPruning": "false",
     }
     if len(files) == 1 and is_hidden_file(files[0]):
-        return _by_driver(spark, files[0], schema, dialect, has_header)
-    reader = spark.read.schema(schema).options(**(told | own | fixed))
-    return reader.csv([spark_path(file) for file in files])
+        frame = _by_driver(spark, files[0], schema, dialect, has_header)
+    else:
+        fixed |= {"basePath": spark_path(root)} if folders and "basepath" not in options else {}
+        reader = spark.read.schema(schema).options(**(told | own | fixed))
+        frame = reader.csv([spark_path(file) for file in files])
+    if dialect.windows:
+        here, there = "".join(WINDOWS), "".join(WINDOWS.values())
+        read = {name: sf.translate(sf.col(quoted(name)), here, there) for name in [*names, _BAD]}
+        frame = frame.select(*(read.get(name, sf.col(quoted(name))).alias(name) for name in frame.columns))
+    return frame.withColumn(_TORN, _torn_lines(names, dialect.separator))
+
+
+def _torn_lines(names: list[str], separator: str) -> Column:
+    """How many lines inside the values of a record look like records: a quote that is not closed has taken them in."""
+    from pyspark.sql import functions as sf
+
+    marks = len(names) - 1
+    if not marks:
+        return sf.lit(0)
+
+    def is_record(line: Column) -> Column:
+        return sf.length(line) - sf.length(sf.replace(line, sf.lit(separator), sf.lit(""))) == marks
+
+    def lines(value: Column) -> Column:
+        # The first and the last line are parts of records at best.
+        parts = sf.split(value, "\n")
+        inner = sf.slice(parts, 2, sf.greatest(sf.size(parts) - 2, sf.lit(0)))
+        taken = (sf.size(inner) >= (2 if marks == 1 else 1)) & sf.forall(inner, is_record)
+        return sf.when(value.contains("\n") & taken, sf.size(inner)).otherwise(0)
+
+    values = sf.array(*(sf.coalesce(sf.col(quoted(name)), sf.lit("")) for name in names))
+    return sf.aggregate(values, sf.lit(0), lambda n, value: n + lines(value))
 
 
 def _say_headers(groups: dict[Dialect, list[str]], notes: list[str]) -> None:
@@ -161,8 +214,19 @@ def _without_bad(frame: DataFrame, notes: list[str]) -> DataFrame:
         "one": sf.first(bad, ignorenulls=True),
         "rows": sf.count(sf.lit(1)),
         "other": sf.count(sf.col(quoted(frame.columns[0]))),
+        "torn": sf.sum(sf.when(bad.isNull(), sf.col(_TORN))),
     }
     row = frame.agg(*(column.alias(name) for name, column in asked.items())).first()
+    if row is not None and row["n"] and row["n"] == row["rows"]:
+        raise SourceError(
+            f"source: all {row['n']} records have more or fewer fields than the first line, which is {', '.join(n for n in frame.columns[:5] if n not in (_BAD, _TORN))!r}; the second is {row['one'][:200]!r}. "
+            "Take lines above the header out of the files, or say source.options.sep"
+        )
+    if row is not None and row["torn"]:
+        notes.append(
+            f"values hold {row['torn']} lines that look like records: a quote that is not closed has taken them in. "
+            "Close it in the source, or say source.options.quote: '' where quotes are parts of values"
+        )
     if row is not None and row["n"]:
         notes.append(
             f"{row['n']} of {row['rows']} records have more or fewer fields than the header and are left out, such as {row['one'][:200]!r}"
@@ -170,7 +234,7 @@ def _without_bad(frame: DataFrame, notes: list[str]) -> DataFrame:
         # Spark refuses a query that reads nothing but the bad records, as a count of the others would: read one more column.
         other = sf.length(sf.concat_ws("", sf.col(quoted(frame.columns[0])), sf.lit("."))) > 0
         frame = frame.where(bad.isNull() & other)
-    return frame.select(*(quoted(name) for name in frame.columns if name != _BAD))
+    return frame.select(*(quoted(name) for name in frame.columns if name not in (_BAD, _TORN)))
 
 
 def _by_driver(
@@ -187,6 +251,8 @@ def _by_driver(
         reader = csv.reader(
             opened,
             delimiter=dialect.separator,
+            quotechar=dialect.quote or '"',
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
             doublequote=double,
             escapechar=None if double else dialect.escape,
         )

@@ -3,29 +3,93 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
-from synml_dagster.sources.listing import data_files
+from synml_dagster.sources.listing import data_files, spark_path
+from synml_dagster.spark.quoting import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 _HEAD = 64 * 1024
+_MOST_FILES = 2000
+_BAD = "_corrupt_record"
+
+
+def read_json(spark: SparkSession, path: str, options: dict[str, str], notes: list[str]) -> DataFrame:
+    """Open JSON files; records that are none are left out, and `notes` say how many and show one.
+
+    Raises
+    ------
+    SourceError
+        No record can be read, files are written in two ways, or in an encoding that would lose records.
+    """
+    from pyspark.sql import functions as sf
+
+    told = {key.casefold() for key in options}
+    if "multiline" not in told:
+        options = options | ({"multiLine": "true"} if spans_lines(path) else {})
+    frame = spark.read.format("json").options(**options).load(spark_path(path))
+    if _BAD not in frame.columns or {"mode", "columnnameofcorruptrecord"} & told:
+        return frame
+    others = [name for name in frame.columns if name != _BAD]
+    if not others:
+        raise SourceError(
+            f"source: no record of {path!r} is JSON as Spark reads it: an object a line, or an array of objects"
+        )
+    # Spark asks for another column beside the one of bad records, and takes it away again where it sees that all rows fit.
+    there = sf.xxhash64(sf.col(quoted(others[0]))) % 2 < 2
+    row = frame.agg(
+        sf.count(sf.col(_BAD)).alias("n"),
+        sf.first(sf.col(_BAD), ignorenulls=True).alias("one"),
+        sf.count_if(there).alias("rows"),
+    ).first()
+    if row is not None and row["n"]:
+        notes.append(
+            f"{row['n']} of {row['rows']} records are no JSON and are left out, such as {row['one'].strip()[:200]!r}"
+        )
+    return frame.where(sf.col(_BAD).isNull() & there).select(*map(quoted, others))
 
 
 def spans_lines(path: str) -> bool:
-    """Return whether the first data file of `path` begins with an array or with an object that goes on in the next line."""
+    """Return whether the data files of `path` begin with an array or with an object that goes on in the next line.
+
+    Raises
+    ------
+    SourceError
+        Some do and others do not, or one is written in UTF-16 or UTF-32.
+    """
     import fsspec
 
     try:
         files = list(data_files(path)[1])
         prefix = path.split("://", 1)[0] + "://" if "://" in path else ""
-        with fsspec.open(prefix + files[0], "rb", compression="infer") as opened:
-            head = opened.read(_HEAD).decode("utf-8-sig", errors="replace").lstrip()
-    except (
-        ImportError,
-        OSError,
-        ValueError,
-        IndexError,
-    ):  # Spark may reach it all the same, and says what is wrong
+
+        def head_of(file: str) -> bytes:
+            with fsspec.open(prefix + file, "rb", compression="infer") as opened:
+                return opened.read(_HEAD)
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            heads = list(pool.map(head_of, files[:_MOST_FILES]))
+    except (ImportError, OSError, ValueError):  # Spark may reach it all the same, and says what is wrong
         return False
+    found = {file: _spans(head, file) for file, head in zip(files, heads, strict=False) if head.strip()}
+    if len({*found.values()}) > 1:
+        by_line, spanning = (next(f for f, spans in found.items() if spans is way) for way in (False, True))
+        raise SourceError(
+            f"source: {by_line!r} holds a record a line and {spanning!r} an array or records of several lines. Write all files in one way."
+        )
+    return any(found.values())
+
+
+def _spans(head_bytes: bytes, file: str) -> bool:
+    if 0 in head_bytes[:100]:
+        raise SourceError(
+            f"source: {file!r} is written in UTF-16 or UTF-32, of which Spark loses records. Write it in UTF-8."
+        )
+    head = head_bytes.decode("utf-8-sig", errors="replace").lstrip()
     if head.startswith("["):
         return True
     first, _, rest = head.partition("\n")
@@ -41,6 +105,6 @@ def spans_lines(path: str) -> bool:
         return bool(rest)
     if head[end:].strip():
         raise SourceError(
-            f"source: {files[0]!r} holds one indented object after the other, of which Spark reads the first alone. Write them as an array, or one a line."
+            f"source: {file!r} holds one indented object after the other, of which Spark reads the first alone. Write them as an array, or one a line."
         )
     return True

@@ -171,11 +171,11 @@ def read_source(
                 from synml_dagster.sources.parquet import read_parquet
 
                 frame = read_parquet(spark, source.path or "", said)
-            else:
-                if name == "json" and "multiline" not in {k.casefold() for k in options}:
-                    from synml_dagster.sources.json import spans_lines
+            elif name == "json":
+                from synml_dagster.sources.json import read_json
 
-                    options |= {"multiLine": "true"} if spans_lines(source.path or "") else {}
+                frame = read_json(spark, source.path or "", options, said)
+            else:
                 frame = spark.read.format(name).options(**options).load(spark_path(source.path or ""))
         frame.schema  # noqa: B018 - Connect analyses a frame only when something is asked of it
     except SourceError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import gzip
 import io
 import json
 import uuid
@@ -106,13 +107,58 @@ def test_rows_for_a_plan_are_read_as_they_are_written(classic_spark, tmp_path):
     assert [tuple(r) for r in frame.collect()] == [("00", "TRUE"), ("1.10", "FALSE")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_encodings_and_separators_are_told_by_looking(classic_spark, tmp_path, encoding, mark):
-    (tmp_path / "a.csv").write_bytes(f"größe{mark}b\n1{mark}é\n2{mark}ü\n".encode(encoding))
+    (tmp_path / "a.csv").write_bytes(f"größe{mark}b\n1{mark}é\n2{mark}5 €\n".encode(encoding))
     frame, rows, _ = rows_of(classic_spark, tmp_path / "a.csv")
     assert frame.columns == ["größe", "b"]
-    assert rows == [(1, "é"), (2, "ü")]
+    assert rows == [(1, "é"), (2, "5 €")]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "said"),
+    [
+        ('"a"\t"b"\n"r1"\t1\t"x"\n"r2"\t2\t"y"\n', [("r1", 1, "x"), ("r2", 2, "y")], "as R writes names"),
+        ("a,b\n1,x,\n2,y,\n", [(1, "x", None), (2, "y", None)], "end with a separator"),
+        ('a,b\n1,"c:\\dir\\"\n2,y\n', [(1, "c:\\dir\\"), (2, "y")], None),
+        ("a,b\n1,'x, y'\n2,'z'\n", [(1, "x, y"), (2, "z")], "single quotes"),
+        ("a,b\n1,O'Neil\n2,'tis\n", [(1, "O'Neil"), (2, "'tis")], None),
+        ('a,b,c\n1,"x,1\n2,y,2\n3,z",3\n', [(1, "x,1\n2,y,2\n3,z", 3)], "1 lines that look like records"),
+        ("1,2\n3,4\n", [(3, 4)], "holds numbers and is taken for the names"),
+        ("a,b\n1,x\n\n2,y\n(2 rows)\n", [(1, "x"), (2, "y")], "1 of 3 records"),
+    ],
+)
+def test_records_are_cut_as_their_writer_meant_or_it_is_said(classic_spark, tmp_path, text, rows, said):
+    (tmp_path / "a.csv").write_text(text)
+    _, found, notes = rows_of(classic_spark, tmp_path / "a.csv")
+    assert sorted(found) == rows
+    assert bool(said) == bool(notes)
+    assert (said or "") in " ".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"a,b\n1,x\n"), "packed with gzip; let its name end with .gz"),
+        (b"PK\x03\x04 and more", "a zip archive or an Excel workbook"),
+        (b"PAR1 and more", "say source.format: parquet"),
+        (b"Report of 2024\n\na,b\n1,x\n", "all 2 records have more or fewer fields than the first line"),
+    ],
+)
+def test_what_is_no_table_of_text_is_refused(classic_spark, tmp_path, content, message):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        rows_of(classic_spark, tmp_path / "a.csv")
+
+
+def test_folders_that_hold_a_column_keep_it_as_it_is_written(spark, tmp_path):
+    for folder, text in (("code=007", "a,b\n1,x\n"), ("code=010", "b,a\ny,2\n")):
+        (tmp_path / "rows" / folder).mkdir(parents=True)
+        (tmp_path / "rows" / folder / "a.csv").write_text(text)
+    frame, rows, _ = rows_of(spark, tmp_path / "rows", format="csv")
+    assert frame.columns == ["a", "b", "code"]
+    assert sorted(rows) == [(1, "x", "007"), (2, "y", "010")]
 
 
 @pytest.mark.parametrize("name", ["data[1].csv", "_train.csv", ".hidden.csv", "a b{c}.csv"])
@@ -124,6 +170,36 @@ def test_a_file_is_what_its_name_says(spark, tmp_path, name):
 def test_indented_json_is_read(spark, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], indent=2))
     assert sorted(rows_of(spark, tmp_path / "a.json")[1]) == [(1, "x"), (2, "y")]
+
+
+def test_records_that_are_no_json_are_left_out_and_said(spark, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a":1,"b":{"c":"x"}}\n{"a":2\n{"a":3,"b":{"c":"y"}}\n{"a":4,"b')
+    frame, rows, notes = rows_of(spark, tmp_path / "a.jsonl")
+    assert frame.columns == ["a", "b"]
+    assert [row[0] for row in rows] == [1, 3]
+    assert (frame.count(), frame.isEmpty()) == (2, False)
+    assert "2 of 4 records are no JSON and are left out" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a":1}\n{"a":2}\n'.encode("utf-16"), "is written in UTF-16"),
+        (b"hello\nworld\n", "no record of"),
+        (b'[{"a":1},{"a":', "no record of"),
+    ],
+)
+def test_json_that_spark_would_lose_is_refused(classic_spark, tmp_path, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        rows_of(classic_spark, tmp_path / "a.json")
+
+
+def test_json_files_of_two_ways_are_refused(classic_spark, tmp_path):
+    (tmp_path / "1.json").write_text('{"a":1}\n{"a":2}\n')
+    (tmp_path / "2.json").write_text(json.dumps([{"a": 3}], indent=1))
+    with pytest.raises(SourceError, match="Write all files in one way"):
+        rows_of(classic_spark, tmp_path)
 
 
 def test_types_of_parquet_that_spark_has_no_word_for(spark, tmp_path):

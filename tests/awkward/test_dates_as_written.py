@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from synml_dagster.columns.time_format import PATTERNS, parse_text, recognise
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import ColumnSpec, FeatureSpec, assemble, fit_plan, onnx_model
-from synml_dagster.features.kinds.written_time import PATTERNS, parse_text, recognise
 from synml_dagster.onnx import OnnxModel, Scorer
 
 MOMENTS = pd.Timestamp("2021-01-01") + pd.to_timedelta(
@@ -28,6 +28,13 @@ WAYS = {
     "yyyyQq": [f"{t.year}Q{t.quarter}" for t in MOMENTS],
     "yyyy-MM": [f"{t:%Y-%m}" for t in MOMENTS],
     "yyyy-MM-dd H:mm": [f"{t:%Y-%m-%d %H:%M}" for t in MOMENTS],
+    "yyyy-MM-ddTHH:mm:ss.SZ": [f"{t:%Y-%m-%dT%H:%M}:07.25Z" for t in MOMENTS],
+    "yyyy-MM-dd HH:mm:ss.S+hh": [f"{t + pd.Timedelta(hours=2):%Y-%m-%d %H:%M:07.250001}+02" for t in MOMENTS],
+    "yyyy-MM-ddTHH:mm:ss.S-hh:mm": [
+        f"{t - pd.Timedelta(hours=3.5):%Y-%m-%dT%H:%M:07.250}-03:30" for t in MOMENTS
+    ],
+    "yyyy-MM-dd HH:mm:ss,S": [f"{t:%Y-%m-%d %H:%M}:07,250" for t in MOMENTS],
+    "MMM-yy": [f"{t:%b-%y}" for t in MOMENTS],
 }
 
 
@@ -43,7 +50,9 @@ def test_the_day_that_was_meant_is_read_in_spark_and_in_the_graph(classic_spark,
     meant = MOMENTS if PATTERNS[way].has_time else MOMENTS.normalize()
     if way == "yyyyQq":
         meant = MOMENTS.to_period("Q").to_timestamp()
-    elif way == "yyyy-MM":
+    elif "S" in way:
+        meant = MOMENTS + pd.Timedelta(seconds=7.25)
+    elif way in ("yyyy-MM", "MMM-yy"):
         meant = MOMENTS.to_period("M").to_timestamp()
     wanted = ((meant - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)).to_numpy().astype(np.float32)
     by_spark = assemble(frame, plan, training=False).toPandas().iloc[:, 0].to_numpy()
@@ -62,6 +71,7 @@ def test_the_day_that_was_meant_is_read_in_spark_and_in_the_graph(classic_spark,
         ("1/1/68", "d/M/yy", dt.date(2068, 1, 1)),
         ("03-Foo-2022", "d-MMM-yyyy", None),
         ("2022Q5", "yyyyQq", None),
+        ("Jun-22", "MMM-yy", dt.date(2022, 6, 1)),
     ],
 )
 def test_one_value(text, way, day):
@@ -107,3 +117,37 @@ def test_a_few_values_that_are_no_dates_are_missing_and_said(classic_spark):
     plan = fit_plan(frame, name="p", label="y")
     assert plan.columns[0].written == "d.M.yyyy H:mm"
     assert any("sampled values, such as 'soon" in w for w in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "way", "seconds"),
+    [
+        ("1970-01-01T00:00:01.5Z", "yyyy-MM-ddTHH:mm:ss.SZ", 1.5),
+        ("1970-01-01T00:00:01Z", "yyyy-MM-ddTHH:mm:ss.SZ", 1),
+        ("1970-01-01 01:30:00+0130", "yyyy-MM-dd HH:mm:ss.S+hhmm", 0),
+        ("1969-12-31T19:00:00.123456789-05:00", "yyyy-MM-ddTHH:mm:ss.S-hh:mm", 0.123456),
+        ("1970-01-01 00:01 UTC", "yyyy-MM-dd HH:mm UTC", 60),
+    ],
+)
+def test_a_moment_of_another_clock(text, way, seconds):
+    assert parse_text(text, PATTERNS[way]) == seconds * 1e6
+
+
+def test_a_date_that_comes_typed_is_read_by_a_plan_that_has_learnt_it_as_text(classic_spark):
+    from synml_dagster.columns.convert import converted
+    from synml_dagster.columns.raw import raw_inputs
+
+    frame = classic_spark.sql("SELECT timestamp'2022-06-03 14:05:06.25' AS t, date'2022-06-03' AS d")
+    at, day = raw_inputs(frame.schema)[0]
+    for way, pattern in PATTERNS.items():
+        for raw in (at, day):
+            plan = raw.model_copy(update={"storage": "string", "time_way": way})
+            text = frame.select(converted(raw, plan)[0].alias("x")).first()[0]
+            meant = pd.Timestamp("2022-06-03 14:05:06.25") if raw is at else pd.Timestamp("2022-06-03")
+            if not pattern.has_time:
+                meant = meant.to_period(
+                    {"q": "Q", "m": "M"}.get("d" if "d" in pattern.order else pattern.order.strip("y"), "D")
+                ).to_timestamp()
+            unit = 1 if pattern.has_time else 86_400_000_000
+            lost = (meant.value // 1000 // unit) - parse_text(text, pattern)
+            assert 0 <= lost < (60_000_000 if pattern.has_time else 1), (way, text)

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synml_dagster.features import FeatureSpec, assemble, fit_plan
+from synml_dagster.features import ColumnSpec, FeatureSpec, assemble, fit_plan, onnx_model
 from synml_dagster.files import ParquetFiles
+from synml_dagster.onnx import OnnxModel, Scorer
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,43 @@ def test_a_column_of_a_few_numbers_and_a_question_mark_is_numeric(classic_spark)
     plan = fit_plan(frame, name="p", label="y")
     assert [c.kind for c in plan.columns] == ["numeric"]
     assert "'size' holds numbers written as text" in " ".join(plan.warnings)
+
+
+@pytest.mark.parametrize("encoding", ["index", "onehot", "target", "frequency"])
+def test_a_mark_is_no_category_in_spark_and_in_the_graph(classic_spark, encoding):
+    rng = np.random.default_rng(2)
+    city = rng.choice(["Oslo", "Bergen"], 300).astype(object)
+    city[::10] = ["NA", "?", "None"] * 10
+    city[1::50] = None
+    table = pa.table(
+        {"city": city.tolist(), "x": rng.normal(size=300), "y": rng.choice(["a", "b"], 300).tolist()}
+    )
+    frame = classic_spark.createDataFrame(table)
+    spec = FeatureSpec(overrides={"city": ColumnSpec(kind="categorical", encoding=encoding)})
+    plan = fit_plan(frame, name="p", label="y", features=spec)
+    column = plan.columns[0]
+    assert sorted(column.words) == ["Bergen", "Oslo"]
+    assert any("'city' has" in w and "features.missing" in w for w in plan.warnings)
+    stats = plan.statistics_of("city")
+    assert set(stats.top) == {"Bergen", "Oslo"}
+    gone = [c is None or c in ("NA", "?", "None") for c in city]
+    by_spark = assemble(frame, plan, training=False).toPandas()[column.features[0]].to_numpy()
+    graph = Scorer(OnnxModel(onnx_model(plan))).score(table)
+    made = np.array(graph.column(0).to_pylist(), dtype=np.float32).reshape(300, -1)[:, 0]
+    np.testing.assert_array_equal(np.sort(by_spark), np.sort(made))
+    for value in {"index": [np.nan], "onehot": [0.0]}.get(encoding, [made[0]]):
+        np.testing.assert_array_equal(made[gone], value)
+    kept = fit_plan(frame, name="p", label="y", features=spec.model_copy(update={"missing": ["NA"]}))
+    assert sorted(kept.columns[0].words) == ["?", "Bergen", "None", "Oslo"]
+
+
+def test_truth_that_comes_typed_is_the_word_that_was_learnt(classic_spark):
+    rng = np.random.default_rng(3)
+    flag = rng.choice(["True", "False", "maybe"], 300)
+    table = pa.table({"flag": flag.tolist(), "y": rng.choice(["a", "b"], 300).tolist()})
+    plan = fit_plan(classic_spark.createDataFrame(table), name="p", label="y")
+    today = classic_spark.createDataFrame(pa.table({"flag": [True, False, None]}))
+    codes = [row[0] for row in assemble(today, plan, training=False).collect()]
+    words = plan.columns[0].words
+    assert codes[:2] == [words.index("True"), words.index("False")]
+    assert np.isnan(codes[2])

@@ -3,15 +3,15 @@
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
-from types import SimpleNamespace
 
+import dagster as dg
 import pytest
 
+from synml_dagster import MLPipeline
 from synml_dagster.assets import champion as stage
-from synml_dagster.checks import PromoteSpec
 from synml_dagster.errors import SetupError
-from synml_dagster.resources import MLflowResource, ModelVersion
+from synml_dagster.resources import MLflowResource
+from tests.pipeline.tables import breast_cancer
 
 SWEEP = """
 import sys
@@ -66,63 +66,43 @@ def test_one_process_at_a_time_decides_about_a_model(tmp_path):
     assert order == ["first", "first", "other"]
 
 
-class Registry(MLflowResource):
-    """A registry in which another run promotes its version between the comparison and the promotion."""
+def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(tmp_path, monkeypatch, classic_spark):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    about = {
+        "name": "p",
+        "source": str(breast_cancer(tmp_path)),
+        "label": "diagnosis",
+        "sweep": {"trials": 0},
+    }
+    job = MLPipeline.model_validate(about | {"train": {"rounds": 5}}).definitions().resolve_job_def("p_train")
+    asked = []
 
-    seen: list[str]
-    moved: list[str]
+    def materialize(*stages):
+        keys = [dg.AssetKey(["p", stage]) for stage in stages]
+        result = job.execute_in_process(instance=instance, asset_selection=keys)
+        return result.get_asset_materialization_events()[
+            -1
+        ].step_materialization_data.materialization.metadata
 
-    @contextmanager
-    def run(self, context):
-        yield SimpleNamespace(register=lambda name, *_, **__: ModelVersion(name, "9", "file:/nowhere"))
+    def compared(*arguments):
+        """Another run promotes a version of its own while this one is measured against the champion of before."""
+        found, reason = real(*arguments)
+        asked.append(reason)
+        client, first = MLflowResource().client, MLflowResource().champion("p")
+        other = client.create_model_version("p", source=first.source, run_id=first.run_id)
+        client.set_registered_model_alias("p", "champion", other.version)
+        return replace(found, metrics=dict.fromkeys(found.metrics, 0.6)), reason
 
-    def champion(self, name):
-        number = self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
-        return ModelVersion(name, number, "file:/nowhere") if number != "none" else None
-
-    def promote(self, name, version):
-        self.moved.append(version.version)
-
-    def set_alias(self, name, alias, version): ...
-
-    def rolled_back_from(self, name, holder):
-        return None
-
-    def download(self, version):
-        return "nowhere"
-
-
-def measured(auc):
-    return SimpleNamespace(metrics={"auc": auc}, baseline={"auc": 0.5}, rows=100)
-
-
-@pytest.mark.parametrize(
-    ("seen", "replaces", "reason", "now"),
-    [
-        (["1"], None, "the champion's 0.7 on the same rows", "9"),
-        (["1", "2"], None, "version 2 became champion while this one was compared with version 1", "2"),
-        (["none", "2"], None, "version 2 became champion while this one was compared with no version", "2"),
-        (["1", "2"], True, "promote.replace asks for it", "9"),
-    ],
-)
-def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(
-    tmp_path, monkeypatch, seen, replaces, reason, now
-):
-    monkeypatch.setattr(stage, "write_bundle", lambda *_: None)
-    monkeypatch.setattr(stage, "_compared", lambda *_: (measured(0.7), None))
-    monkeypatch.setattr(stage, "_may_have_learnt_them", lambda *_: "")
-    rule = PromoteSpec(metric="auc", replace=replaces)
-    registry = Registry(data_dir=str(tmp_path), seen=seen, moved=[])
-    made = stage.build_champion("p", rule).op.compute_fn.decorated_fn(
-        SimpleNamespace(log=SimpleNamespace(warning=print, info=print), add_output_metadata=print),
-        SimpleNamespace(session=None),
-        registry,
-        None,
-        SimpleNamespace(task="binary"),
-        None,
-        measured(0.8),
-        None,
-    )
-    assert reason in made.reason
-    assert made.champion_version == now
-    assert registry.moved == (["9"] if now == "9" else [])
+    with dg.DagsterInstance.ephemeral() as instance:
+        stages = ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model"]
+        first = materialize(*stages, "champion")
+        assert first["champion version"].value == "1"
+        real = stage._compared
+        monkeypatch.setattr(stage, "_compared", compared)
+        second = materialize("champion")
+    assert asked == [None]
+    assert "version 2 became champion while this one was compared with version 1" in second["decision"].value
+    assert second["champion version"].value == "2"
+    assert MLflowResource().champion("p").version == "2"

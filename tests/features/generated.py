@@ -10,6 +10,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns.time_format import PATTERNS, Pattern
 from synml_dagster.features.kinds import (
     BooleanColumn,
     CategoricalColumn,
@@ -20,7 +21,6 @@ from synml_dagster.features.kinds import (
 )
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
 from synml_dagster.features.kinds.text import choose_words
-from synml_dagster.features.kinds.written_time import PATTERNS, Pattern
 from synml_dagster.features.plan import FeaturePlan, LabelPlan, SplitPlan
 from synml_dagster.features.spec import SplitSpec
 
@@ -106,7 +106,9 @@ def written_as(v: dt.datetime, pattern: Pattern) -> str:
     half = pattern.clock.endswith("a")
     hour = str((v.hour + 11) % 12 + 1) if half else hour
     clock = f"{hour}:{v.minute:02d}" + f":{v.second:02d}" * ("ss" in pattern.clock)
-    return f"{date}{pattern.before_time}{clock}" + v.strftime(" %p") * half
+    clock += f"{pattern.fraction}{v.microsecond:06d}" if pattern.fraction and v.microsecond else ""
+    zone = pattern.zone.replace("hh", "05").replace("mm", "30")
+    return f"{date}{pattern.before_time}{clock}" + v.strftime(" %p") * half + zone
 
 
 def written_moments(pattern: str) -> st.SearchStrategy[str]:

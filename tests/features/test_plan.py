@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns.time_format import PATTERNS, parse_text, recognise
 from synml_dagster.errors import ModelError
 from synml_dagster.features import ColumnSpec, FeaturePlan, FeatureSpec, SplitSpec
 from synml_dagster.features.compile.label import fit_label
 from synml_dagster.features.fitting.guess import guess_words, named_like_an_id
 from synml_dagster.features.kinds.text import choose_words
-from synml_dagster.features.kinds.written_time import PATTERNS, parse_text, recognise
 from synml_dagster.features.kinds.zone import ZoneGrid
 from synml_dagster.features.profile.outline import Outline
 from synml_dagster.features.profile.profile import Profile

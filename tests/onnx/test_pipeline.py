@@ -190,6 +190,9 @@ def test_columns_of_other_types_are_read_row_by_row_where_bad_rows_are_marked(sp
         7: ("in.come", "'12,5'", "'in.come' is not a number"),
         8: ("in.come", "' '", None),
         9: ("age", "' 40.0 '", None),
+        10: ("age", "'NA'", None),
+        11: ("member", "'null'", None),
+        12: ("joined", "'NaT'", None),
     }
     for row, (column, text, _) in bad.items():
         other = other.withColumn(column, sf.expr(f"IF(id = {row}, {text}, `{column}`)"))
@@ -199,7 +202,7 @@ def test_columns_of_other_types_are_read_row_by_row_where_bad_rows_are_marked(sp
     alone = Scorer(model).score(table)
     for column in ("prediction", "probability"):
         same = alone.column(column).to_pylist()
-        assert [marked[i][column] for i in range(10, table.num_rows)] == same[10:]
+        assert [marked[i][column] for i in range(13, table.num_rows)] == same[13:]
     assert all(marked[i].bad_row is None for i in range(8, table.num_rows))
 
 

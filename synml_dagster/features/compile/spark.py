@@ -104,7 +104,9 @@ def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | No
     """The label as a word ("" is missing), as it goes into the table, and as the index of its class."""
     from pyspark.sql import functions as sf
 
-    raw = matched(df, [label.raw])[0].model_copy(update={"missing": label.missing})
+    raw = matched(df, [label.raw])[0].model_copy(
+        update={"missing": label.missing, "number_marks": label.number_marks}
+    )
     word = label_word(raw)
     if label.classes is None:
         return word, label_number(raw), None

@@ -95,6 +95,10 @@ def candidates(
                 reason = f"an array of up to {width} values; name a smaller features.overrides.{raw.name}.width to use its first places"
             else:
                 raw = raw.model_copy(update={"width": width})
+        if not reason and not raw.name:
+            raise DataError(
+                "the table has a column without a name; give it one in the source, or exclude it by features.exclude: ['']"
+            )
         if reason:
             dropped.append(Dropped(column=raw.name, reason=reason))
         else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns.time_format import PATTERNS, recognise
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.fitting.datetime import fit_moment
 from synml_dagster.features.fitting.guess import Guess, guess_number, guess_words
@@ -15,8 +16,7 @@ from synml_dagster.features.kinds import CategoricalColumn, TextColumn, VectorCo
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine
 from synml_dagster.features.kinds.text import choose_words
-from synml_dagster.features.kinds.written_time import PATTERNS, recognise
-from synml_dagster.features.profile.column_sample import Seen, by_frequency, rounded
+from synml_dagster.features.profile.column_sample import Seen, by_frequency, rounded, without_marks
 from synml_dagster.features.spec import ColumnSpec, FeatureSpec
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def kind_of(raw: RawInput, seen: Seen, spec: FeatureSpec) -> Guess:
                     f"column {raw.name!r} is declared as dates and holds {values[0]!r}, which is in none of the ways read: {', '.join(PATTERNS)}. Parse it in the source, or exclude it."
                 )
             return Guess("datetime", written=written)
+        known = without_marks(seen, tuple(spec.missing))
         return guess_words(
-            raw.name, values, len(seen.counts) if seen.counts is not None else None, seen.there
+            raw.name, values, len(known.counts) if known.counts is not None else None, known.there
         )
     assert seen.numbers is not None
     if declared == "datetime" and raw.storage not in ("date", "timestamp"):
@@ -115,8 +116,13 @@ def _categorical(
         raise ConfigError(
             f"features.categorical: column {raw.name!r} is of type {raw.spark_type}; give features.overrides.{raw.name}.parts instead"
         )
+    assert seen.counts is not None, "a vocabulary too large for the profile is counted before"
+    if raw.storage == "string":
+        raw, seen = _with_marks(raw, seen, spec, notes)
+        if not seen.counts:
+            return None, "empty: no row has a value, but for marks of missing ones", notes
     counts = seen.counts
-    assert counts is not None, "a vocabulary too large for the profile is counted before"
+    assert counts is not None
     most = own.max_categories or spec.max_categories
     least = own.rare_below or spec.rare_below
     frequent = [w for w in by_frequency(counts) if counts[w] >= least]
@@ -127,6 +133,9 @@ def _categorical(
             f"column {raw.name!r} has {len(counts)} categories; the {most} most frequent have a code each, the others ({rows} rows) share one. Raise features.max_categories for more."
         )
     encoding = own.encoding or "index"
+    if raw.storage == "integer" and any(abs(int(w)) >= 2**53 for w in counts):
+        # A tensor of whole numbers comes through float64, where two such ids can be one; text keeps them apart.
+        raw = raw.model_copy(update={"storage": "string", "onnx_type": "string"})
     name = unique(raw.name)
     native = encoding == "index" and len(words) <= spec.native_categories
     fitted = CategoricalColumn(input=raw, features=[name], encoding="index", words=words, native=native)
@@ -147,6 +156,32 @@ def _categorical(
     elif encoding == "target":
         fitted = fitted.model_copy(update={"encoding": "target"})
     return fitted, "", notes
+
+
+def _with_marks(raw: RawInput, seen: Seen, spec: FeatureSpec, notes: list[str]) -> tuple[RawInput, Seen]:
+    """The column where marks are missing, which is said where there are any; and its words for false and true."""
+    assert seen.counts is not None
+    marks = tuple(spec.missing)
+    told: dict[str, Any] = {"missing": marks}
+    truth = {word.casefold(): word for word in seen.counts if word.casefold() in ("false", "true")}
+    if truth:
+        no, yes = truth.get("false"), truth.get("true")
+        style = (
+            str.upper
+            if (no or yes or "").isupper()
+            else str.title
+            if (no or yes or "").istitle()
+            else str.lower
+        )
+        told["truth"] = (no or style("false"), yes or style("true"))
+    there = [mark for mark in marks if mark in seen.counts]
+    if there:
+        rows = sum(seen.counts[mark] for mark in there)
+        shown = ", ".join(repr(mark) for mark in there[:3])
+        notes.append(
+            f"column {raw.name!r} has {rows} rows with {shown}, which is taken for a missing value; leave out of features.missing what is a category"
+        )
+    return raw.model_copy(update=told), without_marks(seen, marks)
 
 
 def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:

@@ -9,12 +9,12 @@ import numpy as np
 
 from synml_dagster.columns import is_missing
 from synml_dagster.columns.raw import MICROSECONDS_A_DAY, RawInput
+from synml_dagster.columns.time_format import PATTERNS, ambiguous, parse_text
 from synml_dagster.errors import ConfigError
 from synml_dagster.features.fitting.precision import origin_for
 from synml_dagster.features.kinds import DatetimeColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.datetime import CYCLES
-from synml_dagster.features.kinds.written_time import PATTERNS, ambiguous, parse_text
 from synml_dagster.features.kinds.zone import time_zone
 from synml_dagster.features.profile.column_sample import Seen
 from synml_dagster.features.spec import ColumnSpec, DatePart, FeatureSpec
@@ -81,7 +81,7 @@ def fit_moment(
             else [f"{raw.name}__{part}"]
         )
     fitted = DatetimeColumn(
-        input=raw,
+        input=raw.model_copy(update={"time_way": written}) if written is not None else raw,
         features=[unique(n) for n in names],
         parts=list(parts),
         time_zone="UTC" if is_date else zone,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synml_dagster.features.compile.lookup import look_up
-from synml_dagster.features.kinds.categorical import CategoricalColumn, as_word
+from synml_dagster.features.kinds.categorical import CategoricalColumn, word_of
 from synml_dagster.features.profile.column_sample import rounded
 from synml_dagster.features.splitting.split import FOLDS
 
@@ -24,10 +24,7 @@ def count_words(rows: DataFrame, columns: list[RawInput], most: int) -> dict[str
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
-    pairs = [
-        sf.struct(sf.lit(i).alias("i"), as_word(c.value(), c.storage).alias("w"))
-        for i, c in enumerate(columns)
-    ]
+    pairs = [sf.struct(sf.lit(i).alias("i"), word_of(c).alias("w")) for i, c in enumerate(columns)]
     counted = (
         rows.select(sf.explode(sf.array(*pairs)).alias("p")).where("p.w <> ''").groupBy("p.i", "p.w").count()
     )
@@ -59,7 +56,7 @@ def with_target_means(
 
     codes = []
     for i, column in enumerate(columns):
-        word = as_word(column.input.value(), column.input.storage)
+        word = column.trained_word()
         known = look_up(
             word, column.words, [float(k) for k in range(len(column.words))], float(len(column.words))
         )

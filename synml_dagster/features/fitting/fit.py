@@ -13,7 +13,15 @@ from synml_dagster.columns.arrow_values import label_values
 from synml_dagster.columns.names import UniqueNames
 from synml_dagster.columns.raw import RawInput
 from synml_dagster.errors import ConfigError, DataError
-from synml_dagster.features.compile.label import class_index, fit_label, label_input, label_number, label_word
+from synml_dagster.features.compile.label import (
+    alike,
+    class_index,
+    fit_label,
+    label_input,
+    label_number,
+    label_word,
+    numbers_for_people,
+)
 from synml_dagster.features.fitting.candidates import candidates, check_names, leaves
 from synml_dagster.features.fitting.column import fit_column, kind_of
 from synml_dagster.features.fitting.encodings import SMOOTHING, count_words, with_target_means
@@ -22,7 +30,7 @@ from synml_dagster.features.fitting.precision import note_of_label, notes_of
 from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.names import RESERVED
 from synml_dagster.features.plan import MAX_POWER_GRADE, Dropped, FeaturePlan, LabelPlan, SplitPlan
-from synml_dagster.features.profile.column_sample import Seen, statistics
+from synml_dagster.features.profile.column_sample import Seen, statistics, without_marks
 from synml_dagster.features.profile.file_rows import FileRows, can_be_read
 from synml_dagster.features.profile.outline import Outline
 from synml_dagster.features.profile.request import RowFacts
@@ -30,7 +38,7 @@ from synml_dagster.features.profile.scan import Reading
 from synml_dagster.features.profile.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitBy, SplitSpec, Task
 from synml_dagster.features.splitting.placing import kept_limits, placing_columns, taken_over, too_alike
-from synml_dagster.features.splitting.split import fit_split
+from synml_dagster.features.splitting.split import far_from_shares, fit_split
 from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
 from synml_dagster.spark.session import active_session
 
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
 
 
 _MOST_GRADES = 10_000
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-9, 1e30
+"""Of the largest weight: below the one no leaf reaches min_sum_hessian_in_leaf, above the other float32 ends."""
 
 
 def fit_plan(
@@ -146,6 +156,15 @@ def fit_plan(
     arrays = [i for i in inputs if i.storage in ("array", "vector")]
     use = None if arrays else rules({}, dropped)
     outline, lengths = reading.outline(arrays, use)
+    if (written := numbers_for_people(target, outline, task, group)) is not None:
+        target = target.model_copy(update={"number_marks": written.marks})
+        facts = replace(facts, target=target)
+        from_files = reading.from_files and FileRows(df.sparkSession, files, facts)  # type: ignore[arg-type]
+        reading = Reading(SparkRows(df, facts), split, declared, from_files)
+        outline, lengths = reading.outline(arrays, use)
+        example = (list(outline.words) or outline.odd_words or [""])[0]
+        read = f", such as {example!r} as {written.read(example):.10g}" if example else ""
+        warnings.append(f"label {label!r} is read as numbers written with {written.describe()}{read}")
     found, label_plan = fit_label(target, outline, task, group)
     if by == "stratified" and label_plan.classes is None:
         raise ConfigError(
@@ -155,6 +174,7 @@ def fit_plan(
         warnings.append(
             f"{outline.unlabelled} of {outline.rows} rows have no label {label!r}{_marks_of(target)} and are left out"
         )
+    warnings += alike(label_plan)
     _check_weight(weights, outline)
     if found == "ranking" and (label_plan.maximum or 0) > MAX_POWER_GRADE:
         if (label_plan.maximum or 0) > _MOST_GRADES:
@@ -178,6 +198,7 @@ def fit_plan(
             "split: equal rows are spread over the sides, as in the plan before this one; the model is measured on rows whose like it has learnt"
         )
     split_plan = kept_limits(split_plan, old, outline)
+    warnings += far_from_shares(split_plan, outline)
     if by == "time" and outline.position_missing:
         warnings.append(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
@@ -216,6 +237,9 @@ def fit_plan(
         reasons = "; ".join(f"{d.column!r}: {d.reason}" for d in dropped[:10])
         raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
     columns = _with_target_means(columns, features, found, reading.table, split_plan, label_plan)
+    for column in columns:
+        if isinstance(column, CategoricalColumn) and column.name in single:
+            single[column.name] = without_marks(single[column.name], column.input.missing)
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label_plan.classes) if label_plan.classes else None)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
@@ -258,6 +282,10 @@ def _check_weight(weights: RawInput | None, outline: Outline) -> None:
     if outline.weight_high <= 0 or not np.isfinite(outline.weight_high):
         what = "infinite in some rows" if outline.weight_high > 0 else "0 in all labelled rows"
         raise DataError(f"weight {weights.name!r} is {what}; nothing can be learned by it")
+    if not _LEAST_WEIGHT < outline.weight_high < _MOST_WEIGHT:
+        raise DataError(
+            f"weight {weights.name!r} goes up to {outline.weight_high:g}; LightGBM takes weights from {_LEAST_WEIGHT:g} to {_MOST_WEIGHT:g}. Multiply all of them by one number in the source."
+        )
 
 
 def _absent_classes(classes: list[str], labels: np.ndarray, by: str) -> list[str]:

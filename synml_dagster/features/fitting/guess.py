@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from synml_dagster.columns import MISSING_MARKS, is_missing
+from synml_dagster.columns.number_format import NUMBER, is_plain, recognise_number
 from synml_dagster.columns.raw import Storage
-from synml_dagster.features.kinds.written_number import NUMBER, is_plain, recognise_number
-from synml_dagster.features.kinds.written_time import recognise
+from synml_dagster.columns.time_format import recognise
 from synml_dagster.features.spec import Kind
 
 _STRAY = 0.05

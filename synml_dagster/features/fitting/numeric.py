@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synml_dagster.columns import is_missing
+from synml_dagster.columns.number_format import NumberFormat, is_plain, recognise_number
 from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns.time_format import recognise
 from synml_dagster.errors import DataError
 from synml_dagster.features.fitting.guess import not_numbers
 from synml_dagster.features.fitting.precision import shift_for
 from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
-from synml_dagster.features.kinds.written_number import NumberFormat, is_plain, recognise_number
-from synml_dagster.features.kinds.written_time import recognise
 from synml_dagster.features.profile.column_sample import Seen, of_numbers, rounded
 from synml_dagster.features.spec import ColumnSpec
 
@@ -51,7 +51,7 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
     names = [name, unique(f"{name}__missing")] if own.indicator else [name]
     kind = BooleanColumn if raw.storage == "boolean" else NumericColumn
     fitted = kind(
-        input=raw,
+        input=raw if written is None else raw.model_copy(update={"number_marks": written.marks}),
         features=names,
         written=written,
         impute=None if impute is None else rounded(impute),

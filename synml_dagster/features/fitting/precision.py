@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 _LOST = 0.98
 _COARSE = 1e-4
+_RANGE = (1e-30, 1e37)
+"""What float32 takes with all its digits is between 1e-38 and 3e38."""
 
 
 def shift_for(values: np.ndarray) -> Affine | None:
-    """Return the shift that keeps apart what float32 would put together, None where float32 keeps the values apart.
+    """Return the shift, or where values are beyond float32's range the scale, that keeps apart what float32 would put together.
+
+    None where float32 keeps the values apart.
 
     Parameters
     ----------
@@ -35,6 +39,13 @@ def shift_for(values: np.ndarray) -> Affine | None:
         if before >= _LOST * len(distinct):
             return None
         after = len(np.unique((distinct - middle).astype(np.float32)))
+        largest = float(np.abs(distinct).max())
+        if largest > _RANGE[1] or largest < _RANGE[0]:
+            # A power of two changes no digit.
+            spread = 2.0 ** math.floor(math.log2(largest))
+            scaled = len(np.unique((distinct / spread).astype(np.float32)))
+            if scaled > max(before, after):
+                return Affine(kind="shift", center=0.0, spread=spread)
     return Affine(kind="shift", center=middle, spread=1.0) if after > before else None
 
 
@@ -60,10 +71,16 @@ def label_offset(plan: FeaturePlan) -> float:
 def notes_of(columns: Sequence[FittedColumn]) -> list[str]:
     """Say which columns are shifted and by how much."""
     return [
-        f"column {c.name!r}: {c.scale.center:.15g} is taken off its values, in Spark and in the graph alike, because float32 would take different ones for equal"
+        f"column {c.name!r}: {_changed(c.scale)}, in Spark and in the graph alike, because float32 would take different ones for equal"
         for c in columns
         if isinstance(c, NumericColumn) and c.scale is not None and c.scale.kind == "shift"
     ]
+
+
+def _changed(scale: Affine) -> str:
+    if scale.spread == 1:
+        return f"{scale.center:.15g} is taken off its values"
+    return f"its values are divided by {scale.spread:.6g}"
 
 
 def note_of_label(plan: FeaturePlan) -> list[str]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from synml_dagster.columns.arrow_values import LARGEST_WORD, TOO_LARGE
+from synml_dagster.columns.names import col
 from synml_dagster.features.compile.lookup import look_up
 from synml_dagster.features.kinds.base import FittedColumn
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+    from synml_dagster.columns.raw import RawInput
     from synml_dagster.onnx.graph import Graph
 
 NAN = float("nan")
@@ -27,7 +29,8 @@ class CategoricalColumn(FittedColumn):
     `(sum + smoothing * mean) / (rows + smoothing)` (Micci-Barreca, 2001); a training row gets the figure of the
     other folds.
 
-    Numbers that are declared categorical are compared as int64, or as float32 where their type has fractions.
+    Numbers that are declared categorical are compared as int64, or as float32 where their type has fractions, and as
+    text where the training rows have one beyond 2^53.
     """
 
     kind: Literal["categorical"] = "categorical"
@@ -51,9 +54,23 @@ class CategoricalColumn(FittedColumn):
         """The index, where the words are few enough."""
         return list(self.features) if self.native else []
 
+    def word(self, value: Column) -> Column:
+        """Return a raw value as a word, "" where it is missing or a mark for that."""
+        return self._without_marks(as_word(value, self.input.storage))
+
+    def trained_word(self) -> Column:
+        """Return the raw column as `word` does, of whole numbers to their last digit."""
+        return self._without_marks(word_of(self.input))
+
+    def _without_marks(self, word: Column) -> Column:
+        from pyspark.sql import functions as sf
+
+        marks = self.input.missing
+        return sf.when(word.isin(*marks), sf.lit("")).otherwise(word) if marks else word
+
     def prepare(self, value: Column) -> Column:
         """Return the word, or for a `onehot` column the word's index: its length for others, -1 for missing."""
-        word = as_word(value, self.input.storage)
+        word = self.word(value)
         if self.encoding != "onehot":
             return word
         return self._choose(word, [float(i) for i in range(len(self.words))], float(len(self.words)), -1.0)
@@ -102,7 +119,12 @@ class CategoricalColumn(FittedColumn):
             )
 
         if self.input.storage == "string":
-            return encode(value, keys_strings=["", *self.words], values_floats=[missing, *numbers])
+            marks = ["", *self.input.missing]
+            return encode(
+                value,
+                keys_strings=[*marks, *self.words],
+                values_floats=[*[missing] * len(marks), *numbers],
+            )
         gone, other = (graph.constant(v, np.float32) for v in (missing, rare))
         value = graph.cast(value, "double")
         absent = graph.node("IsNaN", value)
@@ -124,6 +146,15 @@ class CategoricalColumn(FittedColumn):
             )
             found = graph.where(fits, found, other)
         return graph.where(absent, gone, found)
+
+
+def word_of(raw: RawInput) -> Column:
+    """Return a raw column as the word that vocabularies hold, "" where it is missing; whole numbers to their last digit."""
+    from pyspark.sql import functions as sf
+
+    if raw.storage == "integer":
+        return sf.coalesce(col(*raw.path).cast("string"), sf.lit(""))
+    return as_word(raw.value(), raw.storage)
 
 
 def as_word(value: Column, storage: str) -> Column:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synml_dagster.columns.number_format import NUMBER, NumberFormat
 from synml_dagster.features.kinds.base import FittedColumn
-from synml_dagster.features.kinds.written_number import NUMBER, NumberFormat
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

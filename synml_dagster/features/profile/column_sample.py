@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +107,19 @@ def seen_words(profile: Profile, i: int) -> Seen:
         missing=int(profile.missing_words[i]),
         strings=np.array(sample.column(profile.words[i]).to_pylist(), dtype=object),
         counts=profile.counts[i],
+    )
+
+
+def without_marks(seen: Seen, marks: tuple[str, ...]) -> Seen:
+    """Return what was seen of a column of words where those of `marks` are missing."""
+    if seen.counts is None or not (there := seen.counts.keys() & set(marks)):
+        return seen
+    assert seen.strings is not None
+    return replace(
+        seen,
+        missing=seen.missing + sum(seen.counts[mark] for mark in there),
+        strings=np.where(np.isin(seen.strings, list(there)), "", seen.strings),
+        counts={word: rows for word, rows in seen.counts.items() if word not in there},
     )
 
 

@@ -72,6 +72,7 @@ def row_reader(
         values=values,
         trained=trained,
         label_missing=facts.target.missing,
+        label_marks=facts.target.number_marks,
     )
 
 

@@ -61,6 +61,7 @@ class RowReader:
     values: tuple[FileValue, ...]
     trained: Sides | None
     label_missing: tuple[str, ...] = ()
+    label_marks: tuple[str, str, str] | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
@@ -87,7 +88,7 @@ class RowReader:
         hashes, places = self._hashes_and_places(columns)
         labels = {
             "word": label_word(columns[self.label], self.label_missing),
-            "number": pa.array(label_number(columns[self.label])),
+            "number": pa.array(label_number(columns[self.label], self.label_marks)),
         }
         told = {"hash": pa.array(hashes), **labels}
         if self.trained is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.features.compile.label import class_index, label_number, label_word
-from synml_dagster.features.kinds.categorical import as_word
+from synml_dagster.features.kinds.categorical import word_of
 from synml_dagster.features.plan import LabelPlan, SplitPlan
 from synml_dagster.features.profile.aggregate import S, summarise
 from synml_dagster.features.profile.request import Asked, RowFacts, Value
@@ -64,7 +64,9 @@ class SparkRows:
 def _value(value: Value) -> Column:
     from pyspark.sql import functions as sf
 
+    if value.is_word:
+        return word_of(value.raw)
     raw = value.raw.value()
     if value.place is not None:
         return sf.coalesce(sf.get(raw, sf.lit(value.place)), sf.lit(float("nan")))
-    return as_word(raw, value.raw.storage) if value.is_word else raw.cast("double")
+    return raw.cast("double")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 FOLDS = 5
+_FAR = 0.1
 
 
 def position(
@@ -185,19 +186,53 @@ def _time_limits(spec: SplitSpec, outline: Outline, column: RawInput | None) -> 
         raise DataError(
             f"split.column {column.name!r} has one value in all rows, so no row is older than another. Choose another column or split.by 'random'."
         )
-    n = len(times)
+    n, distinct = len(times), np.unique(times)
+    oldest = (
+        0 if outline.position_missing else 1
+    )  # rows without a time are for training, else the oldest time is
+    needed = oldest + (spec.test > 0) + (spec.validation > 0)
+    if len(distinct) < needed and not outline.sampled:
+        raise DataError(
+            f"split.column {column.name!r} has {len(distinct)} values, and the sides need {needed}, since rows of one time are on one side. Choose a finer column or split.by 'random'."
+        )
 
-    def newest(share: float) -> float:
+    def newest(share: float) -> int:
+        """The place among the times at which the newest `share` of the rows begins."""
         if share <= 0:
-            return float("1e300")
-        return float(times[min(n - 1, max(0, n - max(1, round(n * share))))])
+            return len(distinct)
+        return int(np.searchsorted(distinct, times[min(n - 1, max(0, n - max(1, round(n * share))))]))
 
+    # Where many rows have one time the limits move, so that each side has a time of its own.
     test, validation = newest(spec.test), newest(spec.test + spec.validation)
-    if validation <= times[0]:
-        later = times[times > times[0]]
-        validation = float(later[0])
-        test = max(test, validation)
-    return test, validation
+    if spec.validation > 0:
+        validation = max(min(validation, test - 1), oldest)
+        test = max(test, validation + 1)
+    else:
+        test = validation = max(test, oldest)
+    test_from, validation_from = (
+        float(distinct[i]) if i < len(distinct) else 1e300 for i in (test, validation)
+    )
+    return test_from, validation_from
+
+
+def far_from_shares(split: SplitPlan, outline: Outline) -> list[str]:
+    """A warning where rows of one time or one group are so many that the sides are not what was asked for."""
+    if split.by not in ("time", "group") or not len(outline.positions):
+        return []
+    places = outline.positions
+    first, second = split.test[0], split.validation[0]
+    if split.by == "time":
+        test, validation = places >= first, (places >= second) & (places < first)
+    else:
+        test, validation = places < first, (places >= first) & (places < second)
+    asked = (("test", test.mean(), split.spec.test), ("validation", validation.mean(), split.spec.validation))
+    far = [
+        f"{share:.0%} of the rows are on the {name} side, and {wanted:.0%} were asked for"
+        for name, share, wanted in asked
+        if abs(share - wanted) > _FAR
+    ]
+    what = f"rows of one {'time' if split.by == 'time' else 'group'} are on one side"
+    return [f"split: {what}, so that {' and '.join(far)}"] if far else []
 
 
 def _check_groups(spec: SplitSpec, outline: Outline, column: RawInput | None) -> None:

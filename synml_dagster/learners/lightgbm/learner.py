@@ -18,7 +18,7 @@ from synml_dagster.learners.lightgbm.metrics import (
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
-from synml_dagster.learners.lightgbm.params import check_params
+from synml_dagster.learners.lightgbm.params import catalogue, check_params
 from synml_dagster.learners.lightgbm.space import SPACE, START
 
 if TYPE_CHECKING:
@@ -75,6 +75,27 @@ class LightGBMLearner(Learner):
         """Return ranges around LightGBM's defaults."""
         return SPACE
 
+    def checked_space(self, space: Mapping[str, ParameterRange]) -> dict[str, ParameterRange]:
+        """Return ranges under LightGBM's main names: an alias is no other parameter than the one it stands for.
+
+        Raises
+        ------
+        ConfigError
+            LightGBM knows no such parameter, the pipeline itself sets it, or it is searched under two names.
+        """
+        known = catalogue()
+        found: dict[str, ParameterRange] = {}
+        for name, values in space.items():
+            if (key := _OWN.get(known.get(name, ""))) is not None:
+                raise ConfigError(f"sweep.space: {name!r} is said by {key} and cannot be searched")
+            check_params({name: values.low if values.choices is None else values.choices[0]})
+            if known[name] in found:
+                raise ConfigError(
+                    f"sweep.space: {name!r} is another name of LightGBM's {known[name]!r}, which is also there. Keep one."
+                )
+            found[known[name]] = values
+        return found
+
     def start(self) -> Mapping[str, Value]:
         """Return LightGBM's defaults."""
         return START
@@ -85,7 +106,7 @@ class LightGBMLearner(Learner):
 
     def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
         """Return the first metric that is asked for."""
-        name = metric_names(spec.params.get("metric") or _METRICS[plan.task])[0]
+        name = metric_names(check_params(spec.params).get("metric") or _METRICS[plan.task])[0]
         return name, is_higher_better(name)
 
     def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,10 +131,10 @@ class LightGBMLearner(Learner):
         if (
             "bagging_fraction" in chosen
             and chosen["bagging_fraction"] < 1
-            and "bagging_freq" not in spec.params
+            and "bagging_freq" not in self.fixed(spec)
         ):
             params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
-        params |= dict(chosen) | dict(spec.params)
+        params |= dict(chosen) | check_params(spec.params)
         params["metric"] = stopping_metrics(params["metric"], plan.task)
         gains, most = label_gains(params), int(plan.label.maximum or 0)
         if plan.task == "ranking" and gains is not None and len(gains) <= most:

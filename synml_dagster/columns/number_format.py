@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from synml_dagster.columns import is_missing
+from synml_dagster.columns.missing import is_missing
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -29,6 +29,12 @@ _CURRENCIES = frozenset(
     "USD EUR GBP CHF JPY CNY INR AUD CAD SEK NOK DKK PLN CZK BRL MXN ZAR Rs kr".split()  # noqa: SIM905
 )
 _MOST_BLANKS = 8
+_MINUS = "\u2212"
+_NEGATIVE = f"[({_MINUS}-]"
+_MAGNITUDES = frozenset("% k m mm b bn mn mio mrd t tsd tn cr".split())  # noqa: SIM905
+"""Units without which a number is another one: 950 beside 1.2k."""
+
+_BRACKETED = re.compile(r"([^0-9()]*)\(([^()]*)\)([^0-9()]*)")
 
 
 class NumberFormat(BaseModel):
@@ -42,6 +48,8 @@ class NumberFormat(BaseModel):
         The mark between groups of three digits, "" where there is none. Digits may also come without it.
     unit
         What may stand before or after a number and is passed over: `$`, `EUR`, `%`. A percentage stays what is written: 45.2.
+    accounting
+        Whether negative numbers are in brackets, or have their minus behind them or as the sign that typesetters use.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +57,23 @@ class NumberFormat(BaseModel):
     decimal: Literal[".", ","] = "."
     group: str = ""
     unit: str = ""
+    accounting: bool = False
+
+    @property
+    def marks(self) -> tuple[str, str, str]:
+        """What `RawInput.number_marks` holds."""
+        return self.decimal, self.group, self.unit
+
+    @classmethod
+    def of(cls, marks: tuple[str, str, str]) -> NumberFormat:
+        """Return the format of `marks`; brackets and a minus behind are read, too."""
+        decimal, group, unit = marks
+        return cls(decimal=decimal, group=group, unit=unit, accounting=True)
+
+    @property
+    def plain(self) -> str | None:
+        """What else a value may be: a number as programs write it, where its point is no mark of thousands here."""
+        return NUMBER if self.group != "." else None
 
     @property
     def pattern(self) -> str:
@@ -61,12 +86,17 @@ class NumberFormat(BaseModel):
         body = (
             f"(?:{digits}(?:{re.escape(self.decimal)}[0-9]{{0,30}})?|{re.escape(self.decimal)}[0-9]{{1,30}})"
         )
+        unit = f"(?:{re.escape(self.unit)})?{blank}?" if self.unit else ""
+        if self.accounting:
+            body += "(?:[eE][+]?[0-9]{1,2})?"  # a minus in it would be taken for the number's
+            bare = f"{unit}{body}{blank}?{unit}"
+            signed = f"(?:[+{_MINUS}-]{blank}?)?{bare}|{unit}[{_MINUS}-]{blank}?{body}{blank}?{unit}"
+            return f"{blank}?(?:{signed}|{unit}\\({blank}?{bare}\\){blank}?{unit}|{bare}-{blank}?{unit})"
+        body += "(?:[eE][+-]?[0-9]{1,2})?"
         if not self.unit:
             return f"{blank}?[+-]?{blank}?{body}{blank}?"
-        unit = re.escape(self.unit)
-        before = f"[+-]?{blank}?(?:{unit})?{blank}?" + r"[+-]?" + f"{blank}?"
         # A sign on both sides of the unit would be two.
-        return f"{blank}?{before}{body}{blank}?(?:{unit})?{blank}?"
+        return f"{blank}?[+-]?{blank}?{unit}[+-]?{blank}?{body}{blank}?{unit}"
 
     def describe(self) -> str:
         """Return the format in a few words."""
@@ -74,16 +104,22 @@ class NumberFormat(BaseModel):
         said += [f"{self.group!r} between thousands"] * bool(self.group) + [
             f"{self.unit!r} passed over"
         ] * bool(self.unit)
+        said += ["negative ones in brackets or with the minus behind"] * self.accounting
         return ", ".join(said)
 
     def read(self, text: str) -> float:
         """Return the number that `text` is, NaN where it is none."""
-        if not re.fullmatch(self.pattern, text):
+        plain = text
+        if re.fullmatch(self.pattern, text):
+            for mark in self._dropped():
+                plain = plain.replace(mark, "")
+            plain = plain.replace(self.decimal, ".")
+        elif self.plain is None:
             return float("nan")
-        for mark in self._dropped():
-            text = text.replace(mark, "")
-        text = text.replace(self.decimal, ".")
-        return float(text) if re.fullmatch(NUMBER, text) else float("nan")
+        if not re.fullmatch(NUMBER, plain):
+            return float("nan")
+        negative = self.accounting and plain is not text and re.search(_NEGATIVE, text)
+        return -float(plain) if negative else float(plain)
 
     def to_spark(self, text: Column) -> Column:
         """Return what `read` returns, as float64."""
@@ -93,8 +129,14 @@ class NumberFormat(BaseModel):
         for mark in self._dropped():
             plain = sf.replace(plain, sf.lit(mark), sf.lit(""))
         plain = sf.replace(plain, sf.lit(self.decimal), sf.lit("."))
-        fits = text.rlike(f"^(?:{self.pattern})$") & plain.rlike(f"^(?:{NUMBER})$")
-        return sf.coalesce(sf.when(fits, plain.try_cast("double")), sf.lit(float("nan")))
+        written = text.rlike(f"^(?:{self.pattern})$")
+        number = sf.when(written & plain.rlike(f"^(?:{NUMBER})$"), plain.try_cast("double"))
+        if self.accounting:
+            number = sf.when(text.rlike(_NEGATIVE), -number).otherwise(number)
+        if self.plain is not None:
+            as_it_is = sf.when(text.rlike(f"^(?:{self.plain})$"), text.try_cast("double"))
+            number = sf.when(written, number).otherwise(as_it_is)
+        return sf.coalesce(number, sf.lit(float("nan")))
 
     def to_onnx(self, graph: Graph, text: str) -> str:
         """Return what `read` returns, as a float64 tensor `[rows, 1]`."""
@@ -104,18 +146,22 @@ class NumberFormat(BaseModel):
         written = graph.node("RegexFullMatch", text, pattern=self.pattern)
         plain = graph.where(written, text, graph.constant("0"))
         for mark in self._dropped():
-            most = 2 if mark == self.unit else _MOST_BLANKS + _MOST_GROUPS
+            most = 2 if mark in (self.unit, *f"()-+{_MINUS}") else _MOST_BLANKS + _MOST_GROUPS
             plain = _joined(graph, plain, mark, most, "")
         if self.decimal != ".":
             plain = _joined(graph, plain, self.decimal, 1, ".")
-        fits = graph.node("RegexFullMatch", plain, pattern=NUMBER)
-        plain = graph.where(fits, plain, graph.constant("0"))
-        both = graph.node("And", written, fits)
-        return graph.where(both, graph.cast(plain, "double"), nan)
+        read = graph.where(written, plain, text if self.plain is not None else graph.constant("x"))
+        fits = graph.node("RegexFullMatch", read, pattern=NUMBER)
+        number = graph.cast(graph.where(fits, read, graph.constant("0")), "double")
+        if self.accounting:
+            below = graph.node("RegexFullMatch", text, pattern=f".*{_NEGATIVE}.*")
+            below = graph.node("And", written, below)
+            number = graph.where(below, graph.node("Neg", number), number)
+        return graph.where(fits, number, nan)
 
     def _dropped(self) -> list[str]:
         """The marks that are taken out, a unit with a blank in it before the blanks."""
-        marks = [self.unit, self.group, *_BLANKS, "+"]
+        marks = [self.unit, self.group, *_BLANKS, "+", *("()-" + _MINUS) * self.accounting]
         return [mark for mark in dict.fromkeys(marks) if mark]
 
 
@@ -155,7 +201,9 @@ def recognise_number(values: list[str]) -> tuple[NumberFormat, bool] | None:
     known = [v for v in values if not is_missing(v)]
     if not known or len(known) < 0.5 * len(values):
         return None
-    around = [found for v in known if (found := _AROUND.fullmatch(v.strip()))]
+    bare = [_without_brackets(v.strip()) for v in known]
+    accounting = any(b != v.strip() for b, v in zip(bare, known, strict=True))
+    around = [found for v in bare if (found := _AROUND.fullmatch(v))]
     if len(around) < _SHARE * len(known) or any(re.match(r"0[0-9]", found[3]) for found in around):
         return None
     # Letters before a number are a code's, as in C1001, unless they are a currency's.
@@ -169,10 +217,12 @@ def recognise_number(values: list[str]) -> tuple[NumberFormat, bool] | None:
         unit, rows = units.most_common(1)[0]
         if rows < _SHARE * units.total():  # kilograms among grams are no number of anything
             return None
+    if unit.casefold() in _MAGNITUDES and units[unit] < _SHARE * len(around):
+        return None
     if len(unit) > _LONGEST_UNIT or any(c.isdigit() for c in unit):
         return None
     formats = [
-        NumberFormat(decimal=decimal, group=group, unit=unit)
+        NumberFormat(decimal=decimal, group=group, unit=unit, accounting=accounting)
         for decimal in (".", ",")
         for group in _GROUPS
         if group != decimal
@@ -189,6 +239,15 @@ def recognise_number(values: list[str]) -> tuple[NumberFormat, bool] | None:
     chosen = (grouped or plain or equal)[0]
     others = [f for f in equal if any(not _same(f.read(v), chosen.read(v)) for v in known[:100])]
     return chosen, bool(others)
+
+
+def _without_brackets(text: str) -> str:
+    """A value as it would be if it were not negative, where that is told in the ways of accountants."""
+    if (found := _BRACKETED.fullmatch(text)) is not None:
+        return "".join(found.groups()).strip()
+    if re.fullmatch(r".*[0-9,.]-[^0-9-]*", text, re.DOTALL):
+        text = "".join(text.rsplit("-", 1))
+    return text.replace(_MINUS, "")
 
 
 def _is_currency(text: str) -> bool:

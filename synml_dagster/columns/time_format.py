@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from synml_dagster.onnx.graph import Graph
 
 _FIRST_DAY = -719_162  # 0001-01-01, in days since 1970-01-01
+_HAIR = 0.0005  # 0.123457 * 1e6 is a little less than 123457
 _PIVOT = 69
 """Two-digit years from here on are of the twentieth century, as POSIX has it."""
 
@@ -48,6 +50,7 @@ _DIGITS = {"y": "[0-9]{4}", "m": "(?:0[1-9]|1[0-2])", "d": "(?:0[1-9]|[12][0-9]|
 _SHORT = {"m": "(?:0?[1-9]|1[0-2])", "d": "(?:0?[1-9]|[12][0-9]|3[01])"}
 _CLOCKS = {
     "HH:mm:ss": "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
+    "HH:mm": "(?:[01][0-9]|2[0-3]):[0-5][0-9]",
     "H:mm:ss": "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
     "H:mm": "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]",
     "h:mm:ss a": "(?:0?[1-9]|1[0-2]):[0-5][0-9]:[0-5][0-9] (?:AM|PM|am|pm)",
@@ -73,6 +76,10 @@ class Pattern:
         Whether the year has its century.
     comma
         Whether a comma follows the day.
+    fraction
+        What stands before a fraction of the second, "" where there is none; a value may lack it.
+    zone
+        What follows the time of day: a word for UTC, or a sign and `hh:mm`, `hhmm` or `hh` for the distance from it.
     """
 
     mark: str
@@ -83,6 +90,21 @@ class Pattern:
     named: bool = False
     century: bool = True
     comma: bool = False
+    fraction: str = ""
+    zone: str = ""
+
+    @property
+    def java(self) -> str:
+        """As Java writes it, for Spark's `date_format` of a time in UTC."""
+        letters = {"y": "yyyy" if self.century else "yy", "m": "M" if self.short else "MM", "q": "q"}
+        letters |= {"d": ("d" if self.short else "dd") + "," * self.comma}
+        letters |= {"m": "MMM"} if self.named else {}
+        date = f"'{self.mark}'".join(letters[p] for p in self.order)
+        if not self.before_time:
+            return date
+        fraction = f"'{self.fraction}'SSSSSS" if self.fraction else ""
+        zone = self.zone.replace("hh", "00").replace("mm", "00")
+        return f"{date}'{self.before_time}'{self.clock}{fraction}" + (f"'{zone}'" if zone else "")
 
     @property
     def has_time(self) -> bool:
@@ -100,11 +122,15 @@ class Pattern:
         if self.comma:
             parts["d"] += ","
         date = re.escape(self.mark).join(parts[p] for p in self.order)
-        return date + (self.before_time + _CLOCKS[self.clock] if self.before_time else "")
+        if not self.before_time:
+            return date
+        fraction = f"(?:{re.escape(self.fraction)}[0-9]{{1,9}})?" if self.fraction else ""
+        zone = re.escape(self.zone).replace("hh", "(?:0[0-9]|1[0-8])").replace("mm", "[0-5][0-9]")
+        return date + self.before_time + _CLOCKS[self.clock] + fraction + zone
 
     @property
     def fields(self) -> str:
-        """As `regex`, with a group for each part of the date in its order, and for hour, minute, second and half of the day."""
+        """As `regex`, with a group for each part of the date in its order, and for what `clock_parts` names."""
         loose = {
             "y": "([0-9]+)",
             "m": "([A-Za-z]+)" if self.named else "([0-9]+)",
@@ -119,7 +145,22 @@ class Pattern:
             + ":([0-9]+)" * ("ss" in self.clock)
             + " ([A-Za-z]+)" * self.clock.endswith("a")
         )
-        return f"{date}{self.before_time}{clock}"
+        if self.fraction:
+            clock += f"(?:{re.escape(self.fraction)}([0-9]+))?"
+        zone = re.escape(self.zone).replace("hh", "([0-9][0-9])").replace("mm", "([0-9][0-9])")
+        return f"{date}{self.before_time}{clock}{zone}"
+
+    @property
+    def clock_parts(self) -> list[str]:
+        """What of a time of day has a group in `fields`, in order."""
+        told = {
+            "second": "ss" in self.clock,
+            "half": self.clock.endswith("a"),
+            "fraction": bool(self.fraction),
+            "zone_hour": "hh" in self.zone,
+            "zone_minute": "mm" in self.zone,
+        }
+        return ["hour", "minute", *(part for part, there in told.items() if there)]
 
     @property
     def example(self) -> str:
@@ -132,13 +173,15 @@ class Pattern:
         }
         clock = {
             "HH:mm:ss": "00:00:00",
+            "HH:mm": "00:00",
             "H:mm:ss": "00:00:00",
             "H:mm": "00:00",
             "h:mm:ss a": "12:00:00 AM",
             "h:mm a": "12:00 AM",
         }
+        zone = self.zone.replace("hh", "00").replace("mm", "00")
         return self.mark.join(parts[p] for p in self.order) + (
-            self.before_time + clock[self.clock] if self.before_time else ""
+            self.before_time + clock[self.clock] + zone if self.before_time else ""
         )
 
 
@@ -160,6 +203,12 @@ PATTERNS: dict[str, Pattern] = {
     "yyyy Qq": Pattern(" Q", "yq"),
     "MMM d, yyyy": Pattern(" ", "mdy", short=True, named=True, comma=True),
     "d MMM yyyy": Pattern(" ", "dmy", short=True, named=True),
+    "MMM yyyy": Pattern(" ", "my", named=True),
+    "MMM-yyyy": Pattern("-", "my", named=True),
+    "MMM-yy": Pattern("-", "my", named=True, century=False),
+    "MM/yyyy": Pattern("/", "my"),
+    "yyyy/MM": Pattern("/", "ym"),
+    "yyyy.MM.dd": Pattern(".", "ymd"),
 }
 """The ways by the names that plans keep; of those that read a column equally well the first is taken."""
 
@@ -189,6 +238,14 @@ def _add_short() -> None:
     for clock in ("H:mm", "h:mm a"):
         PATTERNS[f"yyyy-MM-dd {clock}"] = Pattern("-", "ymd", " ", clock, short=True)
         PATTERNS[f"yyyy/MM/dd {clock}"] = Pattern("/", "ymd", " ", clock, short=True)
+    for before in ("T", " "):
+        # As programs write moments: a fraction of the second, and where on earth the clock hangs.
+        for zone in ("", "Z", " UTC", *(sign + off for sign in "+-" for off in ("hh:mm", "hhmm", "hh"))):
+            name = f"yyyy-MM-dd{before}HH:mm"
+            for mark in (".", ",") if not zone else (".",):
+                PATTERNS[f"{name}:ss{mark}S{zone}"] = Pattern("-", "ymd", before, fraction=mark, zone=zone)
+            if zone:
+                PATTERNS[name + zone] = Pattern("-", "ymd", before, "HH:mm", zone=zone)
     PATTERNS["yyyy-MM-ddTH:mm"] = Pattern("-", "ymd", "T", "H:mm", short=True)
 
 
@@ -261,13 +318,22 @@ def parse_spark(text: Column, pattern: Pattern) -> Column:
     dated = text.rlike(f"^(?:{pattern.regex})$") & (days >= _FIRST_DAY)
     days = sf.when(dated, days).cast("double")
     if pattern.has_time:
-        after = len(pattern.order)
-        hour, minute = (field(after + i).try_cast("int") for i in (1, 2))
-        seconds = field(after + 3).try_cast("int") if "ss" in pattern.clock else sf.lit(0)
-        if pattern.clock.endswith("a"):
-            half = field(after + (4 if "ss" in pattern.clock else 3))
-            hour = hour % 12 + sf.when(sf.lower(half) == "pm", 12).otherwise(0)
-        days = days * MICROSECONDS_A_DAY + ((hour * 60 + minute) * 60 + seconds) * 1e6
+        clock = {part: field(i) for i, part in enumerate(pattern.clock_parts, len(pattern.order) + 1)}
+
+        def whole(part: str) -> Column:
+            return clock[part].try_cast("int") if part in clock else sf.lit(0)
+
+        hour = whole("hour")
+        if "half" in clock:
+            hour = hour % 12 + sf.when(sf.lower(clock["half"]) == "pm", 12).otherwise(0)
+        if pattern.zone:
+            sign = -1 if pattern.zone.startswith("+") else 1
+            hour = hour + whole("zone_hour") * sign
+        minute = whole("minute") + (whole("zone_minute") * sign if pattern.zone else 0)
+        days = days * MICROSECONDS_A_DAY + ((hour * 60 + minute) * 60 + whole("second")) * 1e6
+        if "fraction" in clock:
+            part = sf.concat(sf.lit("0."), clock["fraction"]).try_cast("double")
+            days = days + sf.floor(part * 1e6 + _HAIR)
     return sf.coalesce(days, sf.lit(float("nan")))
 
 
@@ -339,7 +405,13 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
     valid = graph.node("And", valid, graph.node("Greater", year, number(0)))
     value = graph.cast(days, "double")
     if pattern.has_time:
-        clock = _split(graph, halves[1], ":", 3 if "ss" in pattern.clock else 2)
+        day_time, offset = _without_zone(graph, halves[1], pattern)
+        if pattern.fraction:
+            mark = graph.constant(f"{pattern.fraction}0")
+            broken = graph.node("RegexFullMatch", day_time, pattern=f".*{re.escape(pattern.fraction)}[0-9]+")
+            day_time = graph.where(broken, day_time, graph.node("StringConcat", day_time, mark))
+            day_time, digits = _split(graph, day_time, pattern.fraction, 2)
+        clock = _split(graph, day_time, ":", 3 if "ss" in pattern.clock else 2)
         times = [graph.cast(piece, "int64") for piece in clock]
         if pattern.clock.endswith("a"):
             half = graph.node(
@@ -354,9 +426,38 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
         seconds = number(0)
         for piece, unit in zip(times, (3600, 60, 1), strict=False):
             seconds = op("Add", seconds, op("Mul", piece, number(unit)))
+        if offset is not None:
+            seconds = op("Add" if pattern.zone.startswith("-") else "Sub", seconds, offset)
         micros = op("Add", op("Mul", days, number(MICROSECONDS_A_DAY)), op("Mul", seconds, number(1_000_000)))
+        if pattern.fraction:
+            part = graph.cast(graph.node("StringConcat", graph.constant("0."), digits), "double")
+            part = op("Mul", part, graph.constant(1e6, np.float64))
+            part = graph.node("Floor", op("Add", part, graph.constant(_HAIR, np.float64)))
+            micros = op("Add", micros, graph.cast(part, "int64"))
         value = graph.cast(micros, "double")
     return graph.where(valid, value, graph.constant(np.nan, np.float64))
+
+
+def _without_zone(graph: Graph, text: str, pattern: Pattern) -> tuple[str, str | None]:
+    """The time of day without what follows it, and the seconds that it is away from UTC."""
+    import numpy as np
+
+    if not pattern.zone:
+        return text, None
+    if "hh" not in pattern.zone:
+        return _split(graph, text, pattern.zone, 2)[0], None
+    sign, form = pattern.zone[0], pattern.zone[1:]
+    text, away = _split(graph, text, sign, 2)
+    number = lambda v: graph.constant(v, np.int64)  # noqa: E731
+    if form == "hh:mm":
+        hours, minutes = (graph.cast(piece, "int64") for piece in _split(graph, away, ":", 2))
+    else:
+        whole = graph.cast(away, "int64")
+        step = number(100 if form == "hhmm" else 1)
+        hours = graph.node("Div", whole, step)
+        minutes = graph.node("Mod", whole, step, fmod=0)
+    seconds = graph.node("Mul", graph.node("Add", graph.node("Mul", hours, number(60)), minutes), number(60))
+    return text, seconds
 
 
 def _split(graph: Graph, text: str, mark: str, n: int) -> list[str]:
@@ -392,9 +493,12 @@ def parse_text(text: str, pattern: Pattern) -> float:
     days = float((day - date(1970, 1, 1)).days)
     if not pattern.has_time:
         return days
-    clock = found.groups()[len(pattern.order) :]
-    hours, minutes = int(clock[0]), int(clock[1])
-    seconds = int(clock[2]) if "ss" in pattern.clock else 0
-    if pattern.clock.endswith("a"):
-        hours = hours % 12 + 12 * (clock[-1].lower() == "pm")
-    return days * MICROSECONDS_A_DAY + ((hours * 60 + minutes) * 60 + seconds) * 1e6
+    clock = dict(zip(pattern.clock_parts, found.groups()[len(pattern.order) :], strict=True))
+    hours, minutes, seconds = int(clock["hour"]), int(clock["minute"]), int(clock.get("second", 0))
+    if "half" in clock:
+        hours = hours % 12 + 12 * (clock["half"].lower() == "pm")
+    sign = -1 if pattern.zone.startswith("+") else 1
+    hours += sign * int(clock.get("zone_hour", 0))
+    minutes += sign * int(clock.get("zone_minute", 0))
+    micros = math.floor(float(f"0.{clock['fraction']}") * 1e6 + _HAIR) if clock.get("fraction") else 0
+    return days * MICROSECONDS_A_DAY + ((hours * 60 + minutes) * 60 + seconds) * 1e6 + micros

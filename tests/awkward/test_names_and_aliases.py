@@ -1,0 +1,88 @@
+"""Parameters by any of their names, labels by what they hold, and columns and classes that cannot be meant as they are."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from synml_dagster.assets.split import check_classes
+from synml_dagster.assets.sweep import _space
+from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.features import FeatureSpec, SplitSpec, assemble, fit_plan
+from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.tables import publish_table
+from synml_dagster.tuning import SweepSpec
+
+
+@pytest.fixture(scope="module")
+def frame(classic_spark):
+    rows = {"x": [float(i) for i in range(60)], "y": ["yes", "no"] * 30}
+    return classic_spark.createDataFrame(pa.table(rows))
+
+
+def test_a_parameter_by_an_alias_replaces_the_one_that_the_task_gives(frame):
+    plan = fit_plan(frame, name="p", label="y")
+    train = TrainSpec(params={"metrics": "auc", "loss": "cross_entropy", "subsample_freq": 5})
+    assert learner_of("lightgbm").metric(plan, train) == ("auc", True)
+    params = learner_of("lightgbm").params(plan, train, {"bagging_fraction": 0.5})
+    assert params["objective"] == "cross_entropy"
+    assert params["metric"] == ["binary_logloss", "auc"]
+    assert params["bagging_freq"] == 5
+
+
+def test_a_sweep_searches_by_main_names_and_not_what_is_fixed():
+    spec = SweepSpec(space={"eta": {"low": 0.1, "high": 0.2}, "num_leaf": {"low": 4, "high": 9}})
+    assert list(_space(learner_of("lightgbm"), spec, TrainSpec())) == ["learning_rate", "num_leaves"]
+    assert list(_space(learner_of("lightgbm"), spec, TrainSpec(params={"shrinkage_rate": 0.1}))) == [
+        "num_leaves"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("eta", "learning_rate"), "another name of LightGBM's 'learning_rate'"),
+        (("n_estimators",), "said by train.rounds"),
+        (("lerning_rate",), "no parameter 'lerning_rate'"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused_before_a_trial(names, said):
+    space = SweepSpec(space={n: {"low": 1, "high": 9} for n in names})
+    with pytest.raises(ConfigError, match=said):
+        _space(learner_of("lightgbm"), space, TrainSpec())
+
+
+def test_numbers_with_fractions_that_a_file_holds_as_text_are_no_classes(classic_spark):
+    rows = {"x": [float(i) for i in range(60)], "y": [f"{i % 40}.{i % 7}" for i in range(60)]}
+    frame = classic_spark.createDataFrame(pa.table(rows))
+    assert fit_plan(frame, name="p", label="y").task == "regression"
+
+
+def test_classes_that_differ_in_case_alone_are_warned_of(classic_spark):
+    rows = {"x": [float(i) for i in range(60)], "y": ["Yes", "yes", "No"] * 20}
+    warnings = fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y").warnings
+    assert any("differ in case or blanks alone" in w and "'Yes', 'yes'" in w for w in warnings)
+
+
+def test_a_column_without_a_name_is_refused_or_left_out(classic_spark):
+    rows = {"": [float(i) for i in range(60)], "x": [1.5 * i for i in range(60)], "y": ["a", "b"] * 30}
+    frame = classic_spark.createDataFrame(pa.table(rows))
+    with pytest.raises(DataError, match="column without a name"):
+        fit_plan(frame, name="p", label="y")
+    assert fit_plan(frame, name="p", label="y", features=FeatureSpec(exclude=[""])).feature_names == ["x"]
+
+
+def test_test_rows_of_one_class_are_refused_before_anything_trains(classic_spark, tmp_path):
+    rows = {"at": list(range(60)), "x": [float(i % 7) for i in range(60)], "y": ["a", "b"] * 24 + ["a"] * 12}
+    raw = classic_spark.createDataFrame(pa.table(rows))
+    plan = fit_plan(raw, name="p", label="y", split=SplitSpec(by="time", column="at"))
+    table = publish_table(assemble(raw, plan), str(tmp_path / "one"))
+    with pytest.raises(DataError, match="none of the 24 rows of class 'b' is on the test side"):
+        check_classes(classic_spark, plan, table)
+    rows["y"][36:48] = ["a"] * 12
+    rows["y"][59] = "b"
+    raw = classic_spark.createDataFrame(pa.table(rows))
+    plan = fit_plan(raw, name="p", label="y", split=SplitSpec(by="time", column="at"))
+    table = publish_table(assemble(raw, plan), str(tmp_path / "two"))
+    (said,) = check_classes(classic_spark, plan, table)
+    assert "is on the validation side" in said
