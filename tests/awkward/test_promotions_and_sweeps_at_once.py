@@ -93,7 +93,7 @@ def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(tmp_path, monkeyp
         client, first = MLflowResource().client, MLflowResource().champion("p")
         other = client.create_model_version("p", source=first.source, run_id=first.run_id)
         client.set_registered_model_alias("p", "champion", other.version)
-        return replace(found, metrics=dict.fromkeys(found.metrics, 0.6)), reason
+        return found.model_copy(update={"metrics": dict.fromkeys(found.metrics, 0.6)}), reason
 
     with dg.DagsterInstance.ephemeral() as instance:
         stages = ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model"]
