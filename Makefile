@@ -48,7 +48,7 @@ ui: $(READY) java $(VENV)/.quick ## Open the Dagster UI on the pipelines of asse
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: $(READY) java $(VENV)/.quick ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --durations=30
 
 test-slow: $(READY) java $(VENV)/.quick ## Run the slow tests: real kills, clusters, the browser
 	@$(BIN)/python -m pytest -m slow
@@ -58,6 +58,7 @@ lint: $(READY) ## Check style, types and the rules of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python .ci/house.py
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff format .

@@ -89,7 +89,7 @@ def raw_onnxruntime(plan, file: Path, paths: list[str], threads: int) -> Callabl
     """Read with pyarrow, pack with numpy, one session over all cores, batches of 65,536 rows."""
     import onnxruntime
 
-    from synml_dagster.features import tensors
+    from tests.feed import tensors
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -123,7 +123,7 @@ def mlflow_udf(spark, plan, model, frame, folder: Path) -> Callable[[], float]:
     import mlflow
     from pyspark.sql import functions as sf
 
-    from synml_dagster.features import raw_frame
+    from tests.feed import raw_frame
 
     place = folder / "mlflow"
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")

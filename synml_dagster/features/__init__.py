@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synml_dagster.features.compile.feed import raw_frame, tensors
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_side
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from synml_dagster.features.stats import ColumnStats
 
 _MODULES = {
-    "compile.feed": "raw_frame tensors",
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_side",
     "compile.onnx": "onnx_fragment onnx_model",
@@ -59,10 +57,8 @@ __all__ = [
     "labelled",
     "onnx_fragment",
     "onnx_model",
-    "raw_frame",
     "same_split",
     "score_side",
-    "tensors",
 ]
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from synml_dagster.spark import SparkSettings, is_connect, open_session
-from synml_dagster.spark.session import leave_call
+from synml_dagster.spark.session import context_of, leave_call
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -114,7 +114,7 @@ class SparkResource(dg.ConfigurableResource):
     @property
     def spark_context(self) -> SparkContext:
         """The classic context, by dagster-pyspark's name; Spark Connect has none and says so."""
-        return self.session.sparkContext
+        return context_of(self.session)
 
     @property
     def pyspark_resource(self) -> LazyPySparkResource:

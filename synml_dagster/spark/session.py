@@ -26,6 +26,7 @@ from synml_dagster.spark.class_archive import archive_options
 from synml_dagster.spark.java import check_java
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 # A user's own `conf` wins over each of these.
@@ -222,6 +223,11 @@ def task_slots(spark: SparkSession) -> int | None:
     instances = spark.conf.get("spark.executor.instances", None)
     cores = spark.conf.get("spark.executor.cores", None)
     return int(instances) * (int(cores) // cpus) if instances and cores else None
+
+
+def context_of(spark: SparkSession) -> SparkContext:
+    """Return the context of a classic session; Spark Connect has none and says so."""
+    return spark.sparkContext
 
 
 @contextmanager

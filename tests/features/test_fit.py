@@ -17,9 +17,8 @@ from synml_dagster.features import (
     assemble,
     fit_plan,
     onnx_model,
-    raw_frame,
-    tensors,
 )
+from tests.feed import raw_frame, tensors
 
 
 def kinds(plan) -> dict[str, str]:

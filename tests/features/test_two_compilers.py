@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from synml_dagster.features import FeaturePlan, assemble, onnx_model, tensors
+from synml_dagster.features import FeaturePlan, assemble, onnx_model
 from tests.features.generated import plans_and_tables
+from tests.feed import tensors
 
 # Shrinking runs Spark hundreds of times; the message names the column and the value instead.
 _PHASES = [Phase.explicit, Phase.generate]

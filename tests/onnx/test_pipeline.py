@@ -16,11 +16,12 @@ from pyspark.sql import functions as sf
 from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.export.adversarial import adversarial_rows
-from synml_dagster.features import labelled, score_side, tensors
+from synml_dagster.features import labelled, score_side
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, Scorer, can_have_bad_rows, register_function, score, score_files
 from synml_dagster.onnx.forest.tables import TreeTables
 from synml_dagster.tables import publish_files
+from tests.feed import tensors
 from tests.onnx.conftest import LABELS, make_table
 
 

@@ -106,10 +106,12 @@ def check_params(params: Mapping[str, Any] | None, *, ranks: int | None = None) 
         A name is unknown (the nearest known ones are named), given twice under two aliases with different values,
         or one that distributed training cannot honour (with the reason).
     """
+    if not params:
+        return {}  # the catalogue is asked of LightGBM's library, which drawing a graph need not load
     known = catalogue()
     checked: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for name, value in (params or {}).items():
+    for name, value in params.items():
         if not isinstance(name, str) or name not in known:
             raise ConfigError(f"LightGBM has no parameter {name!r}.{did_you_mean(str(name), known)}")
         if value is None:
