@@ -18,7 +18,7 @@ import pyspark
 from tests.servers import free_port, wait_for_port
 
 _HOME = Path(pyspark.__file__).parent
-# A gang that cannot get its slots must say so in seconds, and a lost executor must be noticed in seconds.
+# A barrier group that cannot get its slots must say so in seconds, and a lost executor must be noticed in seconds.
 CONF = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",

@@ -15,7 +15,7 @@ from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.export import write_bundle
-from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_side
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_split
 from synml_dagster.files import ParquetFiles
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, score
@@ -200,7 +200,7 @@ def _on_the_same_rows(
 
     model, nearest = OnnxModel.load(bundle), raw.nearest(spark)
     if isinstance(nearest, ParquetFiles):
-        read = score_side(spark, nearest, plan, model, "test")
+        read = score_split(spark, nearest, plan, model, "test")
         if read is not None:
             return evaluate_scored(read, plan, challenger)
     rows = labelled(raw.dataframe(spark), plan).where(F.col(SPLIT) == "test")

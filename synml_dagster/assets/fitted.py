@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synml_dagster.errors import ModelError, SourceError
-from synml_dagster.features import SIDES, SPLIT, FeaturePlan
+from synml_dagster.features import SPLIT, SPLITS, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.tables import Accompanied, Table, TableUnion, open_table, read_text
@@ -55,7 +55,7 @@ class FittedPipeline:
     ) -> FittedPipeline:
         """Return it with the versions that `features` is and was made of."""
         raw = tuple((root, version) for root, version in json.loads(read_text(features, _RAW)))
-        rows = {split: features.files(**{SPLIT: split}).count() for split in SIDES}
+        rows = {split: features.files(**{SPLIT: split}).count() for split in SPLITS}
         return cls(model, plan, sweep, (features.root, features.version), raw, rows)
 
     @property

@@ -20,7 +20,7 @@ from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.sources.files import source_files
 from synml_dagster.sources.source import read_source
-from synml_dagster.tables import Marked, Table, TableUnion
+from synml_dagster.tables import MarkedRows, Table, TableUnion
 
 
 def build_predictions(
@@ -115,16 +115,16 @@ def build_predictions(
     return predictions
 
 
-def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> Marked:
+def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and spec.table is None:
             check_names(rows.schema().names if spec.keep is None else spec.keep)
             made = score_files(spark, rows, model, keep=spec.keep, constants=provenance.values())
             if made is not None:
-                return Marked(made, None, tuple(made.columns))
+                return MarkedRows(made, None, tuple(made.columns))
         frame = provenance.stamp(score(rows, model, keep=spec.keep, spark=spark))
-        return Marked(frame, None, tuple(frame.columns))
+        return MarkedRows(frame, None, tuple(frame.columns))
     columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
@@ -133,7 +133,7 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
     carried = [*keep, *(c for c in columns if c not in first and c.casefold() not in taken)]
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]
-    return Marked(frame, REASON, columns=(*keep, *added), aside=(*carried, *COLUMNS))
+    return MarkedRows(frame, REASON, columns=(*keep, *added), aside=(*carried, *COLUMNS))
 
 
 def _tables_of(context: dg.AssetExecutionContext, raw: Table) -> dict[str, Table]:

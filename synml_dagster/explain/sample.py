@@ -11,8 +11,8 @@ import numpy as np
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.value_names import readings
-from synml_dagster.files.file_splits import plan_shares, share_frame
-from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
+from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 from synml_dagster.learners import Link
 from synml_dagster.spark.session import active_session
 
@@ -74,7 +74,7 @@ def explain(
     if isinstance(features, ParquetFiles):
         session = spark or active_session()
         total = features.count()
-        if shares_reachable(session, features):
+        if files_reachable(session, features):
             frame = _from_files(session, features, payload, names, label, rows, seed)
         else:
             frame = _from_rows(features.dataframe(session), payload, names, label, rows, seed)
@@ -92,16 +92,18 @@ def _from_files(
     rows: int,
     seed: int,
 ) -> DataFrame:
-    from synml_dagster.explain.worker import explain_shares
+    from synml_dagster.explain.worker import explain_file_splits
     from synml_dagster.spark.session import task_slots
 
     total = files.count()
     slots = task_slots(spark) or 8
-    shares = plan_shares(files, max(1, min(slots, -(-total // _ROWS_WORTH_A_TASK))))
+    shares = plan_file_splits(files, max(1, min(slots, -(-total // _ROWS_WORTH_A_TASK))))
     chosen = np.sort(np.random.default_rng(seed).choice(total, min(rows, total), replace=False))
     starts = np.cumsum([0, *(share.rows for share in shares)])
     picks = [chosen[(chosen >= low) & (chosen < high)] - low for low, high in pairwise(starts)]
-    return share_frame(spark, shares).mapInArrow(explain_shares(model, names, label, picks), _SCHEMA)
+    return file_split_frame(spark, shares).mapInArrow(
+        explain_file_splits(model, names, label, picks), _SCHEMA
+    )
 
 
 def _from_rows(

@@ -72,7 +72,7 @@ def explain_rows(model: Payload, width: int) -> Callable[[Batches], Batches]:
     return run
 
 
-def explain_shares(
+def explain_file_splits(
     model: Payload, features: Sequence[str], label: str | None, picks: Sequence[NDArray[np.int64]]
 ) -> Callable[[Batches], Batches]:
     """Return the task that reads its share of the files and explains the picked rows of it.
@@ -81,7 +81,7 @@ def explain_shares(
     """
 
     def run(batches: Batches) -> Batches:
-        from synml_dagster.files.file_splits import Share, read_share
+        from synml_dagster.files.file_splits import FileSplit, read_file_split
 
         columns = [*features, *([label] if label else [])]
         for tasks in batches:
@@ -89,7 +89,7 @@ def explain_shares(
                 tasks.column("index").to_pylist(), tasks.column("share").to_pylist(), strict=True
             ):
                 wanted, before, kept = picks[index], 0, []
-                for batch in read_share(Share.from_json(text), columns):
+                for batch in read_file_split(FileSplit.from_json(text), columns):
                     inside = wanted[(wanted >= before) & (wanted < before + batch.num_rows)] - before
                     if len(inside):
                         kept.append(_numbers(batch, inside))

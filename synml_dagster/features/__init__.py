@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synml_dagster.features.compile.files import assemble_files
-    from synml_dagster.features.compile.labelled_files import score_side
+    from synml_dagster.features.compile.labelled_files import score_split
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
     from synml_dagster.features.compile.spark import assemble, labelled
     from synml_dagster.features.fitting.fit import fit_plan
-    from synml_dagster.features.names import GROUP, LABEL, ROW, SIDES, SPLIT, WEIGHT
+    from synml_dagster.features.names import GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.splitting.placing import same_split
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "compile.files": "assemble_files",
-    "compile.labelled_files": "score_side",
+    "compile.labelled_files": "score_split",
     "compile.onnx": "onnx_fragment onnx_model",
     "compile.spark": "assemble labelled",
     "fitting.fit": "fit_plan",
-    "names": "GROUP LABEL ROW SIDES SPLIT WEIGHT",
+    "names": "GROUP LABEL ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
     "splitting.placing": "same_split",
@@ -39,8 +39,8 @@ __all__ = [
     "GROUP",
     "LABEL",
     "ROW",
-    "SIDES",
     "SPLIT",
+    "SPLITS",
     "WEIGHT",
     "ColumnSpec",
     "ColumnStats",
@@ -58,7 +58,7 @@ __all__ = [
     "onnx_fragment",
     "onnx_model",
     "same_split",
-    "score_side",
+    "score_split",
 ]
 
 

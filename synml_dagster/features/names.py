@@ -2,4 +2,4 @@
 
 LABEL, SPLIT, WEIGHT, GROUP, ROW = "__label", "__split", "__weight", "__group", "__row"
 RESERVED = (LABEL, SPLIT, WEIGHT, GROUP, ROW)
-SIDES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")

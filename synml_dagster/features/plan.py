@@ -13,7 +13,7 @@ from synml_dagster.columns.raw import RawInput, Storage
 from synml_dagster.errors import ModelError
 from synml_dagster.features.kinds import AnyColumn
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task
-from synml_dagster.features.splitting.split_limits import Sides
+from synml_dagster.features.splitting.split_limits import SplitLimits
 from synml_dagster.features.stats import ColumnStats
 
 PLAN_VERSION = 1
@@ -92,9 +92,9 @@ class SplitPlan(BaseModel):
         """Whether rows that are equal in `hashed` may be on several sides, because there are too few others."""
         return bool(self.ordered)
 
-    def sides(self, classes: list[str] | None) -> Sides:
+    def limits(self, classes: list[str] | None) -> SplitLimits:
         """Return the sides as they are told without Spark; `classes` are the label's."""
-        return Sides(self.by, self.test, self.validation, classes)
+        return SplitLimits(self.by, self.test, self.validation, classes)
 
 
 class Dropped(BaseModel):

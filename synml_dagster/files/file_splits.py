@@ -23,7 +23,7 @@ _MOST_ROWS = 65_536
 _REPEATED_ROWS = 4096
 
 
-class Piece(NamedTuple):
+class RowRange(NamedTuple):
     """The rows `[offset, offset + rows)` of the row groups `[first_group, end_group)` of one file."""
 
     path: str
@@ -34,10 +34,10 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Share:
+class FileSplit:
     """What one task reads: pieces in the order of the table's files, and how many rows they have together."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[RowRange, ...]
     rows: int
 
     def to_json(self) -> str:
@@ -45,15 +45,15 @@ class Share:
         return json.dumps({"rows": self.rows, "pieces": self.pieces}, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Share:
+    def from_json(cls, text: str) -> FileSplit:
         """Read what `to_json` wrote."""
         raw = json.loads(text)
-        return cls(tuple(Piece(*piece) for piece in raw["pieces"]), raw["rows"])
+        return cls(tuple(RowRange(*piece) for piece in raw["pieces"]), raw["rows"])
 
 
-def plan_shares(
+def plan_file_splits(
     files: ParquetFiles, n: int, block: int = 1, row_groups: list[list[int]] | None = None
-) -> list[Share]:
+) -> list[FileSplit]:
     """Cut the rows of `files` into exactly `n` shares of nearly equal size; every row is in one of them.
 
     A cut falls on the edge of a row group where one is near (2 % of a share), else inside it. Shares are empty only
@@ -74,19 +74,19 @@ def plan_shares(
         for rows in groups:
             edges.append(edges[-1] + rows)
     cuts = _cuts(edges, n) if block == 1 else even_cuts(edges[-1], n, block)
-    shares: list[list[Piece]] = [[] for _ in range(n)]
+    shares: list[list[RowRange]] = [[] for _ in range(n)]
     start = 0  # of the file, in rows of the table
     for path, groups in zip(files.paths, counts, strict=True):
         end = start + sum(groups)
         for i in range(n):
             low, high = max(start, cuts[i]), min(end, cuts[i + 1])
             if low < high:
-                shares[i].append(_piece(path, groups, low - start, high - start))
+                shares[i].append(_row_range(path, groups, low - start, high - start))
         start = end
-    return [Share(tuple(pieces), sum(p.rows for p in pieces)) for pieces in shares]
+    return [FileSplit(tuple(pieces), sum(p.rows for p in pieces)) for pieces in shares]
 
 
-def bounded_shares(spark: SparkSession, files: ParquetFiles, most_rows: int) -> list[Share]:
+def bounded_file_splits(spark: SparkSession, files: ParquetFiles, most_rows: int) -> list[FileSplit]:
     """Return shares of about `most_rows` rows at most, none of them empty, in whole rounds of the session's task slots.
 
     A task that fails is run again from its first row.
@@ -95,7 +95,7 @@ def bounded_shares(spark: SparkSession, files: ParquetFiles, most_rows: int) -> 
 
     groups, slots = files.row_groups(), task_slots(spark) or 8
     rounds = -(-sum(map(sum, groups)) // (slots * max(1, most_rows))) or 1
-    return [share for share in plan_shares(files, slots * rounds, row_groups=groups) if share.rows]
+    return [share for share in plan_file_splits(files, slots * rounds, row_groups=groups) if share.rows]
 
 
 def rows_a_batch(columns: int) -> int:
@@ -103,8 +103,8 @@ def rows_a_batch(columns: int) -> int:
     return max(1024, min(_MOST_ROWS, _VALUES_A_BATCH // max(1, columns)))
 
 
-def read_share(
-    share: Share,
+def read_file_split(
+    share: FileSplit,
     columns: Sequence[str] | None = None,
     batch_rows: int = 65536,
     *,
@@ -137,10 +137,10 @@ def read_share(
         A wanted column is not in a file, and its type is not in `absent`.
     """
     for piece in share.pieces:
-        yield from _read_piece(piece, columns, batch_rows, threads, absent or {}, words)
+        yield from _read_row_range(piece, columns, batch_rows, threads, absent or {}, words)
 
 
-def read_shares(
+def read_file_splits(
     batches: Iterable[pyarrow.RecordBatch],
     columns: Sequence[str],
     batch_rows: int,
@@ -148,11 +148,11 @@ def read_shares(
     absent: Mapping[str, pyarrow.DataType],
     words: Sequence[str] = (),
 ) -> Iterator[pyarrow.RecordBatch]:
-    """Read the shares that the rows of a `share_frame` name, as `read_share` does, with one thread; runs on the executors."""
+    """Read the shares that the rows of a `file_split_frame` name, as `read_file_split` does, with one thread; runs on the executors."""
     for batch in batches:
         for text in batch.column(1).to_pylist():
-            yield from read_share(
-                Share.from_json(text), columns, batch_rows, threads=False, absent=absent, words=words
+            yield from read_file_split(
+                FileSplit.from_json(text), columns, batch_rows, threads=False, absent=absent, words=words
             )
 
 
@@ -177,7 +177,7 @@ def conform(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.Recor
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def share_frame(spark: SparkSession, shares: Sequence[Share]) -> DataFrame:
+def file_split_frame(spark: SparkSession, shares: Sequence[FileSplit]) -> DataFrame:
     """Return a DataFrame of as many partitions as shares, each with one row: `index` (long) and `share` (JSON)."""
     return task_frame(spark, [share.to_json() for share in shares], len(shares))
 
@@ -218,7 +218,7 @@ def _cuts(edges: list[int], n: int) -> list[int]:
     return [*cuts, total]
 
 
-def _piece(path: str, groups: list[int], low: int, high: int) -> Piece:
+def _row_range(path: str, groups: list[int], low: int, high: int) -> RowRange:
     """Name the row groups that hold rows `low` to `high` of one file."""
     first, before = 0, 0
     while before + groups[first] <= low:
@@ -228,11 +228,11 @@ def _piece(path: str, groups: list[int], low: int, high: int) -> Piece:
     while upto < high:
         upto += groups[end]
         end += 1
-    return Piece(path, first, end, low - before, high - low)
+    return RowRange(path, first, end, low - before, high - low)
 
 
-def _read_piece(
-    piece: Piece,
+def _read_row_range(
+    piece: RowRange,
     columns: Sequence[str] | None,
     batch_rows: int,
     threads: bool,
@@ -333,7 +333,7 @@ def _repeats_texts(file: Any, groups: list[int], columns: list[str] | None) -> b
     return False
 
 
-def _refuse_times(schema: pyarrow.Schema, columns: Sequence[str] | None, piece: Piece) -> None:
+def _refuse_times(schema: pyarrow.Schema, columns: Sequence[str] | None, piece: RowRange) -> None:
     import pyarrow as pa
 
     kinds = dict(zip(schema.names, schema.types, strict=True))
@@ -359,7 +359,7 @@ def _arranged(
     return pa.RecordBatch.from_arrays(each, names=list(columns))
 
 
-def _changed(piece: Piece) -> SourceError:
+def _changed(piece: RowRange) -> SourceError:
     return SourceError(
         f"{piece.path!r} holds fewer rows than when the work was planned: it was changed meanwhile. Run the step again."
     )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.files.file_splits import (
     arrow_types,
-    bounded_shares,
+    bounded_file_splits,
     conform,
-    read_shares,
+    file_split_frame,
+    read_file_splits,
     rows_a_batch,
-    share_frame,
 )
-from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
 
 Make = Callable[["pyarrow.RecordBatch"], "pyarrow.RecordBatch"]
 """From a batch of the columns that were asked for to one of the columns of the result, both by place; runs on executors."""
@@ -56,9 +56,9 @@ def map_files(
     if not isinstance(data, ParquetFiles):
         return _map_rows(data, columns, make, schema)
     frame = data.dataframe(spark)
-    if not shares_reachable(spark, data):
+    if not files_reachable(spark, data):
         return _map_rows(frame, columns, make, schema)
-    splits = bounded_shares(spark, data, _VALUES_A_TASK // max(1, len(columns)))
+    splits = bounded_file_splits(spark, data, _VALUES_A_TASK // max(1, len(columns)))
     return map_splits(
         spark, splits, columns, make, schema, absent=arrow_types(frame, columns), rows_at_once=rows_at_once
     )
@@ -66,7 +66,7 @@ def map_files(
 
 def map_splits(
     spark: SparkSession,
-    splits: Sequence[Share],
+    splits: Sequence[FileSplit],
     columns: Sequence[str],
     make: Make,
     schema: StructType,
@@ -88,7 +88,7 @@ def map_splits(
         rows_at_once or rows_a_batch(len(columns)),
         expected.serialize().to_pybytes(),
     )
-    return share_frame(spark, splits).mapInArrow(task, schema)
+    return file_split_frame(spark, splits).mapInArrow(task, schema)
 
 
 def _map_rows(frame: DataFrame, columns: Sequence[str], make: Make, schema: StructType) -> DataFrame:
@@ -116,7 +116,7 @@ class _SplitTask:
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         read = list(dict.fromkeys(self.columns))  # a column may be asked for twice, and is read once
         places = [read.index(name) for name in self.columns] if len(read) < len(self.columns) else None
-        for batch in read_shares(batches, read, self.rows, absent=self.absent):
+        for batch in read_file_splits(batches, read, self.rows, absent=self.absent):
             rows = batch if places is None else batch.select(places)
             yield conform(self.make(rows).rename_columns(schema.names), schema)
 

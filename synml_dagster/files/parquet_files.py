@@ -101,7 +101,7 @@ def in_old_calendar(footer: Any) -> bool:
     return major.isdigit() and int(major) < 3
 
 
-def shares_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
+def files_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
     """Return whether tasks can open the files by themselves and find what this process finds.
 
     On classic local Spark the tasks share this host's files. Elsewhere a small job looks at the first and the last

@@ -24,7 +24,7 @@ from synml_dagster.tables import (
     Accompanied,
     CatalogTable,
     MadeRows,
-    Marked,
+    MarkedRows,
     Table,
     TableUnion,
     open_catalog_table,
@@ -43,7 +43,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     """Stores what an asset returns as a Parquet table, replaced whole or not at all, and hands it on.
 
     An asset returns a Spark DataFrame, or `ParquetFiles`, which tasks copy as they are, or `MadeRows`, which tasks make
-    of files and write, or a `Table` that it has published itself, or `Accompanied` rows, or `Marked` ones, of which those with
+    of files and write, or a `Table` that it has published itself, or `Accompanied` rows, or `MarkedRows` ones, of which those with
     a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
@@ -84,7 +84,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         tables: dict[str | None, Table | CatalogTable] = {}
         beside: dict[str | None, Table | None] = {}
         for key, part in each.items():
-            if isinstance(part, Marked):
+            if isinstance(part, MarkedRows):
                 tables[key], beside[key] = self._store_marked(context, part, roots[key], asides[key], told)
             else:
                 tables[key] = self._store(context, part, roots[key], told)
@@ -143,7 +143,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         )
 
     def _store_marked(
-        self, context: dg.OutputContext, part: Marked, root: str, aside: str, told: dict[str, Any]
+        self, context: dg.OutputContext, part: MarkedRows, root: str, aside: str, told: dict[str, Any]
     ) -> tuple[Table | CatalogTable, Table | None]:
         session = self._session(context)
         if part.reason is None:

@@ -88,7 +88,7 @@ def score(
         frame, files = data.dataframe(spark or active_session()), data
     work = scoring_of(frame, model, keep=keep, provider=provider, options=options)
     if files is not None and work.plain and files.paths:
-        return _by_shares(frame, files, work, tasks)
+        return _by_file_splits(frame, files, work, tasks)
     sent, task = _packed(frame, work.sent, work.task)
     # pyspark looks the columns of a frame up by their bare names, in which it takes a dot for a field of a struct.
     return frame.select(*[column.alias(f"c{i}") for i, (_, column) in enumerate(sent)]).mapInArrow(
@@ -258,20 +258,20 @@ def _packed(
     return columns, replace(task, names=tuple(names), reason=reason)
 
 
-def _by_shares(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
+def _by_file_splits(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    from synml_dagster.files.file_splits import plan_shares, share_frame
+    from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
     from synml_dagster.spark.session import task_slots
 
     spark = frame.sparkSession
     expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
-    shares = [share for share in plan_shares(files, tasks or task_slots(spark) or 8) if share.rows]
+    shares = [share for share in plan_file_splits(files, tasks or task_slots(spark) or 8) if share.rows]
     columns = tuple(name for name, _ in work.sent)
     task = ShareTask(work.task, columns, work.types(frame), expected.serialize().to_pybytes(), work.words)
     if not shares:
         return spark.createDataFrame([], work.schema)
-    return share_frame(spark, shares).mapInArrow(task, work.schema)
+    return file_split_frame(spark, shares).mapInArrow(task, work.schema)
 
 
 def _planned(model: OnnxModel) -> list[RawInput] | None:

@@ -125,11 +125,13 @@ class ShareTask:
         """Yield scored batches of every share that is named in `batches`."""
         import pyarrow as pa
 
-        from synml_dagster.files.file_splits import conform, read_shares
+        from synml_dagster.files.file_splits import conform, read_file_splits
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         scorer = self.score.scorer()
-        for rows in read_shares(batches, self.columns, self.batch_rows, absent=self.types, words=self.words):
+        for rows in read_file_splits(
+            batches, self.columns, self.batch_rows, absent=self.types, words=self.words
+        ):
             yield conform(self.score.answer(scorer, rows), schema)
 
 

@@ -47,7 +47,11 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
             pictures.append(picture("Parameter sweep", text, svg))
         if sweep.importance:
             svg = training_figures.bars(
-                sweep.importance, f"Share of the variance of {sweep.metric}", 12, "svg", "sweep-importance"
+                sweep.importance,
+                f"Share of the variance of {sweep.metric}",
+                12,
+                "svg",
+                "sweep-importance",
             )
             pictures.append(
                 picture(

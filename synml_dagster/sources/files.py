@@ -10,9 +10,9 @@ from synml_dagster.errors import SourceError
 from synml_dagster.files.filesystems import normal_path
 from synml_dagster.files.parquet_files import (
     ParquetFiles,
+    files_reachable,
     in_old_calendar,
     open_parquet,
-    shares_reachable,
 )
 from synml_dagster.sources.source import Source
 
@@ -47,7 +47,7 @@ def source_files(spark: SparkSession, source: Source, frame: DataFrame) -> Parqu
         return None
     if any(in_old_calendar(file.metadata) or not _alike(file.schema_arrow, expected) for file in files):
         return None
-    if not shares_reachable(spark, found):
+    if not files_reachable(spark, found):
         return None
     return ParquetFiles(found.paths, sum(file.metadata.num_rows for file in files), found.schema_json)
 

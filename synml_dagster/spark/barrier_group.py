@@ -1,8 +1,8 @@
-"""The gang: n tasks that run at the same time, meet, work together and hand their results back in chunks.
+"""The barrier group: n tasks that run at the same time, meet, work together and hand their results back in chunks.
 
 Several members are the tasks of one barrier stage on the DataFrame API, so classic Spark and Connect run them alike. A
 barrier stage that ends a job is never retried by Spark, so a one-partition shuffle follows it: then Spark itself starts
-the whole gang again when a member's process or host dies. One member alone is a plain task.
+the whole group again when a member's process or host dies. One member alone is a plain task.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _NO_SLOTS = re.compile(
 )
 
 
-class GangLostError(TrainingError):
-    """Spark gave the gang up: members died more often than it starts them again. Worth another try."""
+class BarrierGroupLostError(TrainingError):
+    """Spark gave the barrier group up: members died more often than it starts them again. Worth another try."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One task of a gang, as its work sees it.
+    """One task of a barrier group, as its work sees it.
 
     Attributes
     ----------
     rank, size : int
         Its number, from 0, and how many members there are.
     attempt : int
-        How often Spark has started this gang before.
+        How often Spark has started this group before.
     hosts : list of str
         The members' hosts as Spark knows them, in the order of ranks; `["localhost"]` for a single member.
     """
@@ -70,7 +70,7 @@ class Message:
 Work = Callable[[Member, Iterator[Any]], Iterable[tuple[str, bytes]]]
 
 
-def run_gang(
+def run_barrier_group(
     spark: SparkSession,
     size: int,
     work: Work,
@@ -78,7 +78,7 @@ def run_gang(
     frame: DataFrame | None = None,
     cpus: int = 1,
     timeout: float | None = None,
-    what: str = "the gang",
+    what: str = "the barrier group",
     interrupt: threading.Event | None = None,
 ) -> list[Message]:
     """Run `work` in `size` tasks at the same time and return what they hand back, in the order of members.
@@ -108,7 +108,7 @@ def run_gang(
         There are fewer task slots than members.
     TrainingError
         The timeout passed or the job was interrupted.
-    GangLostError
+    BarrierGroupLostError
         Spark gave the job up.
     """
     if size > 1:
@@ -147,7 +147,7 @@ def run_gang(
     ]
 
 
-def check_slots(spark: SparkSession, size: int, what: str = "the gang") -> None:
+def check_slots(spark: SparkSession, size: int, what: str = "the barrier group") -> None:
     """Raise SetupError where fewer than `size` tasks can run at the same time; otherwise they would wait in silence."""
     slots = _slots(spark)
     if slots < size:
@@ -166,7 +166,7 @@ def executor_slots(spark: SparkSession) -> list[int]:
         return [max(1, slots)]
     cpus = int(spark.conf.get("spark.task.cpus", "1") or 1)
     found: dict[bytes, int] = {}
-    for message in run_gang(spark, slots, _where, timeout=60, what="the look at the executors"):
+    for message in run_barrier_group(spark, slots, _where, timeout=60, what="the look at the executors"):
         found[message.payload] = found.get(message.payload, 0) + cpus
     return sorted(found.values(), reverse=True)
 
@@ -228,7 +228,7 @@ def _collect(
     """Collect under a tag, so that a deadline or another thread can stop the job, on Connect too."""
     from synml_dagster.spark.session import job_tag, stop_tagged
 
-    tag = f"synml-gang-{uuid.uuid4().hex[:12]}"
+    tag = f"synml-group-{uuid.uuid4().hex[:12]}"
     over = threading.Event()
     reason: list[str] = []
 
@@ -245,7 +245,7 @@ def _collect(
             stop_tagged(spark, tag)
             return
 
-    watcher = threading.Thread(target=watch, daemon=True, name="synml-gang-watch")
+    watcher = threading.Thread(target=watch, daemon=True, name="synml-group-watch")
     if timeout is not None or interrupt is not None:
         watcher.start()
     try:
@@ -261,7 +261,7 @@ def _collect(
             raise TrainingError(f"{what} was stopped.") from problem
         if _NO_SLOTS.search(str(problem)):
             raise _too_few(0, None, what) from problem
-        raise GangLostError(f"{what} was given up by Spark: {_root_of(problem)}") from problem
+        raise BarrierGroupLostError(f"{what} was given up by Spark: {_root_of(problem)}") from problem
     finally:
         over.set()
 

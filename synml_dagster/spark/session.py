@@ -35,7 +35,7 @@ _RUNTIME_DEFAULTS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
 }
-# A gang that cannot get its slots must fail in seconds; Spark's own default is to wait 10 minutes.
+# A barrier group that cannot get its slots must fail in seconds; Spark's own default is to wait 10 minutes.
 _STATIC_DEFAULTS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",

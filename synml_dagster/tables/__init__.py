@@ -3,7 +3,7 @@
 from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
-from synml_dagster.tables.rejected import Marked
+from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table, open_table
 from synml_dagster.tables.task_writes import MadeRows
 from synml_dagster.tables.union import TableUnion
@@ -12,7 +12,7 @@ __all__ = [
     "Accompanied",
     "CatalogTable",
     "MadeRows",
-    "Marked",
+    "MarkedRows",
     "Table",
     "TableUnion",
     "open_catalog_table",

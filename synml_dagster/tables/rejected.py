@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedRows:
     """Rows, of which those with a `reason` are to be set aside.
 
     Attributes

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote
-from synml_dagster.files.parquet_files import NULL_PARTITION, ParquetFiles, shares_reachable, spark_path
+from synml_dagster.files.parquet_files import NULL_PARTITION, ParquetFiles, files_reachable, spark_path
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables.versions import VersionedDirectory
 
@@ -71,7 +71,7 @@ class Table:
     def nearest(self, spark: SparkSession) -> ParquetFiles | DataFrame:
         """Return the table's files where Spark's tasks can read all of it from them, which is faster; else its rows."""
         files = self.files()
-        return files if not self.partition_by and shares_reachable(spark, files) else self.dataframe(spark)
+        return files if not self.partition_by and files_reachable(spark, files) else self.dataframe(spark)
 
     def files(self, **partition: str | None) -> ParquetFiles:
         """Return the Parquet files of this version, or of the partitions that the arguments name.

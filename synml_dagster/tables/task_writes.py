@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synml_dagster.errors import SetupError, SourceError
-from synml_dagster.files.file_splits import Share, bounded_shares, read_share, rows_a_batch, task_frame
+from synml_dagster.files.file_splits import (
+    FileSplit,
+    bounded_file_splits,
+    read_file_split,
+    rows_a_batch,
+    task_frame,
+)
 from synml_dagster.files.parquet_files import NULL_PARTITION, ParquetFiles, file_system_of, open_parquet
 from synml_dagster.spark.local_disk import local_folder
 
@@ -113,7 +119,7 @@ def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: S
     SynmlError
         What `made.make` raises of it, or reading the files.
     """
-    shares = bounded_shares(spark, made.files, _VALUES_A_TASK // made.width)
+    shares = bounded_file_splits(spark, made.files, _VALUES_A_TASK // made.width)
     writing = _Writing(made, folder, tuple(partition_by))
     return _run(spark, [share.to_json() for share in shares], writing) if shares else 0
 
@@ -144,15 +150,15 @@ class _Writing:
 
         for batch in batches:
             for number, text in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                rows = self._write(number, Share.from_json(text))
+                rows = self._write(number, FileSplit.from_json(text))
                 yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
 
-    def _write(self, number: int, share: Share) -> int:
+    def _write(self, number: int, share: FileSplit) -> int:
         made, rows = self.made, 0
         step = rows_a_batch(made.width)
         with ExitStack() as stack:
             parts: dict[str, _Part] = {}
-            for batch in read_share(
+            for batch in read_file_split(
                 share, made.reads, step, threads=False, absent=made.types, words=made.words
             ):
                 for where, piece in _by_value(made.make(batch), self.partition_by):

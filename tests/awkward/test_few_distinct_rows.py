@@ -1,4 +1,4 @@
-"""Sides do not look at the label, hold the shares asked for where few rows differ, and stay from run to run."""
+"""Splits do not look at the label, hold the shares asked for where few rows differ, and stay from run to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sides follow from what rows hold: the same however the table is partitioned, and no group or time on two sides."""
+"""Splits follow from what rows hold: the same however the table is partitioned, and no group or time on two sides."""
 
 from __future__ import annotations
 

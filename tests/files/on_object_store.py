@@ -38,7 +38,7 @@ def found(folder: Path) -> dict[str, Any]:
 
     from synml_dagster.errors import SynmlError
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.files.file_splits import plan_shares, read_share
+    from synml_dagster.files.file_splits import plan_file_splits, read_file_split
     from synml_dagster.spark import SparkSettings, open_session
     from synml_dagster.tables import MadeRows, open_table, publish_files
     from synml_dagster.tables.task_writes import _part
@@ -51,8 +51,8 @@ def found(folder: Path) -> dict[str, Any]:
         ]
 
     def ids(files: ParquetFiles) -> list[int]:
-        [share] = plan_shares(files, 1)
-        return sorted(x for batch in read_share(share, ["id"]) for x in batch.column(0).to_pylist())
+        [share] = plan_file_splits(files, 1)
+        return sorted(x for batch in read_file_split(share, ["id"]) for x in batch.column(0).to_pylist())
 
     spark = open_session(SparkSettings(master="local[2]"))
     for i in range(3):

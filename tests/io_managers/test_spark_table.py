@@ -12,7 +12,7 @@ from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark import is_connect
-from synml_dagster.tables import Marked, Table, TableUnion, open_table, publish_table
+from synml_dagster.tables import MarkedRows, Table, TableUnion, open_table, publish_table
 
 DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02", "a/b c"])
 
@@ -273,10 +273,10 @@ def test_nothing_is_refused_when_nothing_is_returned(resources, instance):
 
 def test_rows_with_a_reason_go_to_a_table_beside_and_are_computed_once(resources, instance, tmp_path):
     @dg.asset
-    def scores(spark: SparkResource) -> Marked:
+    def scores(spark: SparkResource) -> MarkedRows:
         # Drawn anew each time it is computed: the two tables fit together only where that was once.
         frame = spark.session.sql("SELECT id, IF(rand() < 0.5, 'unlucky', NULL) AS why FROM range(1000)")
-        return Marked(frame, "why", columns=("id",), aside=("id",))
+        return MarkedRows(frame, "why", columns=("id",), aside=("id",))
 
     result = run([scores], resources, instance)
     assert result.success

@@ -16,7 +16,7 @@ from pyspark.sql import functions as sf
 from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.export.adversarial import adversarial_rows
-from synml_dagster.features import labelled, score_side
+from synml_dagster.features import labelled, score_split
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, Scorer, can_have_bad_rows, register_function, score, score_files
 from synml_dagster.onnx.forest.tables import TreeTables
@@ -161,7 +161,7 @@ def test_the_rows_of_a_side_are_scored_from_files_as_from_rows(
     plan, _ = pipelines[label]
     pq.write_table(table, tmp_path / "part-0.parquet", row_group_size=200)
     files = ParquetFiles((str(tmp_path / "part-0.parquet"),))
-    made = score_side(spark, files, plan, exported[label], "test")
+    made = score_split(spark, files, plan, exported[label], "test")
     rows = labelled(files.dataframe(spark), plan).where("__split = 'test'")
     theirs = score(rows, exported[label], keep=["__label"])
     assert made is not None

@@ -12,7 +12,7 @@ import pytest
 
 from synml_dagster.errors import SourceError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.files.file_splits import plan_shares, read_share
+from synml_dagster.files.file_splits import plan_file_splits, read_file_split
 from synml_dagster.sources.files import source_files
 from synml_dagster.sources.source import Source, read_source
 from synml_dagster.tables import open_table, publish_files
@@ -110,10 +110,10 @@ def test_dates_of_the_old_calendar_are_left_to_spark(classic_spark, tmp_path):
         classic_spark.conf.unset("spark.sql.parquet.datetimeRebaseModeInWrite")
     assert _found(classic_spark, tmp_path / "old") is None
     files = ParquetFiles(tuple(map(str, (tmp_path / "old").glob("*.parquet"))))
-    [share] = plan_shares(files, 1)
-    assert [batch.to_pylist() for batch in read_share(share, ["x"])] == [[{"x": 1}]]
+    [share] = plan_file_splits(files, 1)
+    assert [batch.to_pylist() for batch in read_file_split(share, ["x"])] == [[{"x": 1}]]
     with pytest.raises(SourceError, match="'day' in the old calendar"):
-        list(read_share(share, ["day"]))
+        list(read_file_split(share, ["day"]))
 
 
 def test_a_type_that_arrow_has_no_word_for_is_left_to_spark(classic_spark, tmp_path):

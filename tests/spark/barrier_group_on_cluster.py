@@ -1,4 +1,4 @@
-"""A gang on a cluster, in a driver of its own: prints what each member was given and which executor it ran on."""
+"""A barrier group on a cluster, in a driver of its own: prints what each member was given and which executor it ran on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 
 from synml_dagster.spark import SparkSettings, open_session
-from synml_dagster.spark.barrier_group import run_gang
+from synml_dagster.spark.barrier_group import run_barrier_group
 from tests.cluster import CONF
 
 
@@ -22,7 +22,7 @@ def main(address: str, size: str, cpus: str) -> None:
     connect = address.startswith("sc://")
     settings = SparkSettings(remote=address) if connect else SparkSettings(master=address, conf=CONF)
     spark = open_session(settings)
-    messages = run_gang(spark, int(size), tells, cpus=int(cpus), timeout=120)
+    messages = run_barrier_group(spark, int(size), tells, cpus=int(cpus), timeout=120)
     print(json.dumps([json.loads(m.payload) for m in messages]))
     spark.stop()
 

@@ -1,4 +1,4 @@
-"""What a member of a gang is given on a real cluster of several workers."""
+"""What a member of a barrier group is given on a real cluster of several workers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from synml_dagster.columns.match import matched, matched_paths
 from synml_dagster.columns.raw import RawInput, raw_inputs
 from synml_dagster.errors import DataError
 from synml_dagster.features.compile.messages import bad_weight, unseen_class
-from synml_dagster.features.names import GROUP, LABEL, SIDES, SPLIT, WEIGHT
+from synml_dagster.features.names import GROUP, LABEL, SPLIT, SPLITS, WEIGHT
 from synml_dagster.features.profile.file_rows import can_be_read, row_reader
 from synml_dagster.features.profile.request import RowFacts
 from synml_dagster.onnx.spark_scoring import scoring_of
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from synml_dagster.features.plan import FeaturePlan
     from synml_dagster.features.profile.row_reader import RowReader
-    from synml_dagster.features.splitting.split_limits import Sides
+    from synml_dagster.features.splitting.split_limits import SplitLimits
     from synml_dagster.files.parquet_files import ParquetFiles
     from synml_dagster.onnx.model import OnnxModel
     from synml_dagster.onnx.worker import ScoreTask
 
 
-def score_side(
+def score_split(
     spark: SparkSession, files: ParquetFiles, plan: FeaturePlan, model: OnnxModel, side: str
 ) -> DataFrame | None:
     """Return the model's answers for the labelled rows on one `side` of the plan's split, with `__label`, and `__weight`
@@ -45,7 +45,7 @@ def score_side(
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.file_splits import plan_shares, share_frame
+    from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
     from synml_dagster.spark.session import task_slots
 
     frame = files.dataframe(spark)
@@ -54,7 +54,7 @@ def score_side(
         return None
     labels, read = found
     schema = StructType([f for f in labels.fields(frame) if f.name != SPLIT] + work.schema.fields)
-    task = _ScoredSide(
+    task = _ScoredSplit(
         score=work.task,
         labels=labels,
         sent=tuple(name for name, _ in work.sent),
@@ -62,8 +62,8 @@ def score_side(
         side=side,
         schema=to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes(),
     )
-    shares = [s for s in plan_shares(files, task_slots(spark) or 8) if s.rows]
-    return share_frame(spark, shares).mapInArrow(task, schema) if shares else None
+    shares = [s for s in plan_file_splits(files, task_slots(spark) or 8) if s.rows]
+    return file_split_frame(spark, shares).mapInArrow(task, schema) if shares else None
 
 
 def labeller(
@@ -106,7 +106,7 @@ def labeller(
         reader=row_reader(facts),
         label=plan.label.column,
         classes=classes,
-        sides=plan.split.sides(classes),
+        sides=plan.split.limits(classes),
         weight=plan.weight.name if plan.weight else None,
         group=(plan.group.path[0], plan.group.spark_type) if plan.group else None,
     )
@@ -120,7 +120,7 @@ class Labeller:
     reader: RowReader
     label: str
     classes: list[str] | None
-    sides: Sides
+    sides: SplitLimits
     weight: str | None
     group: tuple[str, str] | None
 
@@ -138,7 +138,7 @@ class Labeller:
         places = self.sides.numbers(told.column("position").to_numpy(), np.nan_to_num(labels))
         added = {
             LABEL: pa.array(labels.astype(np.int32) if self.classes else labels),
-            SPLIT: pa.DictionaryArray.from_arrays(pa.array(places), list(SIDES)).cast(pa.string()),
+            SPLIT: pa.DictionaryArray.from_arrays(pa.array(places), list(SPLITS)).cast(pa.string()),
         }
         if self.weight is not None:
             added[WEIGHT] = told.column("weight")
@@ -170,7 +170,7 @@ class Labeller:
 
 
 @dataclass(frozen=True)
-class _ScoredSide:
+class _ScoredSplit:
     """Reads shares, and scores the rows of one side."""
 
     score: ScoreTask
@@ -185,12 +185,12 @@ class _ScoredSide:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synml_dagster.files.file_splits import conform, read_shares, rows_a_batch
+        from synml_dagster.files.file_splits import conform, read_file_splits, rows_a_batch
 
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         columns = list(dict.fromkeys([*self.types, *self.sent]))
         scorer = self.score.scorer()
-        for raw in read_shares(batches, columns, rows_a_batch(len(columns)), absent=self.types):
+        for raw in read_file_splits(batches, columns, rows_a_batch(len(columns)), absent=self.types):
             rows, added = self.labels(raw)
             kept = pc.equal(added.pop(SPLIT), self.side)
             answered = self.score.answer(scorer, rows.filter(kept).select(list(self.sent)))

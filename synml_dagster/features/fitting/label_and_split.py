@@ -19,7 +19,7 @@ from synml_dagster.features.profile.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitSpec, Task
 from synml_dagster.features.splitting.placing import kept_limits, too_alike
 from synml_dagster.features.splitting.split import far_from_shares, fit_split
-from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,7 +76,7 @@ def decide_label_and_split(
         files is not None
         and not facts.ordered
         and can_be_read(files, roles.inputs, declared)
-        and shares_reachable(df.sparkSession, files)
+        and files_reachable(df.sparkSession, files)
     ):
         reading.from_files = FileRows(df.sparkSession, files, facts)
     arrays = [i for i in roles.inputs if i.storage in ("array", "vector")]

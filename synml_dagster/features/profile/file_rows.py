@@ -17,12 +17,12 @@ from synml_dagster.features.profile.aggregate import S, summarise
 from synml_dagster.features.profile.request import Asked, RowFacts
 from synml_dagster.features.profile.row_reader import FileColumn, FileValue, RowReader
 from synml_dagster.features.spec import Kind
-from synml_dagster.features.splitting.split_limits import Sides
+from synml_dagster.features.splitting.split_limits import SplitLimits
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
     from synml_dagster.files.parquet_files import ParquetFiles
 
 
@@ -40,26 +40,26 @@ class FileRows:
 
     def summary(self, asked: Asked, make: Callable[[], S]) -> S:
         """Return the summary of the rows, in one Spark job."""
-        from synml_dagster.files.file_splits import share_frame
+        from synml_dagster.files.file_splits import file_split_frame
 
         facts, trained = self.facts, None
         if asked.trained is not None:
             split, label = asked.trained
-            trained = split.sides(label.classes)
+            trained = split.limits(label.classes)
         values = tuple(FileValue(v.name, _column(v.raw), v.is_word) for v in asked.values)
         reader = row_reader(facts, values, trained)
-        return summarise(share_frame(self.spark, self._shares), make, reader) if self._shares else make()
+        return summarise(file_split_frame(self.spark, self._shares), make, reader) if self._shares else make()
 
     @cached_property
-    def _shares(self) -> list[Share]:
+    def _shares(self) -> list[FileSplit]:
         """Footers are read once for both passes."""
-        from synml_dagster.files.file_splits import bounded_shares
+        from synml_dagster.files.file_splits import bounded_file_splits
 
-        return bounded_shares(self.spark, self.files, _MOST_ROWS)
+        return bounded_file_splits(self.spark, self.files, _MOST_ROWS)
 
 
 def row_reader(
-    facts: RowFacts, values: tuple[FileValue, ...] = (), trained: Sides | None = None
+    facts: RowFacts, values: tuple[FileValue, ...] = (), trained: SplitLimits | None = None
 ) -> RowReader:
     """Return what tells rows of files by `facts`, with `values` beside, all of them or those that `trained` trains on."""
     return RowReader(

@@ -19,7 +19,7 @@ from synml_dagster.columns.arrow_values import (
     word,
 )
 from synml_dagster.features.splitting.row_hash import mixed_hashes, position_of, row_hashes, seeded
-from synml_dagster.features.splitting.split_limits import Sides
+from synml_dagster.features.splitting.split_limits import SplitLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,17 +59,17 @@ class RowReader:
     label: FileColumn
     weight: FileColumn | None
     values: tuple[FileValue, ...]
-    trained: Sides | None
+    trained: SplitLimits | None
     label_missing: tuple[str, ...] = ()
     label_marks: tuple[str, str, str] | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
-        from synml_dagster.files.file_splits import read_shares, rows_a_batch
+        from synml_dagster.files.file_splits import read_file_splits, rows_a_batch
 
         names = [column.name for column in self.read]
         types = {column.name: arrow_type(column.spark_type) for column in self.read}
-        for raw in read_shares(batches, names, rows_a_batch(len(names)), absent=types):
+        for raw in read_file_splits(batches, names, rows_a_batch(len(names)), absent=types):
             yield self.told(raw)
 
     @cached_property

@@ -119,7 +119,7 @@ class Reading:
         if rows is None:
             return None
         labels = label_values(rows.column("word"), rows.column("number").to_numpy(), label.classes)
-        sides = split.sides(label.classes)
+        sides = split.limits(label.classes)
         profile = Profile(*_names(values))
         for batch in rows.filter(sides.trains(rows.column("position").to_numpy(), labels)).to_batches():
             profile.add(batch)

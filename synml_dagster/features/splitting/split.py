@@ -8,7 +8,7 @@ import numpy as np
 
 from synml_dagster.columns.raw import RawInput
 from synml_dagster.errors import DataError
-from synml_dagster.features.names import SIDES
+from synml_dagster.features.names import SPLITS
 from synml_dagster.features.plan import SplitPlan
 from synml_dagster.features.profile.outline import Outline
 from synml_dagster.features.spec import SplitBy, SplitSpec
@@ -73,7 +73,7 @@ def side(split: SplitPlan, class_index: Column | None, word: Column) -> Column:
     """Return "train", "validation" or "test" for each row; `word` is the label as text."""
     from pyspark.sql import functions as sf
 
-    train, validation, test = (sf.lit(s) for s in SIDES)
+    train, validation, test = (sf.lit(s) for s in SPLITS)
     place = position(split.by, split.hashed, split.column, split.spec.seed, split.ordered, word)
     if len(split.test) == 1 or class_index is None:
         first, second = sf.lit(split.test[0]), sf.lit(split.validation[0])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Sides(NamedTuple):
+class SplitLimits(NamedTuple):
     """The limits of a split, one or one per class, and the classes of the label; as in `SplitPlan` and `LabelPlan`."""
 
     by: str
@@ -20,7 +20,7 @@ class Sides(NamedTuple):
         return self.numbers(places, labels) == 0
 
     def numbers(self, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the side of each row as `split.side` has it: its number in `SIDES`, int8 `[rows]`.
+        """Return the side of each row as `split` has it: its number in `SPLITS`, int8 `[rows]`.
 
         Parameters
         ----------

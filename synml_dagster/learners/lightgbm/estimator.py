@@ -1,4 +1,4 @@
-"""The estimator: checks what is asked, decides how many ranks train on what, starts the gang and returns the model."""
+"""The estimator: checks what is asked, decides how many ranks train on what, starts the barrier group and returns the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from synml_dagster.learners.lightgbm.worker.job import RankJob
 from synml_dagster.learners.lightgbm.worker.outcome import model_of, raise_errors
 from synml_dagster.learners.lightgbm.worker.rank import run_rank
 from synml_dagster.learners.lightgbm.worker.reporting import Listener, driver_hosts
-from synml_dagster.spark.barrier_group import GangLostError, Message, check_slots, executor_slots, run_gang
+from synml_dagster.spark.barrier_group import (
+    BarrierGroupLostError,
+    Message,
+    check_slots,
+    executor_slots,
+    run_barrier_group,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -75,7 +81,7 @@ class LightGBM:
     silence : float
         Seconds after which a rank that gives no sign of life counts as lost.
     retries : int
-        How often a gang that Spark gave up is started again, on the executors that are left.
+        How often a barrier group that Spark gave up is started again, on the executors that are left.
     callbacks : sequence
         LightGBM's callbacks. Those that run before a round run on every rank, the others on rank 0.
     label_offset : float
@@ -232,7 +238,7 @@ class LightGBM:
                 try:
                     messages, params = self._try(source, before, listener, deadline, fresh=attempt > 0)
                     break
-                except GangLostError:
+                except BarrierGroupLostError:
                     if attempt == self.retries:
                         raise
         finally:
@@ -269,7 +275,7 @@ class LightGBM:
                     job, bins=bins, total_rows=ready.total_rows, start=None if before else ready.start
                 )
             job = replace(job, shares=ready.shares, valid_share=ready.valid_share, columns=ready.columns)
-            messages = run_gang(
+            messages = run_barrier_group(
                 source.spark,
                 ranks,
                 partial(run_rank, job),

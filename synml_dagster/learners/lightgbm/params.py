@@ -10,13 +10,13 @@ from typing import Any
 
 from synml_dagster.errors import ConfigError, did_you_mean
 
-_GANG = "the gang of ranks sets its own network"
+_NETWORK = "the group of ranks sets its own network"
 _FILES = "it belongs to LightGBM's command line; the data comes from fit()"
 _PREDICTS = "it belongs to prediction, not to training"
 # What fit() decides by itself or by another argument, and what a rank has no use for.
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
-        ("machines", "machine_list_filename", "num_machines", "local_listen_port", "time_out"), _GANG
+        ("machines", "machine_list_filename", "num_machines", "local_listen_port", "time_out"), _NETWORK
     ),
     **dict.fromkeys(
         [

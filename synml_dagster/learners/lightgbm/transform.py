@@ -71,7 +71,7 @@ def transform(
     """
     from pyspark.sql import functions as sf
 
-    from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+    from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 
     for name in outputs:
         if name not in OUTPUTS:
@@ -95,8 +95,8 @@ def transform(
     for name in wanted:
         schema = schema.add(name, _spark_type(model, name))
     task = _Task(_Plain(model, tuple(wanted)), tuple(kept), len(model.features))
-    if files is not None and model.vector is None and shares_reachable(df.sparkSession, files):
-        return _by_shares(df, files, task, model.features, schema)
+    if files is not None and model.vector is None and files_reachable(df.sparkSession, files):
+        return _by_file_splits(df, files, task, model.features, schema)
     sent = [*(sf.col(quoted(name)) for name in kept), _values(df, model)]
     # mapInArrow asks for each column by its bare name, which a dot or a backtick breaks.
     return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(task, schema)
@@ -110,20 +110,20 @@ def _values(df: DataFrame, model: LightGBMModel) -> Column:
     return feature_list(df.schema, model.features, model.vector)
 
 
-def _by_shares(
+def _by_file_splits(
     df: DataFrame, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
 ) -> DataFrame:
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    from synml_dagster.files.file_splits import arrow_types, bounded_shares, share_frame
+    from synml_dagster.files.file_splits import arrow_types, bounded_file_splits, file_split_frame
 
     spark, types = df.sparkSession, arrow_types(df, (*task.kept, *features))
-    shares = bounded_shares(spark, files, _VALUES_A_TASK // max(1, len(features)))
+    shares = bounded_file_splits(spark, files, _VALUES_A_TASK // max(1, len(features)))
     if not shares:
         return spark.createDataFrame([], schema)
     expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
-    read = _ShareTask(task, tuple(features), types, expected.serialize().to_pybytes())
-    return share_frame(spark, shares).mapInArrow(read, schema)
+    read = _FileSplitTask(task, tuple(features), types, expected.serialize().to_pybytes())
+    return file_split_frame(spark, shares).mapInArrow(read, schema)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _ShareTask:
+class _FileSplitTask:
     """Reads the shares that rows (`index`, `share`) name and scores their rows."""
 
     task: _Task
@@ -165,7 +165,7 @@ class _ShareTask:
         """Yield the kept columns and the outputs, in the types that Spark expects."""
         import pyarrow as pa
 
-        from synml_dagster.files.file_splits import conform, read_shares, rows_a_batch
+        from synml_dagster.files.file_splits import conform, read_file_splits, rows_a_batch
         from synml_dagster.learners.lightgbm.data.row_sources import as_matrix
 
         task, schema = self.task, pa.ipc.read_schema(pa.py_buffer(self.schema))
@@ -173,7 +173,7 @@ class _ShareTask:
         place = {name: i for i, name in enumerate(columns)}
         kept, values = [place[name] for name in task.kept], [place[name] for name in self.features]
         step = task.plain.rows_at_once(task.features) or rows_a_batch(len(columns))
-        for rows in read_shares(batches, columns, step, absent=self.types):
+        for rows in read_file_splits(batches, columns, step, absent=self.types):
             answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
             yield conform(answered, schema)
 

@@ -71,14 +71,14 @@ class TreeTables:
         """Return the raw scores, `[N, targets]`, of `features`, `[N, F]`."""
         pieces = [features[i : i + _ROWS_A_PIECE] for i in range(0, len(features), _ROWS_A_PIECE)]
         if threads == 1 or len(pieces) < 2:
-            made = [self._piece(piece) for piece in pieces]
+            made = [self._row_range(piece) for piece in pieces]
         else:
             # NumPy lets go of the interpreter for each of its steps, which are long enough for that to pay.
             with ThreadPoolExecutor(threads) as pool:
-                made = list(pool.map(self._piece, pieces))
+                made = list(pool.map(self._row_range, pieces))
         return np.concatenate(made) if made else np.zeros((0, self._targets), np.float32)
 
-    def _piece(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _row_range(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         bins = {f: b.of(ordered(np.ascontiguousarray(features[:, f]))) for f, b in self._bins.items()}
         scores = np.zeros((self._targets, len(features)))
         for block in self._blocks:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as sf
 
-from synml_dagster.files.file_splits import plan_shares
+from synml_dagster.files.file_splits import plan_file_splits
 from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.learners.lightgbm.data.bins import bins_of_rows, bins_of_shares
 from tests.learners.lightgbm.tables import as_parquet, binary_table, feature_names
@@ -32,7 +32,10 @@ def test_tasks_that_read_files_find_the_bins_of_sparks_rows(classic_spark, tmp_p
     rows = packed(classic_spark.createDataFrame(table).repartition(5), names)
     of_rows = bins_of_rows(rows, len(names), 6000, size, PARAMS)
     for tasks in (1, 4):
-        assert bins_of_shares(classic_spark, plan_shares(files, tasks), tuple(names), size, PARAMS) == of_rows
+        assert (
+            bins_of_shares(classic_spark, plan_file_splits(files, tasks), tuple(names), size, PARAMS)
+            == of_rows
+        )
 
 
 def test_rows_that_repeat_too_often_are_left_to_sparks_window(classic_spark, tmp_path):
@@ -40,7 +43,7 @@ def test_rows_that_repeat_too_often_are_left_to_sparks_window(classic_spark, tmp
     table = pd.DataFrame({"x0": rng.choice(3, 5000), "x1": rng.choice(2, 5000)}).astype(np.float32)
     table["label"] = (table["x0"] + rng.random(5000) > 1.5).astype(float)
     files = as_parquet(table, tmp_path, files=2)
-    assert bins_of_shares(classic_spark, plan_shares(files, 2), ("x0", "x1"), 1000, PARAMS) is None
+    assert bins_of_shares(classic_spark, plan_file_splits(files, 2), ("x0", "x1"), 1000, PARAMS) is None
     one, two = (
         LightGBM({"objective": "binary", "bin_construct_sample_cnt": 1000}, rounds=3, ranks=ranks).fit(
             files, spark=classic_spark, label="label", features=["x0", "x1"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.learners.lightgbm.data.blocks import features_of, from_bytes, is_sparse, stacked, to_bytes
-from synml_dagster.learners.lightgbm.data.row_sources import ShareRows
+from synml_dagster.learners.lightgbm.data.row_sources import FileSplitRows
 from synml_dagster.learners.lightgbm.data.sampling import (
     hashed_features,
     repeats_too_often,
@@ -27,7 +27,7 @@ from synml_dagster.learners.lightgbm.data.spark_rows import FEATURES
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
     from synml_dagster.learners.lightgbm.data.blocks import Block
 
 _PIECE_BYTES = 1 << 23
@@ -99,7 +99,7 @@ def bins_of_vectors(frame: DataFrame, width: int, rows: int, size: int, params: 
 
 def bins_of_shares(
     spark: SparkSession,
-    shares: Sequence[Share],
+    shares: Sequence[FileSplit],
     columns: tuple[str, ...],
     size: int,
     params: Mapping[str, Any],
@@ -107,7 +107,7 @@ def bins_of_shares(
     """Return LightGBM's bins of the columns `columns` of files, or None where rows repeat so often that only
     `bins_of_rows` makes a fair sample.
     """
-    from synml_dagster.files.file_splits import Share, share_frame
+    from synml_dagster.files.file_splits import FileSplit, file_split_frame
 
     rows, width = sum(share.rows for share in shares), len(columns)
     limit = threshold(size, rows)
@@ -115,11 +115,11 @@ def bins_of_shares(
     def sample(batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             for text in batch.column(1).to_pylist():
-                blocks = ShareRows(Share.from_json(text), columns, width).features()
+                blocks = FileSplitRows(FileSplit.from_json(text), columns, width).features()
                 for part, hashes in rows_below(blocks, limit, width):
                     yield from _pieces(part, hashes)
 
-    taken = share_frame(spark, shares).mapInArrow(sample, _PACKED)
+    taken = file_split_frame(spark, shares).mapInArrow(sample, _PACKED)
     return _bins_of(taken, width, rows, size, params, refuse_repeats=rows > size) or None
 
 

@@ -19,7 +19,7 @@ from synml_dagster.spark.local_disk import local_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
     from synml_dagster.learners.lightgbm.data.blocks import Block
 
 # A block stays in a core's cache while columns are woven into rows.
@@ -52,10 +52,10 @@ class Layout:
 
 
 @dataclass
-class ShareRows:
+class FileSplitRows:
     """The rows of a share of Parquet files, read anew at every pass; the first `width` of `columns` are the features."""
 
-    share: Share
+    share: FileSplit
     columns: tuple[str, ...]
     width: int
 
@@ -83,10 +83,10 @@ class ShareRows:
             yield pa.RecordBatch.from_pydict({"features": lists, **others})
 
     def _read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        from synml_dagster.files.file_splits import read_share
+        from synml_dagster.files.file_splits import read_file_split
 
         distinct = list(dict.fromkeys(names))
-        for batch in read_share(self.share, distinct, _rows_a_batch(len(distinct))):
+        for batch in read_file_split(self.share, distinct, _rows_a_batch(len(distinct))):
             yield batch if len(distinct) == len(names) else batch.select([distinct.index(n) for n in names])
 
 
@@ -188,7 +188,7 @@ def _split(batch: pa.RecordBatch, valid: pa.Array) -> Iterator[tuple[int, pa.Rec
         yield 0, batch
 
 
-def respool(rows: ShareRows, folder: Path) -> SpooledRows:
+def respool(rows: FileSplitRows, folder: Path) -> SpooledRows:
     """Copy a share to local disk, where its rows can be read in any order."""
     import pyarrow as pa
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
     from synml_dagster.files.parquet_files import ParquetFiles
 
 MULTICLASS = ("multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
@@ -48,8 +48,8 @@ class Ready:
     """
 
     frame: DataFrame | None = None
-    shares: list[Share] | None = None
-    valid_share: Share | None = None
+    shares: list[FileSplit] | None = None
+    valid_share: FileSplit | None = None
     columns: tuple[str, ...] = ()
     total_rows: int | None = None
     find_bins: Callable[[int], bytes] | None = None
@@ -140,7 +140,7 @@ class TrainingData:
             kept.unpersist()
 
     def _reads_files(self, ranks: int) -> bool:
-        from synml_dagster.files.parquet_files import ParquetFiles, shares_reachable
+        from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 
         if self.marks or self.vector or (self.group and ranks > 1):
             return False
@@ -148,20 +148,20 @@ class TrainingData:
             return False
         if self.validation is not None and not isinstance(self.validation, ParquetFiles):
             return False
-        known = shares_reachable(self.spark, self.data)
-        return known and (self.validation is None or shares_reachable(self.spark, self.validation))
+        known = files_reachable(self.spark, self.data)
+        return known and (self.validation is None or files_reachable(self.spark, self.validation))
 
     def _bins_of_rows(self, train: DataFrame, rows: int, params: Mapping[str, Any], size: int) -> bytes:
         find = bins_of_vectors if self.sparse else bins_of_rows
         return find(train, len(self.features), rows, size, params)
 
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
-        from synml_dagster.files.file_splits import plan_shares
+        from synml_dagster.files.file_splits import plan_file_splits
         from synml_dagster.files.parquet_files import ParquetFiles
         from synml_dagster.spark.session import task_slots
 
         assert isinstance(self.data, ParquetFiles)
-        shares = plan_shares(self.data, task_slots(self.spark) or 8, row_groups=row_groups)
+        shares = plan_file_splits(self.data, task_slots(self.spark) or 8, row_groups=row_groups)
         bins = bins_of_shares(self.spark, shares, self.features, size, params)
         if bins is not None:
             return bins
@@ -173,13 +173,13 @@ class TrainingData:
         return None if self.init else found
 
     def _shares(self, ranks: int, params: Mapping[str, Any]) -> Ready:
-        from synml_dagster.files.file_splits import plan_shares
+        from synml_dagster.files.file_splits import plan_file_splits
         from synml_dagster.files.parquet_files import ParquetFiles
 
         assert isinstance(self.data, ParquetFiles)
         row_groups = self.data.row_groups()
-        shares = plan_shares(self.data, ranks, block_of(params), row_groups)
-        valid = plan_shares(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
+        shares = plan_file_splits(self.data, ranks, block_of(params), row_groups)
+        valid = plan_file_splits(self.validation, 1)[0] if isinstance(self.validation, ParquetFiles) else None
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         columns = (*columns, *([self.group] if self.group else []), *self.init)
         if ranks == 1:

@@ -22,7 +22,7 @@ _GRACE = 20.0
 
 
 class PeerLostError(Exception):
-    """Another rank died or fell silent; the gang has to start again."""
+    """Another rank died or fell silent; the barrier group has to start again."""
 
 
 class RankFailedError(Exception):
@@ -71,7 +71,7 @@ class Line:
     address : tuple
         Where rank 0 listens.
     token : str
-        A secret of this gang; a stranger that connects is turned away.
+        A secret of this group; a stranger that connects is turned away.
     ports : set of int
         The ports of LightGBM's own network, to cut its connections when a rank is lost.
     silence : float

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.learners.lightgbm.data.row_sources import Layout
 
 if TYPE_CHECKING:
-    from synml_dagster.files.file_splits import Share
+    from synml_dagster.files.file_splits import FileSplit
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class RankJob:
     sample: int
     total_rows: int | None = None
     bins: bytes | None = None
-    shares: Sequence[Share] | None = None
-    valid_share: Share | None = None
+    shares: Sequence[FileSplit] | None = None
+    valid_share: FileSplit | None = None
     columns: tuple[str, ...] = ()
     validated: bool = False
     patience: int | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.learners.lightgbm.data.row_sources import (
-    ShareRows,
+    FileSplitRows,
     SpooledRows,
     read_extras,
     respool,
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 def rows_of(
     job: RankJob, member: Member, batches: Iterator[Any], folder: Path
-) -> tuple[ShareRows | SpooledRows, ShareRows | SpooledRows | None]:
+) -> tuple[FileSplitRows | SpooledRows, FileSplitRows | SpooledRows | None]:
     """Return the rank's training rows and, on rank 0, the validation rows; what Spark brings is spooled to disk."""
     width = len(job.layout.features)
     if job.shares is not None:
         for _ in batches:
             pass
-        share = ShareRows(job.shares[member.rank], job.columns, width)
+        share = FileSplitRows(job.shares[member.rank], job.columns, width)
         held_back = job.valid_share if member.rank == 0 else None
-        valid = ShareRows(held_back, job.columns, width) if held_back else None
+        valid = FileSplitRows(held_back, job.columns, width) if held_back else None
         if "group" in job.layout.extras:  # the rows of a group have to be brought together
             return respool(share, folder), respool(valid, folder) if valid else None
         return share, valid
@@ -67,8 +67,8 @@ class First:
 def datasets(
     job: RankJob,
     member: Member,
-    rows: ShareRows | SpooledRows,
-    valid_rows: ShareRows | SpooledRows | None,
+    rows: FileSplitRows | SpooledRows,
+    valid_rows: FileSplitRows | SpooledRows | None,
     params: Mapping[str, Any],
 ) -> tuple[lgb.Dataset, lgb.Dataset | None, First]:
     """Return the filled training and validation datasets, and what the training begins from."""
@@ -109,7 +109,7 @@ def datasets(
 
 
 def _extras(
-    job: RankJob, member: Member, rows: ShareRows | SpooledRows, trains: bool = True
+    job: RankJob, member: Member, rows: FileSplitRows | SpooledRows, trains: bool = True
 ) -> tuple[dict[str, Any], Any]:
     extras = read_extras(rows.extras(), job.layout)
     _check_label(extras["label"], job)
@@ -159,7 +159,7 @@ def _check_label(label: Any, job: RankJob) -> None:
 
 def _fill(
     dataset: lgb.Dataset,
-    rows: ShareRows | SpooledRows,
+    rows: FileSplitRows | SpooledRows,
     extras: dict[str, Any],
     sizes: Any,
     before: lgb.Booster | None,

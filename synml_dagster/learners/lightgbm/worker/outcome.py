@@ -48,7 +48,7 @@ def model_of(
         )
     if len(texts) != 1 or len(facts) != 1:
         raise TrainingError(
-            f"the gang ended with {len(texts)} models where one was due. Run the training again."
+            f"the barrier group ended with {len(texts)} models where one was due. Run the training again."
         )
     objective = (
         "custom" if trainer.objective_function is not None else str(params.get("objective", "regression"))

@@ -33,7 +33,7 @@ _NETWORK_WORDS = ("socket", "connect", "binding port", "network", "recv", "send 
 def run_rank(job: RankJob, member: Member, batches: Iterator[Any]) -> Iterator[tuple[str, bytes]]:
     """Do the work of `member` and yield `("model", text)` and `("facts", json)`, or `("error", json)`.
 
-    A rank that another rank's death takes along raises, so that Spark starts the gang again.
+    A rank that another rank's death takes along raises, so that Spark starts the barrier group again.
     """
     with contextlib.ExitStack() as stack:
         try:
