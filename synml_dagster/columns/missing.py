@@ -39,12 +39,19 @@ MISSING_MARKS = frozenset(
         "#num!",
         "#name?",
         "#null!",
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+        "00.00.0000",
+        "00/00/0000",
     }
 )
 """In columns of numbers, dates and truth values, in lower case."""
 
 LABEL_MARKS = (
     "NA",
+    "na",
+    "N.A.",
+    "n.a.",
     "N/A",
     "n/a",
     "#N/A",
@@ -54,9 +61,12 @@ LABEL_MARKS = (
     "NaT",
     "NULL",
     "null",
+    "Null",
+    "(null)",
     "None",
     "?",
     "-",
+    "--",
     "\\N",
 )
 """In a label of words, as they are written: `none` and `missing` may be classes."""

@@ -199,7 +199,7 @@ def recognise_number(values: list[str]) -> tuple[NumberFormat, bool] | None:
     None where there is none, or where numbers begin with a zero, as codes do.
     """
     known = [v for v in values if not is_missing(v)]
-    if not known or len(known) < 0.5 * len(values):
+    if not known:
         return None
     bare = [_without_brackets(v.strip()) for v in known]
     accounting = any(b != v.strip() for b, v in zip(bare, known, strict=True))
@@ -234,7 +234,11 @@ def recognise_number(values: list[str]) -> tuple[NumberFormat, bool] | None:
         return None
     equal = [f for f, n in zip(formats, hits, strict=True) if n == best]
     # Three digits behind every comma are thousands; a fraction has not always three.
-    grouped = [f for f in equal if f.group and f.group in "".join(known)]
+    grouped = [
+        f
+        for f in equal
+        if f.group and any(re.search(rf"[0-9]{re.escape(f.group)}[0-9]{{3}}", v) for v in known)
+    ]
     plain = [f for f in equal if not f.group and (f.decimal in "".join(known) or f.decimal == ".")]
     chosen = (grouped or plain or equal)[0]
     others = [f for f in equal if any(not _same(f.read(v), chosen.read(v)) for v in known[:100])]

@@ -207,6 +207,7 @@ PATTERNS: dict[str, Pattern] = {
     "MMM-yyyy": Pattern("-", "my", named=True),
     "MMM-yy": Pattern("-", "my", named=True, century=False),
     "MM/yyyy": Pattern("/", "my"),
+    "M/yyyy": Pattern("/", "my", short=True),
     "yyyy/MM": Pattern("/", "ym"),
     "yyyy.MM.dd": Pattern(".", "ymd"),
 }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from synml_dagster.errors import SourceError
 from synml_dagster.sources.csv_dialect import HEAD_BYTES, WINDOWS, Dialect, dialect_of
 from synml_dagster.sources.csv_types import typed_text
-from synml_dagster.sources.listing import data_files, is_hidden_file, is_pattern, spark_path
+from synml_dagster.sources.folder_columns import Folders
+from synml_dagster.sources.listing import data_files, is_hidden_file, spark_path
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def read_csv(
         groups.setdefault(dialect, []).append(file)
     for dialect in groups:
         notes += [note for note in dialect.notes if note not in notes]
-    root, folders = _folders(path, list(dialects))
+    kept = Folders.of(path, list(dialects))
+    root, folders = kept.root, [name for name, _ in kept.kinds]
     frames = [
         _texts(spark, files if len(groups) > 1 else [path], dialect, options, root, folders)
         for dialect, files in groups.items()
@@ -88,17 +90,6 @@ def _dialects(path: str, options: dict[str, str], notes: list[str]) -> dict[str,
     if len(told) < len(found):
         notes.append(f"{len(found) - len(told)} of the files of {path!r} are empty")
     return told
-
-
-def _folders(path: str, files: list[str]) -> tuple[str, list[str]]:
-    """The folder below which folders named `column=value` hold a column, and those columns."""
-    if is_pattern(path):
-        return "", []
-    root = path.rstrip("/")
-    below = [file.removeprefix(root).rpartition("/")[0].split("/") for file in files if file.startswith(root)]
-    return root, list(
-        dict.fromkeys(part.split("=", 1)[0] for parts in below for part in parts if "=" in part)
-    )
 
 
 def _texts(

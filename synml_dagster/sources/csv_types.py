@@ -16,6 +16,8 @@ _WHOLE = r"^[+-]?(0|[1-9][0-9]{0,17})$"
 _NUMBER = r"^[+-]?((0|[1-9][0-9]{0,39})([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,3})?$"
 _LONG = r"^[+-]?[0-9]{16,}$"
 _INFINITE = r"^(?i:[+-]?inf(inity)?)$"
+_THREE = r"^[+-]?[1-9][0-9]{0,2}[.][0-9]{3}$"
+_FEW = r"^[+-]?[0-9]{1,3}$"
 _TRUTH = r"^(?i:true|false)$"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z| UTC|[+-][0-9]{2}(:?[0-9]{2})?)?$"
@@ -57,6 +59,10 @@ def typed_text(frame: DataFrame, known: Mapping[str, str], notes: list[str]) -> 
                 notes.append(
                     f"column {name!r} was {_TYPES[before]} in an earlier run and holds other values now; it is {_TYPES.get(kind or '', 'text')}"
                 )
+            if kind == "f" and row[f"z{i}"] and row[f"g{i}"] + row[f"p{i}"] == filled:
+                notes.append(
+                    f"column {name!r} has three digits behind every point and is read with fractions; where the point marks thousands, as in 12.500, convert it in the source"
+                )
             if kind is not None:
                 kinds[name] = kind
     made = [
@@ -89,6 +95,9 @@ def _tests(value: Column) -> dict[str, Column]:
     return {
         "w": value.rlike(_WHOLE) & value.try_cast("bigint").isNotNull(),
         "f": number,
+        "g": value.rlike(_THREE),
+        "z": value.rlike(_THREE) & value.endswith("0"),
+        "p": value.rlike(_FEW),
         "b": value.rlike(_TRUTH),
         "d": value.rlike(_DAY) & value.try_cast("date").isNotNull(),
         "t": (value.rlike(_MOMENT) | value.rlike(_DAY)) & value.try_cast("timestamp").isNotNull(),

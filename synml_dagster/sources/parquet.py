@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import SourceError
 from synml_dagster.files.parquet_files import in_old_calendar, open_parquet
-from synml_dagster.sources.listing import data_files, is_pattern, spark_path
+from synml_dagster.sources.folder_columns import Folders
+from synml_dagster.sources.listing import data_files, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,24 +35,48 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
         files = list(data_files(path)[1])
         prefix = path.split("://", 1)[0] + "://" if "://" in path else ""
         names = [prefix + file for file in files]
-        root = path.rstrip("/")
-        kept_in_names = not is_pattern(path) and any(
-            "=" in n.removeprefix(root).rpartition("/")[0] for n in names
-        )
-        if not 0 < len(names) <= _MOST_FILES or kept_in_names:
+        if not 0 < len(names) <= _MOST_FILES:
             return by_spark(spark_path(path))
         with ThreadPoolExecutor(max_workers=8) as pool:
             opened = list(pool.map(open_parquet, names))
-    except (SourceError, ImportError, OSError, ValueError):
+    except SourceError as problem:
+        if "magic bytes" in str(problem) or " 0 bytes" in str(problem):  # of these Spark says less
+            raise SourceError(f"source: {problem}") from problem
         return by_spark(spark_path(path))
+    except (ImportError, OSError, ValueError):
+        return by_spark(spark_path(path))
+    folders = Folders.of(path, names)
     schemas = [file.schema_arrow for file in opened]
     if any(in_old_calendar(file.metadata) for file in opened):
         return by_spark(spark_path(path))
     strange = any(_strange(kind) for schema in schemas for kind in schema.types)
     if not strange and all(_same(schema, schemas[0]) for schema in schemas):
-        return by_spark(spark_path(path))
+        return _with_codes(spark, by_spark(spark_path(path)), path, folders)
     wanted = _union(schemas, names, notes)
-    return _by_tasks(spark, names, wanted)
+    for name, kind in folders.types.items():  # before what a file may hold under the same name
+        at = wanted.get_field_index(name)
+        field = _field(name, kind)
+        wanted = wanted.append(field) if at < 0 else wanted.set(at, field)
+    return _by_tasks(spark, names, wanted, folders)
+
+
+def _field(name: str, kind: pa.DataType) -> pa.Field:
+    import pyarrow as pa
+
+    return pa.field(name, kind)
+
+
+def _with_codes(spark: SparkSession, frame: DataFrame, path: str, folders: Folders) -> DataFrame:
+    """The table with those columns of its folders as text of which Spark would make numbers that say less."""
+    import pyarrow as pa
+    from pyspark.sql.types import NumericType, StringType, StructField, StructType
+
+    texts = {name for name, kind in folders.types.items() if pa.types.is_string(kind)}
+    lost = [f for f in frame.schema if f.name in texts and isinstance(f.dataType, NumericType)]
+    if not lost:
+        return frame
+    told = [StructField(f.name, StringType()) if f in lost else f for f in frame.schema]
+    return spark.read.schema(StructType(told)).parquet(spark_path(path))
 
 
 def _same(one: pa.Schema, other: pa.Schema) -> bool:
@@ -65,6 +90,8 @@ def _strange(kind: pa.DataType) -> bool:
     t = pa.types
     if t.is_timestamp(kind):
         return kind.unit == "ns"
+    if t.is_nested(kind) and not t.is_dictionary(kind):
+        return any(_strange(kind.field(i).type) for i in range(kind.num_fields))
     return (
         t.is_null(kind)
         or t.is_time(kind)
@@ -100,6 +127,12 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.int32()
     if t.is_uint64(kind):
         return pa.decimal128(20, 0)
+    if t.is_struct(kind):
+        return pa.struct([(kind.field(i).name, _plain(kind.field(i).type)) for i in range(kind.num_fields)])
+    if t.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+        return pa.list_(_plain(kind.value_type))
     return kind
 
 
@@ -163,11 +196,21 @@ def _wider(one: pa.DataType, other: pa.DataType, name: str, file: str, notes: li
     )
 
 
-def _by_tasks(spark: SparkSession, files: list[str], wanted: pa.Schema) -> DataFrame:
+def _by_tasks(spark: SparkSession, files: list[str], wanted: pa.Schema, folders: Folders) -> DataFrame:
+    import pyarrow as pa
+    from pyspark.errors import PySparkTypeError
     from pyspark.sql.pandas.types import from_arrow_schema
+    from pyspark.sql.types import StructType
 
-    schema = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
-    task = _ReadFiles(wanted.serialize().to_pybytes())
+    schema = StructType()
+    for field in wanted:
+        try:
+            schema = StructType([*schema, *from_arrow_schema(pa.schema([field]), prefer_timestamp_ntz=True)])
+        except PySparkTypeError as problem:
+            raise SourceError(
+                f"source: column {field.name!r} of its files is {field.type}, which Spark has no type for. Write it as another one, or leave it out."
+            ) from problem
+    task = _ReadFiles(wanted.serialize().to_pybytes(), folders)
     paths = spark.createDataFrame([(file,) for file in files], "path string").repartition(
         min(len(files), 200)
     )
@@ -179,6 +222,7 @@ class _ReadFiles:
     """Reads the files that rows name, each in batches of the one schema. Runs on executors: pyarrow only."""
 
     schema: bytes
+    folders: Folders
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -188,10 +232,13 @@ class _ReadFiles:
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         for batch in batches:
             for path in batch.column(0).to_pylist():
+                told = self.folders.values(path)
                 for rows in open_parquet(path).iter_batches(batch_size=16_384):
                     there = set(rows.schema.names)
                     columns = [
-                        _cast(rows.column(field.name), field.type, field.name, path)
+                        pa.array([told[field.name]] * rows.num_rows, field.type)
+                        if field.name in told
+                        else _cast(rows.column(field.name), field.type, field.name, path)
                         if field.name in there
                         else pa.nulls(rows.num_rows, field.type)
                         for field in schema
@@ -227,8 +274,10 @@ def _cast(column: pa.Array, wanted: pa.DataType, name: str, path: str) -> Any:
     if pa.types.is_floating(wanted) and pa.types.is_integer(column.type):
         return column.cast(wanted, safe=False)
     try:
-        return column.cast(wanted)
-    except pa.ArrowInvalid as problem:
+        return column.cast(
+            wanted, safe=not pa.types.is_nested(wanted)
+        )  # nanoseconds inside lose their last digits
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
         raise SourceError(
             f"source: column {name!r} of {path!r} cannot be read as {wanted}: {problem}"
         ) from problem

@@ -230,6 +230,50 @@ def test_parquet_files_of_other_types_and_columns_are_one_table(spark, tmp_path)
     assert any("'bonus' is not in 1 of 2 files" in n for n in notes)
 
 
+def test_parquet_of_folders_that_hold_a_column(spark, tmp_path):
+    for code, table in (
+        ("007", pa.table({"a": [1], "t": pa.array([1000], pa.timestamp("ns"))})),
+        ("010", pa.table({"a": [2.5], "t": pa.array([1000], pa.timestamp("ns")), "b": ["new"]})),
+    ):
+        (tmp_path / f"code={code}" / "year=2024").mkdir(parents=True)
+        pq.write_table(table, tmp_path / f"code={code}" / "year=2024" / "part-0.parquet")
+    frame, rows, _ = rows_of(spark, tmp_path)
+    assert frame.columns == ["a", "t", "b", "code", "year"]
+    assert sorted((r[0], r[2], r[3], r[4]) for r in rows) == [
+        (1.0, None, "007", 2024),
+        (2.5, "new", "010", 2024),
+    ]
+
+
+def test_codes_in_names_of_folders_of_plain_parquet_stay_text(spark, tmp_path):
+    for code, value in (("007", 1), ("010", 2)):
+        (tmp_path / f"code={code}").mkdir()
+        pq.write_table(pa.table({"a": [value]}), tmp_path / f"code={code}" / "part-0.parquet")
+    assert sorted(rows_of(spark, tmp_path)[1]) == [(1, "007"), (2, "010")]
+
+
+def test_strange_types_inside_lists_and_structs(spark, tmp_path):
+    table = pa.table(
+        {
+            "l": pa.array([[1_000]], pa.list_(pa.timestamp("ns"))),
+            "f": pa.array([[1.5]], pa.list_(pa.float16())),
+            "s": pa.array([{"u": 7}], pa.struct([("u", pa.uint8())])),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    _, rows, _ = rows_of(spark, tmp_path / "a.parquet")
+    assert [(r[0][0].microsecond, r[1], r[2][0]) for r in rows] == [(1, [1.5], 7)]
+
+
+@pytest.mark.parametrize("cut", [0, -20])
+def test_a_torn_parquet_file_is_named(classic_spark, tmp_path, cut):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole[:cut])
+    with pytest.raises(SourceError, match=r"a\.parquet' cannot be read as Parquet"):
+        rows_of(classic_spark, tmp_path / "a.parquet")
+
+
 def test_types_without_a_common_one_are_refused_by_name(classic_spark, tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"a": [[1]]}), tmp_path / "2.parquet")

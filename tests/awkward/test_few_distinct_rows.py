@@ -140,3 +140,16 @@ def test_a_split_without_a_side_that_a_stage_needs_is_refused_before_anything_ru
     for side in ("test", "validation"):
         with pytest.raises((ValueError, ConfigError), match=rf"split\.{side} is 0"):
             MLPipeline(name="t", source="x.csv", label="y", split={side: 0})
+
+
+@pytest.mark.parametrize("index", ["__index_level_0__", "Unnamed: 0", "_c0"])
+def test_the_index_that_pandas_has_written_is_no_feature_and_moves_no_row(classic_spark, index):
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=150), 2)
+    rows = pd.DataFrame({index: rng.permutation(300) + 7, "x": x, "y": ["a", "b"] * 150})
+    frame = classic_spark.createDataFrame(rows)
+    plan = fit_plan(frame, name="p", label="y")
+    assert plan.feature_names == ["x"]
+    assert any(d.column == index and ("an id" in d.reason or "an index" in d.reason) for d in plan.dropped)
+    sides = assemble(frame, plan).toPandas().groupby("x")["__split"].nunique()
+    assert (sides == 1).all()

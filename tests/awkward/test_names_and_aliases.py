@@ -22,12 +22,26 @@ def frame(classic_spark):
 
 def test_a_parameter_by_an_alias_replaces_the_one_that_the_task_gives(frame):
     plan = fit_plan(frame, name="p", label="y")
-    train = TrainSpec(params={"metrics": "auc", "loss": "cross_entropy", "subsample_freq": 5})
+    train = TrainSpec(params={"metrics": "auc", "loss": "binary", "subsample_freq": 5})
     assert learner_of("lightgbm").metric(plan, train) == ("auc", True)
     params = learner_of("lightgbm").params(plan, train, {"bagging_fraction": 0.5})
-    assert params["objective"] == "cross_entropy"
+    assert params["objective"] == "binary"
     assert params["metric"] == ["binary_logloss", "auc"]
     assert params["bagging_freq"] == 5
+
+
+@pytest.mark.parametrize("objective", ["cross_entropy", "l2", "softmax", "lambdarank"])
+def test_an_objective_of_another_task_is_refused_before_anything_trains(frame, objective):
+    plan = fit_plan(frame, name="p", label="y")
+    with pytest.raises(ConfigError, match="does not go with task 'binary' of label 'y'"):
+        learner_of("lightgbm").params(plan, TrainSpec(params={"objective": objective}), {})
+
+
+def test_dart_is_told_to_train_without_early_stopping(frame):
+    plan = fit_plan(frame, name="p", label="y")
+    with pytest.raises(ConfigError, match=r"train\.early_stopping: 0"):
+        learner_of("lightgbm").params(plan, TrainSpec(params={"boosting": "dart"}), {})
+    learner_of("lightgbm").params(plan, TrainSpec(params={"boosting": "dart"}, early_stopping=0), {})
 
 
 def test_a_sweep_searches_by_main_names_and_not_what_is_fixed():

@@ -10,6 +10,7 @@ import pytest
 from synml_dagster.columns.number_format import NumberFormat, recognise_number
 from synml_dagster.errors import DataError
 from synml_dagster.features import assemble, fit_plan, onnx_model
+from synml_dagster.features.fitting.guess import guess_words
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, Scorer
 
@@ -189,3 +190,39 @@ def test_numbers_that_come_typed_are_read_by_a_plan_that_has_learnt_them_as_text
         plan = raw.model_copy(update={"storage": "string", "number_marks": written.marks})
         text = [row[0] for row in frame.select(converted(raw, plan)[0]).collect()]
         assert [written.read(t) for t in text] == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{i}:{i % 60:02d}:07" for i in range(100)],
+        [f"{i * 7} days 10:11:12" for i in range(100)],
+        [f'="{i * 7}"' for i in range(100)],
+        [f"{i * 1000}_000" for i in range(100)],
+        [hex(i * 1000) for i in range(100)],
+        [
+            f"{i * 7}".translate(
+                str.maketrans("0123456789", "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669")
+            )
+            for i in range(100)
+        ],
+        [f"{i}-{i + 10}" for i in range(100)],
+        [f"202201{i % 28 + 1:02d}T{i % 24:02d}{i % 60:02d}00" for i in range(100)],
+        [f"Wed, {i % 28 + 1:02d} Jun 20{i % 80 + 10} 02:{i % 60:02d}:58 GMT" for i in range(100)],
+    ],
+)
+def test_what_looks_like_numbers_or_dates_and_is_not_read_is_said(values):
+    guess = guess_words("c", values, len(set(values)), len(values))
+    assert guess.kind not in ("numeric", "datetime")
+    assert "'c' looks like numbers or dates" in guess.warning
+    assert repr(values[0]) in guess.warning
+
+
+def test_a_point_before_three_digits_everywhere_is_said(classic_spark, tmp_path):
+    from synml_dagster.sources.source import Source, read_source
+
+    (tmp_path / "a.csv").write_text("a,b\n23.380,1.125\n950,2.25\n4.125,3.5\n")
+    notes: list[str] = []
+    read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), notes=notes)
+    assert len(notes) == 1
+    assert "column 'a' has three digits behind every point" in notes[0]

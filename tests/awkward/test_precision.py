@@ -143,3 +143,10 @@ def test_numbers_of_a_narrow_axis_are_told_apart():
     assert number_between(EPOCH + 120, EPOCH, EPOCH + 1200) == "1,700,000,120"
     assert number_between(1.00012, 1.0, 1.001) == "1.00012"
     assert number_between(48_000, 0, 96_000) == "48k"
+
+
+def test_values_that_no_shift_keeps_apart_are_warned_of(classic_spark):
+    near, far = np.random.default_rng(0).normal(size=(2, 200))
+    rows = {"mixed": np.concatenate([near, EPOCH + np.round(far * 100)]), "y": ["a", "b"] * 200}
+    plan = fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y")
+    assert any("column 'mixed' holds numbers too near each other" in w for w in plan.warnings)

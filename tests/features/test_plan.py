@@ -134,6 +134,10 @@ def test_too_many_words_are_not_counted_and_a_merge_keeps_that():
     ("values", "kind"),
     [
         (["red", "green"] * 50, "categorical"),
+        (["10%", "20%", "30%"] * 40, "numeric"),
+        (["1,2", "1,3", "2"] * 40, "categorical"),
+        ([f"{i % 9 + 1}/2022" for i in range(100)], "datetime"),
+        (["n/a"] * 200 + [f"{i * 1001:,}" for i in range(1, 100)], "numeric"),
         ([f"2026-01-{d % 28 + 1:02d}" for d in range(100)], "datetime"),
         ([f"{i / 7:.3f}" for i in range(98)] + ["NA", "?"], "numeric"),
         ([f"0{i:04d}" for i in range(30)] * 4, "categorical"),

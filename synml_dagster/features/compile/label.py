@@ -99,8 +99,8 @@ def class_index(label: LabelPlan, word: Column) -> Column:
 
 def numbers_for_people(
     label: RawInput, outline: Outline, task: str, group: str | None
-) -> NumberFormat | None:
-    """Return how the numbers of a label of text are written for people; None where it holds names, or what programs write."""
+) -> tuple[NumberFormat, bool] | None:
+    """Return how the numbers of a label of text are written for people, and whether another way reads them otherwise; None where it holds names, or what programs write."""
     if label.storage != "string" or task in ("binary", "multiclass") or not outline.wordy:
         return None
     words = outline.odd_words if outline.too_many_words else list(outline.words)
@@ -109,7 +109,7 @@ def numbers_for_people(
     if is_plain(words) and not outline.too_many_words:
         return None
     found = recognise_number(words)
-    return found[0] if found is not None and not any(np.isnan(found[0].read(w)) for w in words) else None
+    return found if found is not None and not any(np.isnan(found[0].read(w)) for w in words) else None
 
 
 def fit_label(label: RawInput, outline: Outline, task: str, group: str | None) -> tuple[Task, LabelPlan]:
@@ -221,8 +221,8 @@ def _class_label(plan: LabelPlan, outline: Outline, task: str) -> LabelPlan:
     if plan.storage == "string" and len(words) > _GUESSED_CLASSES and (found := recognise_number(words)):
         odd = next((word for word in words if np.isnan(found[0].read(word))), None)
         raise DataError(
-            f"label {plan.column!r} holds numbers written with {found[0].describe()}, such as {words[0]!r}, and {'' if odd is None else f'others such as {odd!r}, and '}"
-            f"a label is read as numbers only where all of them are written in one way. Convert it in the source, or use task 'regression' if it is not {task!r}."
+            f"label {plan.column!r} holds numbers written with {found[0].describe()}, such as {next((w for w in words if w != odd), '')!r}, and {'' if odd is None else f'others such as {odd!r}, and '}"
+            f"a label is read as numbers only where all of them are written in one way. Set the others to null in the source, or name them in features.missing."
         )
     if outline.too_many_words:
         raise DataError(

@@ -40,6 +40,8 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
         return _vector(raw, seen, own, unique)
     if seen.there == 0:
         return None, "empty: no row has a value", []
+    if without_marks(seen, tuple(spec.missing)).there == 0:
+        return None, "empty: no row has a value, but for marks of missing ones", []
     guess = kind_of(raw, seen, spec)
     if guess.kind is None:
         return None, guess.reason, [guess.warning] if guess.warning else []
@@ -103,7 +105,8 @@ def _constant(raw: RawInput, seen: Seen) -> str | None:
         return None
     if seen.figures is not None:
         if seen.low == seen.high and np.isfinite(seen.figures[2]) and seen.figures[2] == 0:
-            return "constant: one value in all training rows"
+            told = ", as far as float64 tells them apart" if abs(seen.low) >= 2**53 else ""
+            return f"constant: one value in all training rows{told}"
     elif seen.counts is not None and len(seen.counts) == 1:
         return f"constant: {next(iter(seen.counts))!r} in all training rows"
     return None
@@ -119,8 +122,6 @@ def _categorical(
     assert seen.counts is not None, "a vocabulary too large for the profile is counted before"
     if raw.storage == "string":
         raw, seen = _with_marks(raw, seen, spec, notes)
-        if not seen.counts:
-            return None, "empty: no row has a value, but for marks of missing ones", notes
     counts = seen.counts
     assert counts is not None
     most = own.max_categories or spec.max_categories

@@ -18,14 +18,24 @@ _STRAY = 0.05
 _LIKE_NUMBER = re.compile(
     r"[(+-]?\s*[^\w\s.,-]?\s*[0-9][0-9.,'\u00a0\u202f ]*\s*(?:%|[^\w\s]|[A-Za-z]{1,4})?\)?"
 )
+# What else is mostly digits, in whatever script: times and durations, ranges, grouped and hexadecimal numbers, Excel's ="1".
+_LIKE_EITHER = re.compile(
+    r"""[=<>~"'(+\-\s]*(?:0x[0-9a-f]+|[0-9]+ days? [0-9:.]+|P[0-9DTHMS.]+|\d[\d.,:'_/+\-\u2013\u00a0\u202f )]*(?:[ap]\.?m\.?|[^\W\d]{0,4}))["')\s]*""",
+    re.IGNORECASE,
+)
 _LIKE_DATE = re.compile(
-    r"\b[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}\b|\b[0-9]{4}-?(?:Q[1-4]|W[0-9]{1,2}|[0-9]{2})\b"
+    r"\b[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}\b|\b[0-9]{1,2}[-/.][0-9]{4}\b|\bQ[1-4]\b|\b[0-9]{8}T[0-9]{4,6}|\b[0-9]{4}-?(?:Q[1-4]|W[0-9]{1,2}|[0-9]{2})\b"
     r"|\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*\b.*[0-9]|[0-9].*\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
     re.IGNORECASE,
 )
 
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID|Uuid|UUID|Guid|GUID)$")
-_ID_SNAKE = re.compile(r"(?:^|[_\s.\-])(?:id|uuid|guid)$|^(?:index|rowid|row_number)$", re.IGNORECASE)
+# The last three: a frame's index that pandas has written to Parquet, to CSV and read again, and to CSV as Spark reads it.
+_ID_SNAKE = re.compile(
+    r"(?:^|[_\s.\-])(?:id|uuid|guid)$|^(?:index|rowid|row_number|__index_level_[0-9]+__|unnamed: [0-9]+|_c0)$",
+    re.IGNORECASE,
+)
+_INDEX = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
 _WORDS_OF_TEXT = 4.0
 _ALMOST_ALL = 0.95
 _DENSE = 3.0  # the training side is a part of the rows, so a row number has gaps there
@@ -70,6 +80,8 @@ def guess_number(
         return Guess("boolean")
     if storage in ("date", "timestamp"):
         return Guess("datetime")
+    if storage == "integer" and _INDEX.fullmatch(name):
+        return Guess(None, "an index of rows, which pandas has written along")
     unique = len(values) >= 20 and len(set(values)) == len(values)
     if storage == "integer" and unique:
         if named_like_an_id(name):
@@ -97,19 +109,21 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
     sample_distinct = len(set(values))
     many = distinct is None or distinct > 20
     dated = [v for v in values if not is_missing(v)]
-    if many and len(dated) >= 0.5 * len(values) and (written := recognise(dated)) is not None:
+    if (written := recognise(dated, share=_ALMOST_ALL if many else 1.0)) is not None:
         return Guess("datetime", written=written)
     if _numbers(values, marked_only=not many):
         return Guess(
             "numeric",
             warning=f"column {name!r} holds numbers written as text and is read as numbers; list it in features.categorical if they are codes",
         )
-    if many and not is_plain(values) and recognise_number(values) is not None:
+    marked = None if is_plain(values) else recognise_number(values)
+    # A few words with commas may be lists of codes; what has a currency, a unit or thousands is a number all the same.
+    if marked is not None and (many or marked[0].unit or marked[0].group or marked[0].accounting):
         return Guess("numeric")
     words = sum(len(v.split()) for v in values) / max(1, len(values))
     share = sample_distinct / max(1, len(values))
     if words >= _WORDS_OF_TEXT and share > 0.5 and len(values) >= 20:
-        return Guess("text")
+        return Guess("text", warning=_unread(name, values, "taken as text"))
     nearly_all = distinct >= _ALMOST_ALL * rows if distinct is not None else share >= _ALMOST_ALL
     if nearly_all and len(values) >= 20:
         return Guess(
@@ -117,7 +131,8 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
             f"an id: {'nearly ' if distinct is None or distinct < rows else ''}every row has another value",
             warning=_unread(name, values, "left out as an id"),
         )
-    return Guess("categorical", warning=_unread(name, values, "taken as a category") if many else "")
+    said = many or marked is not None or recognise(dated) is not None
+    return Guess("categorical", warning=_unread(name, values, "taken as a category") if said else "")
 
 
 def _numbers(values: list[str], marked_only: bool) -> bool:
@@ -128,7 +143,7 @@ def _numbers(values: list[str], marked_only: bool) -> bool:
     """
     matcher = re.compile(NUMBER)
     known = [v for v in values if v.strip().casefold() not in MISSING_MARKS]
-    if not known or len(known) < 0.5 * len(values):
+    if not known:
         return False
     if any(re.match(r"-?0[0-9]", v) for v in known):
         return False
@@ -140,8 +155,13 @@ def _numbers(values: list[str], marked_only: bool) -> bool:
 
 def _unread(name: str, values: list[str], fate: str) -> str:
     """A warning where most values look like numbers or dates that nobody has read."""
-    looks = [v for v in values if _LIKE_NUMBER.fullmatch(v.strip()) or _LIKE_DATE.search(v)]
-    if len(looks) < 0.8 * len(values) or not values:
+    known = [v for v in values if not is_missing(v)]
+    looks = [
+        v
+        for v in known
+        if _LIKE_NUMBER.fullmatch(v.strip()) or _LIKE_DATE.search(v) or _LIKE_EITHER.fullmatch(v)
+    ]
+    if not known or len(looks) < 0.8 * len(known) or named_like_an_id(name):
         return ""
     shown = ", ".join(repr(v) for v in dict.fromkeys(looks[:3]))
     return (

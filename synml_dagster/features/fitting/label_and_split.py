@@ -14,6 +14,7 @@ from synml_dagster.features.compile.label import alike, fit_label, numbers_for_p
 from synml_dagster.features.plan import MAX_POWER_GRADE, LabelPlan, SplitPlan
 from synml_dagster.features.profile.file_rows import FileRows, can_be_read
 from synml_dagster.features.profile.outline import Outline
+from synml_dagster.features.profile.request import RowFacts, Rows
 from synml_dagster.features.profile.scan import Reading
 from synml_dagster.features.profile.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitSpec, Task
@@ -83,15 +84,18 @@ def decide_label_and_split(
     outline, lengths = reading.outline(arrays, use)
     target, name = roles.target, roles.target.name
     group = roles.group.name if roles.group else None
-    if (written := numbers_for_people(target, outline, task, group)) is not None:
+    if (read := numbers_for_people(target, outline, task, group)) is not None:
+        written, doubtful = read
         target = target.model_copy(update={"number_marks": written.marks})
         facts = replace(facts, target=target)
-        from_files = reading.from_files and FileRows(df.sparkSession, files, facts)  # type: ignore[arg-type]
-        reading = Reading(SparkRows(df, facts), split, declared, from_files)
+        reading = Reading(SparkRows(df, facts), split, declared, _of_files(reading.from_files, facts))
         outline, lengths = reading.outline(arrays, use)
         example = (list(outline.words) or outline.odd_words or [""])[0]
-        read = f", such as {example!r} as {written.read(example):.10g}" if example else ""
-        warnings.append(f"label {name!r} is read as numbers written with {written.describe()}{read}")
+        shown = f", such as {example!r} as {written.read(example):.10g}" if example else ""
+        doubt = (
+            ". Another reading would do as well; if it is meant, convert the label in the source" * doubtful
+        )
+        warnings.append(f"label {name!r} is read as numbers written with {written.describe()}{shown}{doubt}")
     found, label = fit_label(target, outline, task, group)
     if roles.by == "stratified" and label.classes is None:
         raise ConfigError(
@@ -125,6 +129,10 @@ def decide_label_and_split(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
         )
     return Decided(reading, outline, lengths, found, label, plan, warnings)
+
+
+def _of_files(rows: Rows | None, facts: RowFacts) -> Rows | None:
+    return replace(rows, facts=facts) if isinstance(rows, FileRows) else rows
 
 
 def _high_grades(label: LabelPlan) -> list[str]:

@@ -12,7 +12,7 @@ from synml_dagster.columns.raw import RawInput
 from synml_dagster.columns.time_format import recognise
 from synml_dagster.errors import DataError
 from synml_dagster.features.fitting.guess import not_numbers
-from synml_dagster.features.fitting.precision import shift_for
+from synml_dagster.features.fitting.precision import lost_values, shift_for
 from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
@@ -49,6 +49,11 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
     impute = {"mean": seen.mean, "median": median(seen)}.get(own.impute, own.impute)  # type: ignore[arg-type]
     name = unique(raw.name)
     names = [name, unique(f"{name}__missing")] if own.indicator else [name]
+    scale = fit_scale(own, seen) or (shift_for(seen.finite) if raw.onnx_type != "float" else None)
+    if (scale is None or isinstance(scale, Affine)) and (left := lost_values(seen.finite, scale)):
+        notes.append(
+            f"column {raw.name!r} holds numbers too near each other for their size: float32, in which learners compute, tells {left} sampled values apart. Make columns of its parts in the source if the small differences count."
+        )
     kind = BooleanColumn if raw.storage == "boolean" else NumericColumn
     fitted = kind(
         input=raw if written is None else raw.model_copy(update={"number_marks": written.marks}),
@@ -56,14 +61,14 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
         written=written,
         impute=None if impute is None else rounded(impute),
         indicator=own.indicator,
-        scale=fit_scale(own, seen) or (shift_for(seen.finite) if raw.onnx_type != "float" else None),
+        scale=scale,
     )
     return fitted, "", notes
 
 
 def _format_of(raw: RawInput, seen: Seen, notes: list[str]) -> NumberFormat | None:
     """How the numbers of a column of text are written; None where as programs write them."""
-    values = [v for v in seen.strings if v]  # type: ignore[union-attr]
+    values = [v for v in seen.strings if not is_missing(v)]  # type: ignore[union-attr]
     if is_plain(values) or (found := recognise_number(values)) is None:
         return None
     written, ambiguous = found

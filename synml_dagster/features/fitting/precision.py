@@ -49,6 +49,15 @@ def shift_for(values: np.ndarray) -> Affine | None:
     return Affine(kind="shift", center=middle, spread=1.0) if after > before else None
 
 
+def lost_values(values: np.ndarray, scale: Affine | None) -> str:
+    """Say how many of sampled finite values float32 leaves apart in spite of `scale`, or nothing where it keeps nearly all."""
+    distinct = np.unique(values)
+    with np.errstate(over="ignore"):
+        kept = distinct if scale is None else (distinct - scale.center) / scale.spread
+        left = len(np.unique(kept.astype(np.float32)))
+    return "" if left >= _LOST * len(distinct) else f"{left:,} of {len(distinct):,}"
+
+
 def origin_for(values: np.ndarray) -> float:
     """Return the whole number that sampled finite values are counted from so that float32 keeps them apart, 0 where it does."""
     if len(values) < 2 or not _is_coarse(float(values.min()), float(values.max())):
@@ -73,7 +82,7 @@ def notes_of(columns: Sequence[FittedColumn]) -> list[str]:
     return [
         f"column {c.name!r}: {_changed(c.scale)}, in Spark and in the graph alike, because float32 would take different ones for equal"
         for c in columns
-        if isinstance(c, NumericColumn) and c.scale is not None and c.scale.kind == "shift"
+        if isinstance(c, NumericColumn) and isinstance(c.scale, Affine) and c.scale.kind == "shift"
     ]
 
 

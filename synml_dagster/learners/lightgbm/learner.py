@@ -17,7 +17,7 @@ from synml_dagster.learners.lightgbm.metrics import (
 )
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, objective_of, root_of_labels
+from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, fits_task, objective_of, root_of_labels
 from synml_dagster.learners.lightgbm.params import catalogue, check_params
 from synml_dagster.learners.lightgbm.space import SPACE, START
 
@@ -115,7 +115,8 @@ class LightGBMLearner(Learner):
         Raises
         ------
         ConfigError
-            `label_gain` leaves grades of the label without a gain.
+            `label_gain` leaves grades of the label without a gain, the objective is another task's, or early stopping does
+            not go with the boosting.
         """
         params: dict[str, Any] = {
             "objective": _OBJECTIVE[plan.task],
@@ -136,6 +137,14 @@ class LightGBMLearner(Learner):
             params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
         params |= dict(chosen) | check_params(spec.params)
         params["metric"] = stopping_metrics(params["metric"], plan.task)
+        if wanted := fits_task(params, plan.task):
+            raise ConfigError(
+                f"train.params.objective {params['objective']!r} does not go with task {plan.task!r} of label {plan.label.column!r}; leave it out, or use {' or '.join(map(repr, wanted))}."
+            )
+        if str(params.get("boosting")) == "dart" and spec.early_stopping:
+            raise ConfigError(
+                "train.params.boosting 'dart' changes earlier trees in later rounds, so that no best round can be cut out; set train.early_stopping: 0"
+            )
         gains, most = label_gains(params), int(plan.label.maximum or 0)
         if plan.task == "ranking" and gains is not None and len(gains) <= most:
             raise ConfigError(

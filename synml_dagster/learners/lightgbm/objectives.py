@@ -15,6 +15,9 @@ _NAMES = {
     "mean_absolute_percentage_error": "mape",
     "xentropy": "cross_entropy",
     "xentlambda": "cross_entropy_lambda",
+    "softmax": "multiclass",
+    **dict.fromkeys(("multiclass_ova", "ova", "ovr"), "multiclassova"),
+    **dict.fromkeys(("xendcg", "xe_ndcg", "xe_ndcg_mart", "xendcg_mart"), "rank_xendcg"),
 }
 NEEDS_MIXED_ROWS = ("regression_l1", "quantile", "mape", "poisson", "tweedie")
 """With the first three a leaf's value is a percentile of its rows, and several ranks take the mean of their percentiles;
@@ -35,6 +38,26 @@ def objective_of(params: Mapping[str, Any]) -> str:
     """Return the objective under LightGBM's main name."""
     name = str(params.get("objective", "regression"))
     return _NAMES.get(name, name)
+
+
+_OF_TASK = {
+    "binary": ("binary",),
+    "multiclass": ("multiclass", "multiclassova"),
+    "ranking": ("lambdarank", "rank_xendcg"),
+}
+_OF_NUMBERS = (*_FROM_MEAN, "regression_l1", "quantile", "mape")
+
+
+def fits_task(params: Mapping[str, Any], task: str) -> tuple[str, ...]:
+    """Return the objectives that go with `task` where the one of `params` is another task's, and nothing where it fits.
+
+    A function of the user's own is left to the user.
+    """
+    if callable(params.get("objective")):
+        return ()
+    name, wanted = objective_of(params), _OF_TASK.get(task, _OF_NUMBERS)
+    known = {one for names in (*_OF_TASK.values(), _OF_NUMBERS) for one in names}
+    return wanted if name in known and name not in wanted else ()
 
 
 def starts_from_mean(params: Mapping[str, Any]) -> bool:
