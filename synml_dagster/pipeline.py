@@ -216,7 +216,7 @@ class MLPipeline(BaseModel):
             build_features(name),
             build_sweep(name, self.sweep, self.train),
             build_model(name, self.train),
-            build_evaluation(name),
+            build_evaluation(name, self.promote),
             build_onnx_model(name),
             build_champion(name, self.promote),
             build_predictions(name, self.score, self.partitions),
@@ -241,6 +241,7 @@ class MLPipeline(BaseModel):
         """
         import dagster as dg
 
+        from synml_dagster.assets.predictions import build_rejected_rows
         from synml_dagster.assets.stage import stage_key
         from synml_dagster.automation import new_data_sensor, schedules, score_job, train_job
 
@@ -263,11 +264,18 @@ class MLPipeline(BaseModel):
                     self.partitions,
                 )
             )
+        origin = dg.AssetSpec(
+            key=stage_key(self.name, "source"),
+            group_name=self.name,
+            description=f"What the pipeline reads: {self.source.describe()}",
+            kinds={self.source.kind},
+        )
         given = dict(resources or {})
         if self.resources == "embedded":
             given = dict(default_resources()) | given
         return dg.Definitions(
-            assets=assets,
+            assets=[change_spec(origin) if change_spec else origin, *assets],
+            asset_checks=[build_rejected_rows(self.name)],
             jobs=[train, score],
             schedules=schedules(self.name, self.automation, train, score, self.partitions),
             sensors=sensors,

@@ -1,16 +1,17 @@
 """`champion`: the challenger becomes a registered version, and the champion when the rule holds."""
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.fitted import ExportedPipeline
-from synml_dagster.assets.stage import figure, inputs, stage
+from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
@@ -61,15 +62,21 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             "champion",
             io_manager_key="bundles",
             ins=inputs(pipeline, "evaluation", "onnx_model"),
-        )
+            metadata={"bundle": "synml_dagster.assets.champion:ChampionRecord"},
+        ),
+        check_specs=[
+            gate(pipeline, "champion", "promotion", "The challenger of this run became the champion.")
+        ],
+        output_required=False,
     )
+    @clearly
     def champion(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
         mlflow: MLflowResource,
         evaluation: Evaluation,
         onnx_model: ExportedPipeline,
-    ) -> ChampionRecord:
+    ) -> Iterator[Any]:
         fitted = onnx_model.fitted
         raw, feature_plan, model = fitted.raw, fitted.plan, fitted.model
         metric = rule.metric or primary_metric(feature_plan.task)
@@ -132,21 +139,17 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         verdict = "promoted" if decision.promote else "not promoted"
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
-        context.add_output_metadata(
-            {
-                "decision": f"version {version.version} {verdict}: {decision.reason}",
-                "promoted": decision.promote,
-                f"challenger/{metric}": figure(decision.challenger),
-                **(
-                    {f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}
-                ),
-                **({"champion measured on": flattered} if flattered else {}),
-                "challenger version": version.version,
-                "champion version": now.version if now else "none",
-                "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
-            }
-        )
-        return ChampionRecord(
+        told: dict[str, Any] = {
+            "decision": f"version {version.version} {verdict}: {decision.reason}",
+            "promoted": decision.promote,
+            f"challenger/{metric}": figure(decision.challenger),
+            **({f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}),
+            **({"champion measured on": flattered} if flattered else {}),
+            "challenger version": version.version,
+            "champion version": now.version if now else "none",
+            "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
+        }
+        record = ChampionRecord(
             model=pipeline,
             version=str(version.version),
             promoted=decision.promote,
@@ -156,6 +159,8 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             champion_value=decision.champion,
             champion_version=str(now.version) if now else None,
         )
+        yield dg.Output(record, metadata=told)
+        yield outcome("promotion", decision.promote, decision.reason, only_warns=True)
 
     return champion
 

@@ -1,20 +1,25 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.assets.fitted import FittedPipeline
 from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import figure, inputs, picture, stage
-from synml_dagster.evaluation import Evaluation, evaluate
+from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, pictures, stage
+from synml_dagster.checks import PromoteSpec, below_baseline
+from synml_dagster.evaluation import Evaluation, evaluate, higher_is_better, primary_metric
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 
 
-def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
-    """Return the asset that measures."""
+def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
+    """Return the asset that measures, with its checks: better than the best answer that looks at no column, and `rule.minimum`."""
+    gates = [gate(pipeline, "evaluation", "baseline", "Better than the best answer that looks at no column.")]
+    if rule.minimum is not None:
+        gates.append(gate(pipeline, "evaluation", "minimum", "What promote.minimum asks for is reached."))
 
     @dg.asset(
         **stage(
@@ -22,23 +27,35 @@ def build_evaluation(pipeline: str) -> dg.AssetsDefinition:
             "evaluation",
             io_manager_key="bundles",
             ins=inputs(pipeline, "model"),
-        )
+            metadata={"bundle": "synml_dagster.evaluation:Evaluation"},
+        ),
+        check_specs=gates,
+        output_required=False,
     )
+    @clearly
     def evaluation(
         context: dg.AssetExecutionContext,
         spark: SparkResource,
         mlflow: MLflowResource,
         model: FittedPipeline,
-    ) -> Evaluation:
+    ) -> Iterator[Any]:
         test = side(model.features, "test")
         names = set(test.schema().names)
         kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
         scored = model.model.transform(test, keep=kept, spark=spark.session)
         found = evaluate_scored(scored, model.plan, model.model)
-        context.add_output_metadata(evaluation_metadata(found))
         with mlflow.run(context) as run:
             run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})
-        return found
+        yield dg.Output(found, metadata=evaluation_metadata(found))
+        metric = rule.metric or primary_metric(found.task)
+        low = below_baseline(metric, found.metrics, found.baseline)
+        value = found.metrics.get(metric, float("nan"))
+        yield outcome("baseline", low is None, low or f"{metric} is {value:.6g}")
+        if rule.minimum is not None:
+            reached = value >= rule.minimum if higher_is_better(metric) else value <= rule.minimum
+            yield outcome(
+                "minimum", bool(reached), f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}"
+            )
 
     return evaluation
 
@@ -70,6 +87,5 @@ def evaluation_metadata(found: Evaluation) -> dict[str, Any]:
 
     told: dict[str, Any] = {f"test/{name}": figure(value) for name, value in found.metrics.items()}
     told["test rows"] = found.rows
-    for name, png in figures.curves(found).items():
-        told[name] = picture(png, name)
+    told["curves"] = pictures(figures.curves(found))
     return told

@@ -5,7 +5,7 @@ import dagster as dg
 from synml_dagster.assets.fitted import FittedPipeline
 from synml_dagster.assets.specs import ExplainSpec
 from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import inputs, picture, stage
+from synml_dagster.assets.stage import clearly, inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
 from synml_dagster.resources import MLflowResource, SparkResource
 
@@ -21,6 +21,7 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
             ins=inputs(pipeline, "model"),
         )
     )
+    @clearly
     def explanations(
         context: dg.AssetExecutionContext,
         spark: SparkResource,

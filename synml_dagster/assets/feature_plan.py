@@ -1,12 +1,12 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import dagster as dg
 
-from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
@@ -30,11 +30,27 @@ def build_feature_plan(
     """Return the asset that fits the plan; `carried` are the columns that predictions of these rows keep, None for all."""
 
     @dg.asset(
-        **stage(pipeline, "feature_plan", io_manager_key="bundles", ins=inputs(pipeline, "raw")),
+        **stage(
+            pipeline,
+            "feature_plan",
+            io_manager_key="bundles",
+            ins=inputs(pipeline, "raw"),
+            metadata={"bundle": "synml_dagster.features:FeaturePlan"},
+        ),
+        check_specs=[
+            gate(
+                pipeline,
+                "feature_plan",
+                "warnings",
+                "Nothing in the table asks for a person: no leak, no guess in doubt, no lost rows.",
+            )
+        ],
+        output_required=False,
     )
+    @clearly
     def feature_plan(
         context: dg.AssetExecutionContext, spark: SparkResource, bundles: dg.ResourceParam[Any], raw: Table
-    ) -> FeaturePlan:
+    ) -> Iterator[Any]:
         plan = fit_plan(
             raw.nearest(spark.session),
             name=pipeline,
@@ -59,23 +75,24 @@ def build_feature_plan(
         for note in plan.notes:
             context.log.info(note)
         classes = plan.label.classes or []
-        context.add_output_metadata(
-            {
-                "task": plan.task,
-                "label": plan.label.column,
-                "classes": ", ".join(str(c) for c in classes) or "-",
-                "inputs": len(plan.feature_names),
-                "rows without a label": plan.label.dropped_null_rows,
-                "fingerprint": plan.fingerprint,
-                "columns": markdown_table(
-                    ["column", "used as", "inputs"],
-                    [(c.name, c.kind, len(c.features)) for c in plan.columns],
-                ),
-                "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
-                "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),
-                "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in plan.notes) or "none"),
-            }
-        )
-        return plan
+        told: dict[str, Any] = {
+            "task": plan.task,
+            "label": plan.label.column,
+            "classes": ", ".join(str(c) for c in classes) or "-",
+            "inputs": len(plan.feature_names),
+            "rows without a label": plan.label.dropped_null_rows,
+            "fingerprint": plan.fingerprint,
+            "columns": markdown_table(
+                ["column", "used as", "inputs"],
+                [(c.name, c.kind, len(c.features)) for c in plan.columns],
+            ),
+            "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
+            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),
+            "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in plan.notes) or "none"),
+        }
+        yield dg.Output(plan, metadata=told)
+        said = "; ".join(plan.warnings[:3]) or "no warnings"
+        more = f"; and {len(plan.warnings) - 3} more" if len(plan.warnings) > 3 else ""
+        yield outcome("warnings", not plan.warnings, said + more, only_warns=True)
 
     return feature_plan

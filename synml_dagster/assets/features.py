@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.fitted import with_its_plan
-from synml_dagster.assets.stage import inputs, stage
+from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
 from synml_dagster.files import ParquetFiles
 from synml_dagster.resources import SparkResource
@@ -24,6 +24,7 @@ def build_features(pipeline: str) -> dg.AssetsDefinition:
             metadata={"partition_by": [SPLIT]},
         )
     )
+    @clearly
     def features(
         context: dg.AssetExecutionContext, spark: SparkResource, raw: Table, feature_plan: FeaturePlan
     ) -> Any:

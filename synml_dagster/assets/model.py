@@ -4,15 +4,22 @@ import time
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from synml_dagster.assets.fitted import FittedPipeline, plan_of
 from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import figure, inputs, picture, stage
+from synml_dagster.assets.stage import clearly, figure, inputs, picture, stage
 from synml_dagster.features import FeaturePlan
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult
+
+
+class ModelRun(dg.Config):
+    """What one run may say otherwise than the description."""
+
+    rounds: int | None = Field(default=None, ge=1, description="The most boosting rounds.")
 
 
 def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
@@ -29,8 +36,10 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             ins=inputs(pipeline, "features", "sweep"),
         )
     )
+    @clearly
     def model(
         context: dg.AssetExecutionContext,
+        config: ModelRun,
         spark: SparkResource,
         mlflow: MLflowResource,
         features: Table,
@@ -39,10 +48,15 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         from synml_dagster.plots import training as training_figures
 
         began, feature_plan = time.monotonic(), plan_of(features)
+        spec = (
+            train
+            if config.rounds is None
+            else TrainSpec(**train.model_dump(exclude_unset=True) | {"rounds": config.rounds})
+        )
         trained = learner.fit(
             spark.session,
             feature_plan,
-            train,
+            spec,
             sweep.best_params,
             side(features, "train"),
             side(features, "validation"),
@@ -50,7 +64,7 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
             checkpoint=_checkpoint(context, pipeline, feature_plan),
         )
         metric, value = trained.validation_score()
-        worries = [*learner.warnings(feature_plan, train), *trained.facts.get("notes", [])]
+        worries = [*learner.warnings(feature_plan, spec), *trained.facts.get("notes", [])]
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)

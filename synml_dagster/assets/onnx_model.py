@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.fitted import ExportedPipeline, FittedPipeline
-from synml_dagster.assets.stage import inputs, markdown_table, stage
+from synml_dagster.assets.stage import clearly, inputs, markdown_table, stage
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
@@ -17,7 +17,13 @@ PARITY_ROWS = 20_000
 
 def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
     """Return the asset that exports, with its blocking parity check."""
-    told = stage(pipeline, "onnx_model", io_manager_key="bundles", ins=inputs(pipeline, "model"))
+    told = stage(
+        pipeline,
+        "onnx_model",
+        io_manager_key="bundles",
+        ins=inputs(pipeline, "model"),
+        metadata={"bundle": "synml_dagster.assets.fitted:ExportedPipeline"},
+    )
 
     @dg.asset(
         **told,
@@ -31,6 +37,7 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         ],
         output_required=False,
     )
+    @clearly
     def onnx_model(
         context: dg.AssetExecutionContext,
         spark: SparkResource,

@@ -10,7 +10,7 @@ from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.specs import ScoreSpec
-from synml_dagster.assets.stage import inputs, stage, stage_key
+from synml_dagster.assets.stage import clearly, inputs, outcome, stage, stage_key
 from synml_dagster.errors import ModelError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files
@@ -92,6 +92,7 @@ def build_predictions(
     if spec.source:  # then `raw` is no input
 
         @dg.asset(**told)
+        @clearly
         def predictions(
             context: dg.AssetExecutionContext,
             spark: SparkResource,
@@ -103,6 +104,7 @@ def build_predictions(
     else:
 
         @dg.asset(**told)
+        @clearly
         def predictions(
             context: dg.AssetExecutionContext,
             spark: SparkResource,
@@ -113,6 +115,30 @@ def build_predictions(
             return run(context, spark, mlflow, champion, raw)
 
     return predictions
+
+
+def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
+    """Return the check that every row of the last scoring could be scored; it warns, and its page says why the others could not."""
+    key = stage_key(pipeline, "predictions")
+
+    @dg.asset_check(asset=key, name="rejected_rows", description="Every row could be scored.")
+    def rejected_rows(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        event = context.instance.get_latest_materialization_event(key)
+        made = event.asset_materialization if event is not None else None
+        told = {} if made is None else made.metadata
+        count = told.get("rows set aside")
+        rows = int(str(count.value)) if count is not None else 0
+        names = ("rows set aside/reasons", "rows set aside/path")
+        return outcome(
+            "rejected_rows",
+            rows == 0,
+            f"{rows} rows could not be scored" if rows else "every row was scored",
+            only_warns=True,
+            rows=rows,
+            **{name.split("/")[1]: told[name] for name in names if name in told},
+        )
+
+    return rejected_rows
 
 
 def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:

@@ -8,7 +8,7 @@ import dagster as dg
 from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.provenance import check_carried
 from synml_dagster.assets.source_read import says_version, version_read
-from synml_dagster.assets.stage import stage
+from synml_dagster.assets.stage import clearly, stage, stage_key
 from synml_dagster.errors import DataError
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
@@ -33,7 +33,16 @@ def build_raw(
     keep, None for all of them: one that has the name of an answer is refused before any work.
     """
 
-    @dg.asset(**stage(pipeline, "raw", io_manager_key="spark_tables", **partitioned(partitions)))
+    @dg.asset(
+        **stage(
+            pipeline,
+            "raw",
+            io_manager_key="spark_tables",
+            deps=[stage_key(pipeline, "source")],
+            **partitioned(partitions),
+        )
+    )
+    @clearly
     def raw(
         context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
     ) -> Any:

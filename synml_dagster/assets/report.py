@@ -8,7 +8,7 @@ import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.fitted import ExportedPipeline
-from synml_dagster.assets.stage import inputs, stage
+from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
@@ -56,6 +56,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
             ins=inputs(pipeline, "evaluation", "explanations", "champion"),
         )
     )
+    @clearly
     def report(
         context: dg.AssetExecutionContext,
         mlflow: MLflowResource,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
+
+from synml_dagster import __version__
+from synml_dagster.errors import SynmlError
 
 STAGES: dict[str, tuple[str, set[str]]] = {
     "raw": (
@@ -44,6 +49,33 @@ def stage_key(pipeline: str, stage: str) -> dg.AssetKey:
     return dg.AssetKey([pipeline, stage])
 
 
+def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the first line of a step's failure be what this package's error says, and not that an op raised one."""
+
+    def failure(problem: SynmlError) -> dg.Failure:
+        return dg.Failure(description=f"{type(problem).__name__}: {problem}")
+
+    if inspect.isgeneratorfunction(body):
+
+        @functools.wraps(body)
+        def generated(*arguments: Any, **named: Any) -> Any:
+            try:
+                yield from body(*arguments, **named)
+            except SynmlError as problem:
+                raise failure(problem) from problem
+
+        return generated
+
+    @functools.wraps(body)
+    def called(*arguments: Any, **named: Any) -> Any:
+        try:
+            return body(*arguments, **named)
+        except SynmlError as problem:
+            raise failure(problem) from problem
+
+    return called
+
+
 def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
     """Return the arguments that `dagster.asset` takes for a stage."""
     description, kinds = STAGES[name]
@@ -53,7 +85,27 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
         "description": description,
         "kinds": kinds,
         "tags": {"synml/pipeline": pipeline},
+        "code_version": __version__,
     } | more
+
+
+def gate(
+    pipeline: str, name: str, check: str, description: str, *, blocking: bool = False
+) -> dg.AssetCheckSpec:
+    """Return the spec of a check of one stage."""
+    return dg.AssetCheckSpec(
+        check, asset=stage_key(pipeline, name), description=description, blocking=blocking
+    )
+
+
+def outcome(
+    check: str, passed: bool, said: str, *, only_warns: bool = False, **metadata: Any
+) -> dg.AssetCheckResult:
+    """Return the result of a check, with one sentence on it; `only_warns` where a person should look and nothing is wrong."""
+    severity = dg.AssetCheckSeverity.WARN if only_warns else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        check_name=check, passed=passed, severity=severity, description=said, metadata=metadata
+    )
 
 
 def inputs(pipeline: str, *stages: str) -> dict[str, dg.AssetIn]:
@@ -68,6 +120,13 @@ def inputs(pipeline: str, *stages: str) -> dict[str, dg.AssetIn]:
 def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:
     """Return a picture that the asset's page shows in place."""
     return dg.MetadataValue.md(f"![{caption}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def pictures(pngs: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+    """Return several pictures as one entry, each under its name."""
+    return dg.MetadataValue.md(
+        "\n\n".join(f"**{name}**\n\n{picture(png, name).value}" for name, png in pngs.items())
+    )
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> dg.MarkdownMetadataValue:

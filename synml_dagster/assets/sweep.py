@@ -5,16 +5,26 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from synml_dagster.assets.fitted import plan_of
 from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
-from synml_dagster.assets.stage import figure, inputs, markdown_table, picture, stage
+from synml_dagster.assets.stage import clearly, figure, inputs, markdown_table, picture, stage
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import Learner, TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
+
+
+class SweepRun(dg.Config):
+    """What one run may say otherwise than the description."""
+
+    trials: int | None = Field(
+        default=None, ge=0, description="How many trials in all; 0 turns the sweep off."
+    )
+    minutes: float | None = Field(default=None, gt=0, description="No trial starts after this many minutes.")
 
 
 def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.AssetsDefinition:
@@ -30,12 +40,16 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             ins=inputs(pipeline, "features"),
         )
     )
+    @clearly
     def sweep(
         context: dg.AssetExecutionContext,
+        config: SweepRun,
         spark: SparkResource,
         mlflow: MLflowResource,
         features: Table,
     ) -> SweepResult:
+        trials = sweep_spec.trials if config.trials is None else config.trials
+        minutes = config.minutes or sweep_spec.minutes
         feature_plan = plan_of(features)
         metric, maximize = learner.metric(feature_plan, train)
         direction = "maximize" if maximize else "minimize"
@@ -49,7 +63,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             context.add_output_metadata(
                 {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in absent))}
             )
-        if sweep_spec.trials == 0:
+        if trials == 0:
             context.add_output_metadata(
                 {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}
             )
@@ -87,8 +101,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 },
                 metric=metric,
                 maximize=maximize,
-                trials=sweep_spec.trials,
-                minutes=sweep_spec.minutes,
+                trials=trials,
+                minutes=minutes,
                 seed=sweep_spec.seed,
                 start=learner.start(),
                 on_trial=on_trial,

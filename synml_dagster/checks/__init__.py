@@ -1,6 +1,6 @@
 """Gates between the stages: what must hold before a model goes on."""
 
-from synml_dagster.checks.promotion import Decision, PromoteSpec, decide
+from synml_dagster.checks.promotion import Decision, PromoteSpec, below_baseline, decide
 from synml_dagster.checks.rivals import another_question
 
-__all__ = ["Decision", "PromoteSpec", "another_question", "decide"]
+__all__ = ["Decision", "PromoteSpec", "another_question", "below_baseline", "decide"]

@@ -98,7 +98,7 @@ def decide(
         return Decision(
             True, said if old is None else f"{said} and the champion's {old:.6g}", metric, new, old
         )
-    if (low := _below_baseline(metric, challenger, baseline)) and not spec.below_baseline:
+    if (low := below_baseline(metric, challenger, baseline)) and not spec.below_baseline:
         return Decision(
             False,
             f"{low}, no better than the best answer that looks at no column. promote.below_baseline: true promotes it all the same",
@@ -144,10 +144,10 @@ def decide(
     )
 
 
-def _below_baseline(
+def below_baseline(
     metric: str, challenger: Mapping[str, float], baseline: Mapping[str, float] | None
 ) -> str | None:
-    """What shows that the challenger is no better than its baseline, None where it is better or nothing can show it."""
+    """Return what shows that the challenger is no better than its baseline, None where it is better or nothing can show it."""
     # An answer without a look at a column has a perfect recall where it flags every row, so such metrics tell nothing.
     judged = metric if metric not in ("precision", "recall", "f1", "bias") else "logloss"
     judged = "ndcg@10" if metric.startswith("map@") else judged

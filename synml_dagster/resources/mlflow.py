@@ -221,10 +221,12 @@ class MLflowResource(dg.ConfigurableResource):
 
 
 def _link(context: Any, run: MLflowRun) -> None:
-    """Put the way to the MLflow run on the step's output, where the step has exactly one."""
+    """Put the way to the MLflow run on the step's output or asset, where the step has exactly one."""
     shown = dg.MetadataValue.url(run.url) if run.url.startswith("http") else dg.MetadataValue.text(run.url)
     told = {"mlflow/run_id": run.run_id, "mlflow/run": shown}
     outputs = list(context.op_execution_context.selected_output_names)
-    if len(outputs) == 1:
-        with suppress(Exception):  # contexts that take no metadata: a check's, a test's
+    with suppress(Exception):  # contexts that take no metadata: a check's, a test's
+        if len(outputs) == 1:
             context.add_output_metadata(told, output_name=outputs[0])
+        else:  # an asset with checks; of several assets it is said of none
+            context.add_asset_metadata(told)

@@ -64,6 +64,7 @@ def test_the_graph_runs_from_raw_to_report():
         f"adult/{stage}"
         for stage in (
             [
+                "source",
                 "raw",
                 "feature_plan",
                 "features",

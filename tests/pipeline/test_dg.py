@@ -104,7 +104,7 @@ def test_environment_variables_fill_in_and_paths_are_taken_from_the_project(proj
         with sandbox.load_component_and_build_defs(defs_path=path) as (component, defs):
             assert component.pipeline.label == "b"
             assert Path(component.pipeline.source.path) == (sandbox.project_root / "data" / "t.csv").resolve()
-            assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 11
+            assert len(list(defs.resolve_asset_graph().get_all_asset_keys())) == 12
 
 
 def test_the_checkout_is_a_dg_project(tmp_path):

@@ -17,12 +17,12 @@ from tests.pipeline.tables import breast_cancer
 from tests.pipeline.whole import QUICK
 
 
-def test_the_graph_has_sixteen_edges(tmp_path):
+def test_the_graph_can_be_read(tmp_path):
     assets = MLPipeline(name="p", source="a.csv", label="y").assets()
     edges = {
         (up.path[-1], key.path[-1]) for asset in assets for key, ups in asset.asset_deps.items() for up in ups
     }
-    assert len(edges) == 16
+    assert len(edges) == 17  # one of them from the source, which no run makes
     assert {up for up, down in edges if down == "report"} == {"evaluation", "explanations", "champion"}
     assert {up for up, down in edges if down == "model"} == {"features", "sweep"}
 
