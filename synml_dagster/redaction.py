@@ -8,7 +8,7 @@ HIDDEN = "***"
 
 _WORDS = r"password|passwd|passphrase|pwd|secret|token|signature|credentials?|account_?key|access_?key|api_?key|shared_?key|private_?key"
 _KEYED = re.compile(
-    rf"""(?P<key>(?<![\w.-])(?:[\w.-]*(?:{_WORDS})[\w.-]*|sig)\s*=\s*)(?P<value>'[^']*'|"[^"]*"|[^&;,\s'")\]}}]+)""",
+    rf"""(?P<key>(?<![\w.-])(?:[\w.-]*(?:{_WORDS})[\w.-]*|(?:[\w.-]*[._-])?pass|sig|pat)\s*=>?\s*)(?P<value>\{{[^}}]*\}}|'[^']*'|"[^"]*"|[^&;,\s'")\]}}]+)""",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(
@@ -18,6 +18,19 @@ _QUOTED = re.compile(
 # A colon before the `@` makes it a password; a container of a store (`abfss://data@account`) has none. A key may hold slashes,
 # and a port is followed by one.
 _IN_ADDRESS = re.compile(r"""(://)[^\s/'":@]*:(?!\d+(?:/|$))[^\s'"@]*@(?:[^\s/'"@]*@)*""")
+# A token that stands for a user and has no password, and addresses that are written without their scheme.
+_TOKEN_IN_ADDRESS = re.compile(r"""(https?://)[^\s/'":@?#]+@""", re.IGNORECASE)
+_BARE_ADDRESS = re.compile(r"""(?<![\w/:.@*])[\w.+-]+:[^\s/@:'"*]+@(?=[\w.-]+[:/])""")
+_HEADER = re.compile(
+    r"""(?i)(\bauthorization['"]?\s*[:=]\s*['"]?(?:[a-z]+\s+)?|\bbearer\s+(?=[\w.~+/=-]{16}))[^\s'",;]+"""
+)
+_FLAG = re.compile(rf"""(?i)((?<!\S)--?[\w-]*(?:{_WORDS})[\w-]*\s+)(?!-)[^\s'",;]+""")
+_SETTING = re.compile(
+    r"""(?i)(\b(?:[\w-]+[._-])?(?:password|passwd|passphrase|pwd|secret|api_?key|access_?key):\s*)('[^']*'|"[^"]*"|[^\s'",;}]+)"""
+)
+_KEY_BLOCK = re.compile(
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
 _ORACLE = re.compile(r"""(?i)(jdbc:oracle:\w+:)[^\s/'"@]+/[^\s'"@]+@""")
 
 
@@ -36,6 +49,11 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
             text = text.replace(secret, HIDDEN)
     text = _ORACLE.sub(rf"\1{HIDDEN}@", text)
     text = _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text)
+    text = _TOKEN_IN_ADDRESS.sub(rf"\1{HIDDEN}@", text)
+    text = _BARE_ADDRESS.sub(f"{HIDDEN}@", text)
+    text = _KEY_BLOCK.sub(rf"\1{HIDDEN}\2", text)
+    for written in (_HEADER, _FLAG, _SETTING):
+        text = written.sub(rf"\g<1>{HIDDEN}", text)
     text = _KEYED.sub(lambda found: found["key"] + HIDDEN, text)
     return _QUOTED.sub(lambda found: f"{found['key']}{found['mark']}{HIDDEN}{found['mark']}", text)
 

@@ -13,7 +13,7 @@ from synml_dagster.assets.specs import ScoreSpec
 from synml_dagster.assets.stage import clearly, inputs, outcome, stage, stage_key
 from synml_dagster.errors import ModelError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files
+from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import parts_of
@@ -69,9 +69,12 @@ def build_predictions(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session)
             )
             notes: list[str] = []
-            # What was learnt as text is text, whatever the file happens to hold today.
-            known = {tensor.name: "string" for tensor in model.inputs if tensor.type == "string"}
+            # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
+            # a plan reads days of its text.
+            typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
+            known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
             whole = read_source(session, spec.source, known=known, notes=notes)
+            notes += unread_in(whole, model)
             for note in notes:
                 context.log.warning(f"score.source: {note}")
             if notes:

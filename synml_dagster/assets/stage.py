@@ -6,11 +6,11 @@ import base64
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
 
-from synml_dagster import __version__
 from synml_dagster.errors import SynmlError
 
 STAGES: dict[str, tuple[str, set[str]]] = {
@@ -85,7 +85,7 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
         "description": description,
         "kinds": kinds,
         "tags": {"synml/pipeline": pipeline},
-        "code_version": __version__,
+        "code_version": version("synml-dagster"),
     } | more
 
 

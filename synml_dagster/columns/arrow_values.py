@@ -130,7 +130,7 @@ def as_spark_writes(label_words: list[str]) -> bool:
     return all(re.fullmatch("-?[0-9]+", w) for w in label_words)
 
 
-def label_number(column: pa.Array, marks: tuple[str, str, str] | None = None) -> np.ndarray:
+def label_number(column: pa.Array, marks: tuple[str, str, str, bool] | None = None) -> np.ndarray:
     """Return a label as float64 `[rows]`, NaN where it is missing or not a number."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -67,7 +67,10 @@ def _as_text(raw: Column, here: RawInput, plan: RawInput) -> Column:
         text = sf.replace(text, sf.lit("."), sf.lit(plan.number_marks[0]))
     number = raw.cast("double")
     whole = (number == sf.floor(number)) & (sf.abs(number) < 1e15)
-    return sf.when(whole, number.try_cast("bigint").cast("string")).when(~sf.isnan(number), text)
+    digits = number.try_cast("bigint").cast("string")
+    if plan.padded:
+        digits = sf.lpad(digits, sf.greatest(sf.lit(plan.padded), sf.length(digits)), sf.lit("0"))
+    return sf.when(whole, digits).when(~sf.isnan(number), text)
 
 
 def _as_number(raw: Column, here: RawInput, plan: RawInput) -> tuple[Column, Column]:

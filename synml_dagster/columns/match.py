@@ -54,7 +54,7 @@ def _matched_or_not(
     _check_paths(found, df, [p.path for p in planned], "the plan")
     out = [
         found[plan.path].model_copy(
-            update={"width": plan.width, "name": plan.name, "planned": plan.storage, "truth": plan.truth}
+            update={"width": plan.width, "name": plan.name, "planned": plan.storage, "padded": plan.padded}
         )
         for plan in planned
     ]

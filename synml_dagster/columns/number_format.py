@@ -40,6 +40,8 @@ _BRACKETED = re.compile(r"([^0-9()]*)\(([^()]*)\)([^0-9()]*)")
 class NumberFormat(BaseModel):
     """How the numbers of a column are written, where that is not as programs write them.
 
+    What is not written so is read as programs write numbers, where it is one.
+
     Attributes
     ----------
     decimal
@@ -60,20 +62,15 @@ class NumberFormat(BaseModel):
     accounting: bool = False
 
     @property
-    def marks(self) -> tuple[str, str, str]:
+    def marks(self) -> tuple[str, str, str, bool]:
         """What `RawInput.number_marks` holds."""
-        return self.decimal, self.group, self.unit
+        return self.decimal, self.group, self.unit, self.accounting
 
     @classmethod
-    def of(cls, marks: tuple[str, str, str]) -> NumberFormat:
-        """Return the format of `marks`; brackets and a minus behind are read, too."""
-        decimal, group, unit = marks
-        return cls(decimal=decimal, group=group, unit=unit, accounting=True)
-
-    @property
-    def plain(self) -> str | None:
-        """What else a value may be: a number as programs write it, where its point is no mark of thousands here."""
-        return NUMBER if self.group != "." else None
+    def of(cls, marks: tuple[str, str, str, bool]) -> NumberFormat:
+        """Return the format that `marks` are of."""
+        decimal, group, unit, accounting = marks
+        return cls(decimal=decimal, group=group, unit=unit, accounting=accounting)
 
     @property
     def pattern(self) -> str:
@@ -114,8 +111,6 @@ class NumberFormat(BaseModel):
             for mark in self._dropped():
                 plain = plain.replace(mark, "")
             plain = plain.replace(self.decimal, ".")
-        elif self.plain is None:
-            return float("nan")
         if not re.fullmatch(NUMBER, plain):
             return float("nan")
         negative = self.accounting and plain is not text and re.search(_NEGATIVE, text)
@@ -133,10 +128,9 @@ class NumberFormat(BaseModel):
         number = sf.when(written & plain.rlike(f"^(?:{NUMBER})$"), plain.try_cast("double"))
         if self.accounting:
             number = sf.when(text.rlike(_NEGATIVE), -number).otherwise(number)
-        if self.plain is not None:
-            as_it_is = sf.when(text.rlike(f"^(?:{self.plain})$"), text.try_cast("double"))
-            number = sf.when(written, number).otherwise(as_it_is)
-        return sf.coalesce(number, sf.lit(float("nan")))
+        # Today's rows may come from a program.
+        as_it_is = sf.when(text.rlike(f"^(?:{NUMBER})$"), text.try_cast("double"))
+        return sf.coalesce(sf.when(written, number).otherwise(as_it_is), sf.lit(float("nan")))
 
     def to_onnx(self, graph: Graph, text: str) -> str:
         """Return what `read` returns, as a float64 tensor `[rows, 1]`."""
@@ -150,7 +144,7 @@ class NumberFormat(BaseModel):
             plain = _joined(graph, plain, mark, most, "")
         if self.decimal != ".":
             plain = _joined(graph, plain, self.decimal, 1, ".")
-        read = graph.where(written, plain, text if self.plain is not None else graph.constant("x"))
+        read = graph.where(written, plain, text)
         fits = graph.node("RegexFullMatch", read, pattern=NUMBER)
         number = graph.cast(graph.where(fits, read, graph.constant("0")), "double")
         if self.accounting:

@@ -45,13 +45,14 @@ class RawInput(BaseModel):
     missing: tuple[str, ...] = Field(
         default=(), description="Words that stand for a missing value; of a label of words and of categories."
     )
-    number_marks: tuple[str, str, str] | None = Field(
+    number_marks: tuple[str, str, str, bool] | None = Field(
         default=None,
-        description="Of numbers for people: what stands before fractions, between thousands and beside the number.",
+        description="Of numbers for people: what stands before fractions, between thousands and beside the number, and whether brackets are a minus.",
     )
     time_way: str | None = Field(default=None, description="How a date in text is written.")
-    truth: tuple[str, str] | None = Field(
-        default=None, description="Of words: the ones for false and for true, where truth values may arrive."
+    padded: int | None = Field(
+        default=None,
+        description="Of codes of digits: how many they all have, so that 7 is 007 where numbers arrive.",
     )
     planned: Storage | None = Field(
         default=None, exclude=True, description="Set where another table stands in: what the plan has here."
@@ -67,9 +68,9 @@ class RawInput(BaseModel):
     def value_sql(self) -> str | None:
         """What `value` returns as Spark's SQL, for the plainest types; built of functions it takes ten times as long."""
         raw = quoted(*self.path)
-        if self.storage == "boolean" and self.planned == "string" and self.truth is not None:
-            no, yes = ("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in self.truth)
-            return f"CASE WHEN {raw} THEN {yes} WHEN NOT {raw} THEN {no} ELSE '' END"
+        if self.storage == "integer" and self.planned == "string" and self.padded:
+            text = f"cast({raw} as string)"
+            return f"coalesce(lpad({text}, greatest({self.padded}, length({text})), '0'), '')"
         if self.storage == "string" or self.planned == "string":
             return f"coalesce(cast({raw} as string), '')"
         if self.storage == "boolean":

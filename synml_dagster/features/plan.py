@@ -41,9 +41,9 @@ class LabelPlan(BaseModel):
     missing: tuple[str, ...] = Field(
         default=(), description="Words that stand for a missing label, such as NA or ?."
     )
-    number_marks: tuple[str, str, str] | None = Field(
+    number_marks: tuple[str, str, str, bool] | None = Field(
         default=None,
-        description="Of numbers for people: what stands before fractions, between thousands and beside the number.",
+        description="Of numbers for people: what stands before fractions, between thousands and beside the number, and whether brackets are a minus.",
     )
     minimum: float | None = None
     maximum: float | None = None

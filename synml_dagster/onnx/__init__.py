@@ -2,7 +2,14 @@
 
 from synml_dagster.onnx.model import OnnxModel, TensorInfo
 from synml_dagster.onnx.scorer import Scorer
-from synml_dagster.onnx.spark_scoring import can_have_bad_rows, score, score_files, split_bad_rows
+from synml_dagster.onnx.spark_scoring import (
+    can_have_bad_rows,
+    read_as_dates,
+    score,
+    score_files,
+    split_bad_rows,
+    unread_in,
+)
 from synml_dagster.onnx.sql import register_function
 
 __all__ = [
@@ -10,8 +17,10 @@ __all__ = [
     "Scorer",
     "TensorInfo",
     "can_have_bad_rows",
+    "read_as_dates",
     "register_function",
     "score",
     "score_files",
     "split_bad_rows",
+    "unread_in",
 ]

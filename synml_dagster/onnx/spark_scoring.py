@@ -274,6 +274,24 @@ def _by_file_splits(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks:
     return file_split_frame(spark, shares).mapInArrow(task, work.schema)
 
 
+def read_as_dates(model: OnnxModel) -> set[str]:
+    """Return the columns of text of which a pipeline's model reads dates."""
+    return {raw.name for raw in _planned(model) or [] if raw.time_way is not None}
+
+
+def unread_in(frame: DataFrame, model: OnnxModel) -> list[str]:
+    """Return what is to be said of text in `frame` that a pipeline's model cannot read and takes for missing.
+
+    Raises
+    ------
+    DataError
+        Most values of a column are such.
+    """
+    from synml_dagster.columns.unread import unread
+
+    return unread(frame, _planned(model) or [])
+
+
 def _planned(model: OnnxModel) -> list[RawInput] | None:
     """The raw columns of a pipeline's plan; None for any other model."""
     if not (model.is_pipeline and "raw_inputs" in model.metadata):
@@ -317,7 +335,7 @@ def _inputs(
             and raw.storage in _AS_IT_IS
             and not raw.spark_type.startswith("decimal")
             and not (raw.storage == "date" and raw.planned == "timestamp")
-            and not (raw.storage == "boolean" and raw.truth is not None)
+            and not (raw.storage == "integer" and raw.planned == "string" and raw.padded)
         )
         if raw.name in others:
             answer.append((raw.name, others[raw.name][0], None))

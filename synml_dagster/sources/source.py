@@ -185,6 +185,8 @@ def read_source(
         raise SourceError(f"source: {source.describe()} cannot be read: {why}") from without_secrets(
             problem, source.secrets
         )
+    if notes:
+        notes[:] = [redacted(note, source.secrets) for note in notes]
     return _trimmed_names(frame)
 
 

@@ -87,13 +87,34 @@ def test_a_mark_is_no_category_in_spark_and_in_the_graph(classic_spark, encoding
     assert sorted(kept.columns[0].words) == ["?", "Bergen", "None", "Oslo"]
 
 
-def test_truth_that_comes_typed_is_the_word_that_was_learnt(classic_spark):
+def test_truth_that_comes_typed_or_in_another_spelling_is_the_word_that_was_learnt(classic_spark):
     rng = np.random.default_rng(3)
-    flag = rng.choice(["True", "False", "maybe"], 300)
+    flag = rng.choice(["True", "False", "maybe", "TRUE"], 300, p=[0.4, 0.3, 0.2, 0.1])
     table = pa.table({"flag": flag.tolist(), "y": rng.choice(["a", "b"], 300).tolist()})
     plan = fit_plan(classic_spark.createDataFrame(table), name="p", label="y")
-    today = classic_spark.createDataFrame(pa.table({"flag": [True, False, None]}))
-    codes = [row[0] for row in assemble(today, plan, training=False).collect()]
     words = plan.columns[0].words
-    assert codes[:2] == [words.index("True"), words.index("False")]
-    assert np.isnan(codes[2])
+    assert sorted(words) == ["False", "True", "maybe"]
+    wanted = [words.index("True"), words.index("False"), np.nan]
+    graph = Scorer(OnnxModel(onnx_model(plan)))
+    for values in ([True, False, None], ["TRUE", "false", None], ["true", "FALSE", ""]):
+        today = pa.table({"flag": values})
+        made = assemble(classic_spark.createDataFrame(today), plan, training=False).collect()
+        np.testing.assert_array_equal([row[0] for row in made], wanted)
+        np.testing.assert_array_equal(graph.score(today).column(0).to_pylist(), wanted)
+
+
+def test_numbers_that_come_for_codes_have_their_zeros(classic_spark):
+    from synml_dagster.columns.convert import converted
+    from synml_dagster.columns.raw import raw_inputs
+
+    rng = np.random.default_rng(4)
+    code = rng.choice(["007", "010", "123"], 300)
+    table = pa.table({"code": code.tolist(), "y": rng.choice(["a", "b"], 300).tolist()})
+    plan = fit_plan(classic_spark.createDataFrame(table), name="p", label="y")
+    today = classic_spark.createDataFrame(pa.table({"code": [7, 10, 123, None]}))
+    made = [row[0] for row in assemble(today, plan, training=False).collect()]
+    words = plan.columns[0].words
+    np.testing.assert_array_equal(made, [*map(words.index, ("007", "010", "123")), np.nan])
+    doubles = classic_spark.createDataFrame(pa.table({"code": [7.0, 1234.0]}))
+    text = converted(raw_inputs(doubles.schema)[0][0], plan.columns[0].input)[0]
+    assert [row[0] for row in doubles.select(text).collect()] == ["007", "1234"]

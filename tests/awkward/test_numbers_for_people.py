@@ -59,7 +59,8 @@ def test_the_number_that_was_meant_is_read_in_spark_and_in_the_graph(classic_spa
         (NumberFormat(group=","), "12,345,67", np.nan),
         (NumberFormat(decimal=",", group="."), "-1.234,5", -1234.5),
         (NumberFormat(decimal=","), "1.5", 1.5),  # today's file comes from a program
-        (NumberFormat(decimal=",", group="."), "1.5", np.nan),  # a mark of thousands there
+        (NumberFormat(decimal=",", group="."), "1234.56", 1234.56),
+        (NumberFormat(decimal=",", group="."), "1.234", 1234),  # a mark of thousands there
         (NumberFormat(decimal=",", group="."), "1,5e-05", 1.5e-5),
         (NumberFormat(group=","), "1.5e+05", 150000),
         (NumberFormat(accounting=True, group=","), "(1,234.50)", -1234.5),

@@ -29,6 +29,17 @@ SECRET = "hunter2-x9"
         f"connection accountkey={SECRET} refused",
         f"options {{'fs.azure.account.key': 'x', 'sslPassword': '{SECRET}'}}",
         f"token = '{SECRET}'",
+        f"https://{SECRET}@github.com/x",
+        f"jdbc:postgresql://db/x?user=ann&pass={SECRET}",
+        f"jdbc:sqlserver://db;user=ann;password={{a;b{SECRET}}};encrypt=true",
+        f"Authorization: Bearer {SECRET}",
+        f"'Authorization': 'Basic {SECRET}'",
+        f"spark-submit --db-password {SECRET} job.py",
+        f"password: {SECRET}",
+        f"db_passwd: '{SECRET}'",
+        f"password => {SECRET}",
+        f"ann:{SECRET}@host:3306/x",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
         f"postgresql://ann:p@{SECRET}@db/x",
     ],
 )
@@ -45,6 +56,10 @@ def test_what_is_secret_is_hidden(text):
         "column 'password_age' is numeric",
         "ann@example.com wrote to spark://host:7077",
         "https://host:8080/path@v2/x",
+        "basic authorization was refused by ann@example.com",
+        "git@github.com:owner/name.git",
+        "column 'password' has 3 values; -1 is none",
+        "s3a://bucket/day=2024-01-01T10:00:00/part@1.parquet",
     ],
 )
 def test_what_is_no_secret_stays(text):

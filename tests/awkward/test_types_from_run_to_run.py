@@ -46,3 +46,45 @@ def test_a_code_that_a_number_would_lose_is_read_as_it_is_written(classic_spark,
     (tmp_path / "a.csv").write_text("code\n" + "\n".join(values) + "\n")
     frame = read_source(classic_spark, Source(path=str(tmp_path / "a.csv")), known={"code": "string"})
     assert [row[0] for row in frame.collect()] == values
+
+
+def test_text_that_is_written_otherwise_than_learnt_is_said_or_refused(classic_spark):
+    from synml_dagster.columns.raw import RawInput
+    from synml_dagster.columns.unread import unread
+    from synml_dagster.errors import DataError
+
+    def text(name, **more):
+        return RawInput(
+            name=name, path=(name,), spark_type="string", storage="string", onnx_type="string", **more
+        )
+
+    planned = [
+        text("day", time_way="d.M.yyyy"),
+        text("price", number_marks=(",", ".", "", False)),
+        text("word"),
+    ]
+    rows = [
+        ("3.6.2022", "1.234,5", "a"),
+        ("NA", "1234.5", "b"),
+        ("4.6.2022", "", "c"),
+        ("soon", "-", "d"),
+        (None, None, None),
+    ]
+    frame = classic_spark.createDataFrame(rows, "day string, price string, word string")
+    said = unread(frame, planned)
+    assert said == [
+        "1 of 3 values of column 'day', such as 'soon', are not written as learnt (d.M.yyyy) and are taken as missing"
+    ]
+    other = frame.selectExpr("'2022-06-03' AS day", "'1,234.50' AS price", "word")
+    with pytest.raises(
+        DataError, match="5 of 5 values of column 'day', such as '2022-06-03', are not written as learnt"
+    ):
+        unread(other, planned)
+    with pytest.raises(DataError, match="column 'price'"):
+        unread(other, planned[1:])
+    assert unread(frame.select("word"), [planned[2]]) == []
+    codes = classic_spark.sql("SELECT * FROM VALUES ('007'), ('010'), ('7'), ('x') AS t(code)")
+    assert (
+        "1 of 4 values of column 'code', such as '7', are not written as learnt (3 digits)"
+        in unread(codes, [text("code", padded=3)])[0]
+    )

@@ -176,7 +176,7 @@ def _all_numbers(outline: Outline) -> bool:
     return outline.wordy == 0
 
 
-def _is_number(word: str, marks: tuple[str, str, str] | None) -> bool:
+def _is_number(word: str, marks: tuple[str, str, str, bool] | None) -> bool:
     if marks is not None:
         return not np.isnan(NumberFormat.of(marks).read(word))
     try:

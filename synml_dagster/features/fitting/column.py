@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,8 +121,10 @@ def _categorical(
             f"features.categorical: column {raw.name!r} is of type {raw.spark_type}; give features.overrides.{raw.name}.parts instead"
         )
     assert seen.counts is not None, "a vocabulary too large for the profile is counted before"
+    spellings: dict[str, str] = {}
     if raw.storage == "string":
         raw, seen = _with_marks(raw, seen, spec, notes)
+        seen, spellings = _of_one_truth(seen)
     counts = seen.counts
     assert counts is not None
     most = own.max_categories or spec.max_categories
@@ -139,7 +142,9 @@ def _categorical(
         raw = raw.model_copy(update={"storage": "string", "onnx_type": "string"})
     name = unique(raw.name)
     native = encoding == "index" and len(words) <= spec.native_categories
-    fitted = CategoricalColumn(input=raw, features=[name], encoding="index", words=words, native=native)
+    fitted = CategoricalColumn(
+        input=raw, features=[name], encoding="index", words=words, native=native, spellings=spellings
+    )
     if encoding == "onehot":
         names = [unique(f"{name}={w}") for w in words] + [unique(f"{name}=other")]
         fitted = fitted.model_copy(update={"encoding": "onehot", "features": names})
@@ -160,21 +165,13 @@ def _categorical(
 
 
 def _with_marks(raw: RawInput, seen: Seen, spec: FeatureSpec, notes: list[str]) -> tuple[RawInput, Seen]:
-    """The column where marks are missing, which is said where there are any; and its words for false and true."""
+    """The column where marks are missing, which is said where there are any; and how long its codes are."""
     assert seen.counts is not None
     marks = tuple(spec.missing)
     told: dict[str, Any] = {"missing": marks}
-    truth = {word.casefold(): word for word in seen.counts if word.casefold() in ("false", "true")}
-    if truth:
-        no, yes = truth.get("false"), truth.get("true")
-        style = (
-            str.upper
-            if (no or yes or "").isupper()
-            else str.title
-            if (no or yes or "").istitle()
-            else str.lower
-        )
-        told["truth"] = (no or style("false"), yes or style("true"))
+    digits = {len(word) for word in seen.counts if word.isascii() and word.isdigit()}
+    if len(digits) == 1 and any(word.startswith("0") for word in seen.counts):
+        told["padded"] = digits.pop()
     there = [mark for mark in marks if mark in seen.counts]
     if there:
         rows = sum(seen.counts[mark] for mark in there)
@@ -183,6 +180,20 @@ def _with_marks(raw: RawInput, seen: Seen, spec: FeatureSpec, notes: list[str]) 
             f"column {raw.name!r} has {rows} rows with {shown}, which is taken for a missing value; leave out of features.missing what is a category"
         )
     return raw.model_copy(update=told), without_marks(seen, marks)
+
+
+def _of_one_truth(seen: Seen) -> tuple[Seen, dict[str, str]]:
+    """The words with one spelling of true and one of false, and the others: a file of truth values is as true as one of words."""
+    counts = dict(seen.counts or {})
+    spellings: dict[str, str] = {}
+    for plain in ("true", "false"):
+        forms = (plain, plain.title(), plain.upper())
+        there = by_frequency({form: counts[form] for form in forms if form in counts})
+        if there:
+            rows = sum(counts.pop(form) for form in there)
+            counts[there[0]] = rows
+            spellings |= {form: there[0] for form in forms if form != there[0]}
+    return replace(seen, counts=counts), spellings
 
 
 def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:

@@ -37,6 +37,9 @@ class CategoricalColumn(FittedColumn):
     encoding: Literal["index", "onehot", "target", "frequency"] = "index"
     words: list[str]
     native: bool = False
+    spellings: dict[str, str] = Field(
+        default_factory=dict, description="Other spellings of words: of true and of false."
+    )
     numbers: list[float] = Field(
         default_factory=list, description="target, frequency: what stands for each word."
     )
@@ -56,15 +59,18 @@ class CategoricalColumn(FittedColumn):
 
     def word(self, value: Column) -> Column:
         """Return a raw value as a word, "" where it is missing or a mark for that."""
-        return self._without_marks(as_word(value, self.input.storage))
+        return self._as_learnt(as_word(value, self.input.storage))
 
     def trained_word(self) -> Column:
         """Return the raw column as `word` does, of whole numbers to their last digit."""
-        return self._without_marks(word_of(self.input))
+        return self._as_learnt(word_of(self.input))
 
-    def _without_marks(self, word: Column) -> Column:
+    def _as_learnt(self, word: Column) -> Column:
         from pyspark.sql import functions as sf
 
+        for same in sorted(set(self.spellings.values())):
+            others = [form for form, meant in self.spellings.items() if meant == same]
+            word = sf.when(word.isin(*others), sf.lit(same)).otherwise(word)
         marks = self.input.missing
         return sf.when(word.isin(*marks), sf.lit("")).otherwise(word) if marks else word
 
@@ -120,10 +126,12 @@ class CategoricalColumn(FittedColumn):
 
         if self.input.storage == "string":
             marks = ["", *self.input.missing]
+            known = dict(zip(self.words, numbers, strict=True))
+            known |= {form: known.get(same, rare) for form, same in self.spellings.items()}
             return encode(
                 value,
-                keys_strings=[*marks, *self.words],
-                values_floats=[*[missing] * len(marks), *numbers],
+                keys_strings=[*marks, *known],
+                values_floats=[*[missing] * len(marks), *known.values()],
             )
         gone, other = (graph.constant(v, np.float32) for v in (missing, rare))
         value = graph.cast(value, "double")

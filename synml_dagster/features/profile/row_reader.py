@@ -61,7 +61,7 @@ class RowReader:
     values: tuple[FileValue, ...]
     trained: SplitLimits | None
     label_missing: tuple[str, ...] = ()
-    label_marks: tuple[str, str, str] | None = None
+    label_marks: tuple[str, str, str, bool] | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the shares that the rows (`index`, `share`) of `batches` name."""
