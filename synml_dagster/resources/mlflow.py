@@ -40,7 +40,7 @@ class MLflowResource(dg.ConfigurableResource):
 
     Examples
     --------
-    >>> @dg.asset
+    >>> @dg.asset  # doctest: +SKIP
     ... def model(context: dg.AssetExecutionContext, mlflow: MLflowResource):
     ...     with mlflow.run(context) as run:
     ...         run.log_metrics({"auc": 0.93})

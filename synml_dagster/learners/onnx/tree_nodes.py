@@ -64,7 +64,7 @@ def floor32(value: Any) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> bool(floor32(0.1) < 0.1 < np.float32(0.1))
+    >>> float(floor32(0.1)) < 0.1 < float(np.float32(0.1))
     True
     """
     exact = np.asarray(value, dtype=np.float64)
