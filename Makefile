@@ -5,16 +5,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PORT   ?= 3000
+DOCS   := .venv-docs
 
 # The demo and the UI look at one Dagster instance and one data directory; tests make their own.
 demo ui: export DAGSTER_HOME := $(CURDIR)/.dagster
 demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-slow lint format lock java clean
+.PHONY: help setup demo ui test test-slow lint format lock java docs docs-reference docs-serve clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the locked packages
 
@@ -68,5 +69,22 @@ lock: ## Pin every package anew, with hashes and without index addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" --extra ui --group dev --constraint constraints.txt pyproject.toml -o requirements.lock
 
+# The site's builder reads the package's source and does not import it: it needs its own packages alone.
+$(DOCS)/.ready: pyproject.toml requirements-installer.lock
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
+	@$(DOCS)/bin/uv pip install --quiet --python $(DOCS)/bin/python --group docs
+	@touch $@
+
+docs: $(DOCS)/.ready ## Build the documentation into site/; a dead link fails
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
+docs-serve: $(DOCS)/.ready ## Show the documentation on http://127.0.0.1:8000, anew at each change
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs serve --livereload
+
+docs-reference: $(READY) ## Write docs/reference/description.md anew, from the code
+	@$(BIN)/python docs/reference.py
+
 clean: ## Remove the environment and everything that runs have made
-	rm -rf $(VENV) .dagster data
+	rm -rf $(VENV) $(DOCS) .dagster data site
