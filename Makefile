@@ -12,20 +12,20 @@ demo ui: export DAGSTER_HOME := $(CURDIR)/.dagster
 demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-slow lint format lock java docs docs-reference docs-serve clean
+.PHONY: help setup demo ui test test-slow lint format lock build java docs docs-reference docs-serve clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the locked packages
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-build.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say which one: make demo PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed and $(PYTHON) is {v.major}.{v.minor}. Say which one to use: make demo PYTHON=/path/to/python3.12")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements-build.lock --editable .
 	@touch $@
 
 java: $(READY)
@@ -68,6 +68,16 @@ format: $(READY) ## Format the code
 lock: ## Pin every package anew, with hashes and without index addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" --extra ui --group dev --constraint constraints.txt pyproject.toml -o requirements.lock
+
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" - -o requirements-build.lock
+
+# The same commit gives the same bytes, wherever and whenever it is built.
+build: $(READY) ## Build the wheel and the sdist into dist/
+	@rm -rf dist
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} && \
+	$(BIN)/uv build --quiet --python $(BIN)/python --build-constraints requirements-build.lock --require-hashes --out-dir dist .
+	@cd dist && { sha256sum *.whl *.tar.gz 2>/dev/null || shasum -a 256 *.whl *.tar.gz; }
 
 # The site's builder reads the package's source and does not import it: it needs its own packages alone.
 $(DOCS)/.ready: pyproject.toml requirements-installer.lock

@@ -176,7 +176,7 @@ def _metadata(result: SweepResult) -> dict[str, Any]:
     }
     if result.importance:
         told["parameter importance"] = picture(
-            training_figures.bars(result.importance, "Share of the metric's variance"),
+            training_figures.bars(result.importance, "FileSplit of the metric's variance"),
             "importance of each parameter",
         )
     return told

@@ -90,7 +90,7 @@ def importance(
     form: Format = "png",
 ) -> bytes:
     """Bars of the features that matter most to a model by its own `measure`, as shares of the whole."""
-    return bars(values, f"Share of the {measure}", most, form, "importance")
+    return bars(values, f"FileSplit of the {measure}", most, form, "importance")
 
 
 @guarded

@@ -35,7 +35,7 @@ class SweepResult(BaseModel):
     best_trial: int | None = None
     trials: list[TrialRecord] = Field(default_factory=list)
     importance: dict[str, float] = Field(
-        default_factory=dict, description="Share of the variance, adding up to 1."
+        default_factory=dict, description="FileSplit of the variance, adding up to 1."
     )
     resumed: int = Field(default=0, description="Trials that an earlier, interrupted sweep had finished.")
     study: str = ""

@@ -233,7 +233,7 @@ def _result(study: optuna.Study, metric: str, direction: str, resumed: int, name
 
 
 def _importance(study: optuna.Study) -> dict[str, float]:
-    """Share of the metric's variance that each parameter explains (PED-ANOVA; none for a handful of trials)."""
+    """FileSplit of the metric's variance that each parameter explains (PED-ANOVA; none for a handful of trials)."""
     import optuna
 
     complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
