@@ -6,15 +6,15 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
-from synml_dagster.learners.registry import learner_of
 from synml_dagster.learners.space import ParameterRange, Value
 from synml_dagster.learners.trees import TreeEnsemble
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.learners.spec import TrainSpec
 
 Form = TreeEnsemble | AdditiveForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
@@ -139,10 +138,7 @@ class TrainedModel(ABC):
         try:
             raw = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             name = raw.pop("learner", "lightgbm")  # the first family wrote none
-            try:
-                family = learner_of(name).model
-            except ConfigError as problem:
-                raise ModelError(f"the model in {str(folder)!r} is of another family: {problem}") from problem
+            family = _family(str(name), str(folder))
             if not issubclass(family, cls):
                 raise ModelError(
                     f"the model in {str(folder)!r} is of the family {name!r}, not a {cls.__name__}."
@@ -166,6 +162,34 @@ class TrainedModel(ABC):
             return family(text=text, **raw)  # type: ignore[call-arg]
         except (TypeError, KeyError, AttributeError) as problem:
             raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
+
+
+class Settings(Protocol):
+    """What a description says under `train`; see `TrainSpec`."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The family's own parameters."""
+
+    @property
+    def rounds(self) -> int:
+        """The most rounds."""
+
+    @property
+    def early_stopping(self) -> int:
+        """Rounds without a better validation metric, 0 for never."""
+
+    @property
+    def ranks(self) -> int | None:
+        """Tasks that train together."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The keys that the description says."""
 
 
 class Learner(ABC):
@@ -197,7 +221,7 @@ class Learner(ABC):
     model: ClassVar[type[TrainedModel]]
 
     @abstractmethod
-    def check(self, spec: TrainSpec) -> None:
+    def check(self, spec: Settings) -> None:
         """Refuse what the family does not take, with the key's name.
 
         Raises
@@ -230,16 +254,16 @@ class Learner(ABC):
     def start(self) -> Mapping[str, Value]:
         """Return the first trial: the family's own defaults, so that no sweep ends below them."""
 
-    def fixed(self, spec: TrainSpec) -> frozenset[str]:
+    def fixed(self, spec: Settings) -> frozenset[str]:
         """Return the parameters that the description decides, by the names that `space` has."""
         return frozenset(spec.params)
 
     @abstractmethod
-    def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
+    def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the metric that a sweep searches by, and whether more of it is better."""
 
     @abstractmethod
-    def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def params(self, plan: FeaturePlan, spec: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the library is given: the task's, then what a sweep chose, then what the description says.
 
         Raises
@@ -248,7 +272,7 @@ class Learner(ABC):
             Some of it does not go with the plan.
         """
 
-    def warnings(self, plan: FeaturePlan, spec: TrainSpec) -> list[str]:
+    def warnings(self, plan: FeaturePlan, spec: Settings) -> list[str]:
         """Return what the family cannot do well with this plan."""
         return []
 
@@ -257,7 +281,7 @@ class Learner(ABC):
         self,
         spark: SparkSession,
         plan: FeaturePlan,
-        spec: TrainSpec,
+        spec: Settings,
         chosen: Mapping[str, Any],
         rows: ParquetFiles,
         validation: ParquetFiles,
@@ -283,6 +307,18 @@ class Learner(ABC):
             raise ConfigError(
                 f"train.learner: {self.name} does not learn task {task}, but {', '.join(sorted(self.tasks))}; lightgbm learns all four."
             )
+
+
+def _family(name: str, where: str) -> type[TrainedModel]:
+    try:
+        if not name.isidentifier():
+            raise ImportError(f"{name!r} is no name")
+        found: type[TrainedModel] = import_module(f"synml_dagster.learners.{name}.learner").LEARNER.model
+        return found
+    except (ImportError, AttributeError) as problem:
+        raise ModelError(
+            f"the model in {where!r} is of the family {name!r}, which is not here: {problem}"
+        ) from problem
 
 
 def _plain(value: Any) -> Any:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.learners.linear import LinearModel
+    from synml_dagster.learners.base import TrainedModel
 
 OUTPUTS = ("prediction", "probability", "raw_score")
 
 
 def transform(
-    model: LinearModel,
+    model: TrainedModel,
     data: DataFrame | ParquetFiles,
     *,
     outputs: Sequence[str] = ("prediction", "probability"),
@@ -61,6 +61,7 @@ def transform(
         if name not in OUTPUTS:
             raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
     form = model.form
+    assert isinstance(form, AdditiveForm)
     wanted = [name for name in outputs if name != "probability" or form.classifies]
     if isinstance(data, ParquetFiles):
         session = spark or active_session()

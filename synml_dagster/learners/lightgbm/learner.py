@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.base import Settings
     from synml_dagster.learners.space import ParameterRange, Value
-    from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import TreeEnsemble
 
 # Set by the pipeline itself from other keys of the description.
@@ -64,7 +64,7 @@ class LightGBMLearner(Learner):
     importance_name: ClassVar[str] = "gain of all splits"
     model: ClassVar[type[TrainedModel]] = LightGBMModel
 
-    def check(self, spec: TrainSpec) -> None:
+    def check(self, spec: Settings) -> None:
         """Refuse parameters that LightGBM does not know, and those that other keys say."""
         checked = check_params(spec.params)
         for name, key in _OWN.items():
@@ -100,16 +100,16 @@ class LightGBMLearner(Learner):
         """Return LightGBM's defaults."""
         return START
 
-    def fixed(self, spec: TrainSpec) -> frozenset[str]:
+    def fixed(self, spec: Settings) -> frozenset[str]:
         """Return the parameters of the description by LightGBM's main names."""
         return frozenset(check_params(spec.params))
 
-    def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
+    def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the first metric that is asked for."""
         name = metric_names(check_params(spec.params).get("metric") or _METRICS[plan.task])[0]
         return name, is_higher_better(name)
 
-    def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def params(self, plan: FeaturePlan, spec: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return LightGBM's parameters.
 
         Raises
@@ -152,7 +152,7 @@ class LightGBMLearner(Learner):
             )
         return {"first_metric_only": True} | params
 
-    def warnings(self, plan: FeaturePlan, spec: TrainSpec) -> list[str]:
+    def warnings(self, plan: FeaturePlan, spec: Settings) -> list[str]:
         """Say that a label far from zero loses its differences to float32 by an objective that takes no offset."""
         offset, params = label_offset(plan), self.params(plan, spec, {})
         if not offset or _takes_offset(params):
@@ -168,7 +168,7 @@ class LightGBMLearner(Learner):
         self,
         spark: SparkSession,
         plan: FeaturePlan,
-        spec: TrainSpec,
+        spec: Settings,
         chosen: Mapping[str, Any],
         rows: ParquetFiles,
         validation: ParquetFiles,

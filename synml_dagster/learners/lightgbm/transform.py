@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,7 +28,20 @@ if TYPE_CHECKING:
 
     from synml_dagster.files.parquet_files import ParquetFiles
     from synml_dagster.learners.lightgbm.data.blocks import Block
-    from synml_dagster.learners.lightgbm.model import LightGBMModel
+
+
+class Scoring(Protocol):
+    """A model as scoring needs it; see `LightGBMModel`."""
+
+    text: str
+    features: list[str]
+    vector: str | None
+    objective: str
+    num_class: int
+    classes: list[str] | None
+    label_type: str
+    label_offset: float
+
 
 OUTPUTS = ("prediction", "probability", "raw_score", "leaf_indices", "shap")
 _WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int64"}
@@ -38,7 +51,7 @@ _opened: dict[str, Any] = {}
 
 
 def transform(
-    model: LightGBMModel,
+    model: Scoring,
     data: DataFrame | ParquetFiles,
     *,
     outputs: Sequence[str] = ("prediction", "probability"),
@@ -102,7 +115,7 @@ def transform(
     return df.select(*[column.alias(f"c{i}") for i, column in enumerate(sent)]).mapInArrow(task, schema)
 
 
-def _values(df: DataFrame, model: LightGBMModel) -> Column:
+def _values(df: DataFrame, model: Scoring) -> Column:
     from pyspark.sql import functions as sf
 
     if model.vector is not None and is_vector(df.schema, model.vector):
@@ -181,7 +194,7 @@ class _FileSplitTask:
 class _Plain:
     """The parts of a model that tasks need, without what the driver has opened."""
 
-    def __init__(self, model: LightGBMModel, outputs: tuple[str, ...]):
+    def __init__(self, model: Scoring, outputs: tuple[str, ...]):
         self.text, self.outputs = model.text, outputs
         self.classes, self.label_type = model.classes, model.label_type
         self.binary, self.classifies = model.objective == "binary", _classifies(model)
@@ -255,11 +268,11 @@ def _array(values: Any, kind: Any) -> Any:
     return pa.ListArray.from_arrays(offsets, pa.array(values.ravel(), kind))
 
 
-def _classifies(model: LightGBMModel) -> bool:
+def _classifies(model: Scoring) -> bool:
     return model.objective == "binary" or (model.num_class > 1 and model.objective != "custom")
 
 
-def _spark_type(model: LightGBMModel, name: str) -> DataType:
+def _spark_type(model: Scoring, name: str) -> DataType:
     from pyspark.sql import types as T
 
     number: DataType = T.DoubleType()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.additive import AdditiveForm
+    from synml_dagster.learners.base import Settings
     from synml_dagster.learners.space import Value
-    from synml_dagster.learners.spec import TrainSpec
 
 _METRIC = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
 _DEFAULTS: dict[str, Any] = {"alpha": 1e-4, "l1_ratio": 0.0, "max_iter": 1000}
@@ -41,7 +41,7 @@ class LinearLearner(Learner):
     importance_name: ClassVar[str] = "spread of its term over the training rows"
     model: ClassVar[type[TrainedModel]] = LinearModel
 
-    def check(self, spec: TrainSpec) -> None:
+    def check(self, spec: Settings) -> None:
         """Refuse unknown parameters, values out of range, and keys of `train` that say nothing to a linear model."""
         for key, why in _NO_SUCH.items():
             if key in spec.model_fields_set:
@@ -66,12 +66,12 @@ class LinearLearner(Learner):
         """Return a light penalty."""
         return {"alpha": _DEFAULTS["alpha"]}
 
-    def metric(self, plan: FeaturePlan, spec: TrainSpec) -> tuple[str, bool]:
+    def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the loss that the model minimises, on the validation rows."""
         self.check_task(plan.task)
         return _METRIC[plan.task], False
 
-    def params(self, plan: FeaturePlan, spec: TrainSpec, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def params(self, plan: FeaturePlan, spec: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return alpha, l1_ratio and max_iter."""
         self.check_task(plan.task)
         return {**_DEFAULTS, **chosen, **spec.params}
@@ -80,7 +80,7 @@ class LinearLearner(Learner):
         self,
         spark: SparkSession,
         plan: FeaturePlan,
-        spec: TrainSpec,
+        spec: Settings,
         chosen: Mapping[str, Any],
         rows: ParquetFiles,
         validation: ParquetFiles,

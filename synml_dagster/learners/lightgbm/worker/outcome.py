@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from synml_dagster import errors
 from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError
@@ -11,8 +11,13 @@ from synml_dagster.learners.lightgbm.data.training_data import TrainingData
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.spark.barrier_group import Message
 
-if TYPE_CHECKING:
-    from synml_dagster.learners.lightgbm.estimator import LightGBM
+
+class Asked(Protocol):
+    """What the estimator was asked for, as far as its model says it."""
+
+    objective_function: Any
+    label_offset: float
+    rounds: int
 
 
 def raise_errors(messages: list[Message]) -> None:
@@ -37,7 +42,7 @@ def raise_errors(messages: list[Message]) -> None:
 
 
 def model_of(
-    messages: list[Message], source: TrainingData, params: dict[str, Any], trainer: LightGBM
+    messages: list[Message], source: TrainingData, params: dict[str, Any], trainer: Asked
 ) -> LightGBMModel:
     """Return the model that the ranks handed back."""
     texts = [m.payload for m in messages if m.kind == "model"]
