@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,16 +24,35 @@ attributes:
   # To read and score a day at a time, by a column of dates: partitions: {{column: day, daily: 2026-01-01}}
 """
 
+_EXECUTOR = '''\
+"""Steps run one after another in one process.
+
+Each process of its own would start a Spark of its own: on one machine that costs more than it gains. With Spark Connect or
+a cluster (SPARK_REMOTE, SPARK_MASTER), delete this file and independent steps run beside each other.
+"""
+
+import dagster as dg
+
+
+@dg.definitions
+def executor() -> dg.Definitions:
+    return dg.Definitions(executor=dg.in_process_executor)
+'''
+
+# What a scaffold writes where it was told nothing; a pipeline that still says so is refused.
+_NO_SOURCE = "path/to/table.csv"
+_NO_LABEL = "the_column_to_predict"
+
 
 class ScaffoldParams(BaseModel):
     """What `dg scaffold defs` can fill in: `--source data.csv --label income`."""
 
-    source: str = "path/to/table.csv"
-    label: str = "the_column_to_predict"
+    source: str = _NO_SOURCE
+    label: str = _NO_LABEL
 
 
 class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
-    """Writes a `defs.yaml` that runs once the source and the label are filled in."""
+    """Writes a `defs.yaml` that runs once the source and the label are filled in, and an executor where there is none."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[ScaffoldParams]:
@@ -40,7 +60,7 @@ class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
         return ScaffoldParams
 
     def scaffold(self, request: ScaffoldRequest[ScaffoldParams]) -> None:
-        """Write the file; the pipeline is named after the folder."""
+        """Write the files; the pipeline is named after the folder."""
         if request.scaffold_format != "yaml":
             raise ConfigError(
                 "MLPipelineComponent is scaffolded as YAML; in Python write MLPipeline(...).definitions()"
@@ -54,6 +74,26 @@ class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
             type_name=request.type_name, name=name, source=params.source, label=params.label
         )
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+        if not _names_executor(request):
+            executor = request.target_path.parent / "executor.py"
+            executor.write_text(_EXECUTOR, encoding="utf-8")
+            print(f"Steps run in one process: {executor} says why, and when to delete it.")
+        missing = [
+            key
+            for key, none in (("source", _NO_SOURCE), ("label", _NO_LABEL))
+            if getattr(params, key) == none
+        ]
+        if missing:
+            print(f"Fill in {' and '.join(missing)} in {request.target_path / 'defs.yaml'}.")
+
+
+def _names_executor(request: ScaffoldRequest[ScaffoldParams]) -> bool:
+    """Return whether the code location speaks of an executor anywhere: two of them would not load."""
+    package = request.target_path.parent
+    while (package.parent / "__init__.py").exists():
+        package = package.parent
+    files = [*package.rglob("*.py"), *(request.project_root or package).glob("*.py")]
+    return any("executor" in file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
 @dg.scaffold_with(MLPipelineScaffolder)
@@ -80,6 +120,7 @@ class MLPipelineComponent(dg.Component):
         told: Any = attributes.model_dump(exclude_unset=True)
         resolved = context.resolution_context.at_path("attributes").resolve_value(told)
         pipeline = MLPipeline.model_validate(resolved)
+        _refuse_placeholders(pipeline, context.path)
         root = context.project_root
         score = pipeline.score
         if score.source is not None:
@@ -93,3 +134,13 @@ class MLPipelineComponent(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the pipeline's definitions."""
         return self.pipeline.definitions(change_spec=self.get_asset_spec)
+
+
+def _refuse_placeholders(pipeline: MLPipeline, where: Path) -> None:
+    missing = []
+    if pipeline.source.path == _NO_SOURCE:
+        missing.append(f"`source` is still {_NO_SOURCE!r}; say where the table is")
+    if pipeline.label == _NO_LABEL:
+        missing.append(f"`label` is still {_NO_LABEL!r}; say which column to predict")
+    if missing:
+        raise ConfigError(f"{where / 'defs.yaml'} is as it was scaffolded: {', and '.join(missing)}.")

@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 def dg_command(*arguments, cwd, home, check=True):
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
-        "PYTHONPATH": str(cwd),
+        "PYTHONPATH": f"{cwd}{os.pathsep}{CHECKOUT}",
         "DG_CLI_CONFIG": str(home / "none"),
     }
     done = subprocess.run(
@@ -72,6 +72,37 @@ def test_the_scaffolder_fills_in_what_it_is_told(project, tmp_path):
         cwd=project, home=tmp_path,
     )  # fmt: skip
     dg_command("check", "defs", cwd=project, home=tmp_path)
+
+
+def test_what_was_never_filled_in_is_refused_by_name(project, tmp_path):
+    told = dg_command(
+        "scaffold", "defs", "synml_dagster.MLPipelineComponent", "adult", "--label", "b",
+        cwd=project, home=tmp_path,
+    ).stdout  # fmt: skip
+    assert "Fill in source in" in told
+    refused = dg_command("check", "defs", cwd=project, home=tmp_path, check=False)
+    assert refused.returncode != 0
+    assert "`source` is still 'path/to/table.csv'" in refused.stdout + refused.stderr
+    assert "`label`" not in refused.stdout + refused.stderr
+
+
+def test_a_scaffold_brings_an_executor_once_and_only_where_there_is_none(project, tmp_path):
+    def scaffold(path):
+        dg_command(
+            "scaffold", "defs", "synml_dagster.MLPipelineComponent", path, "--source", "data/t.csv", "--label", "b",
+            cwd=project, home=tmp_path,
+        )  # fmt: skip
+
+    scaffold("adult")
+    scaffold("more/adults")
+    assert [p.relative_to(project).as_posix() for p in project.rglob("executor.py")] == [
+        "shop/defs/executor.py"
+    ]
+    dg_command("check", "defs", cwd=project, home=tmp_path)
+    (project / "shop" / "defs" / "executor.py").unlink()
+    (project / "shop" / "own.py").write_text("executor = None\n")
+    scaffold("third")
+    assert not list(project.rglob("executor.py"))
 
 
 def test_an_unknown_key_is_refused_with_its_line(project, tmp_path):
