@@ -16,7 +16,7 @@ from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
-from synml_dagster.sources.source import Source
+from synml_dagster.sources import Source
 from synml_dagster.tuning.spec import SweepSpec
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.match import matched
-from synml_dagster.columns.raw import RawInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ def raw_frame(df: DataFrame, plan: FeaturePlan, *, keep: tuple[str, ...] = ()) -
 
     The columns are named as in the plan, structs flattened; NaN and "" stand for missing.
     """
-    from synml_dagster.columns.names import col
+    from synml_dagster.columns import col
 
     inputs = matched(df, plan.raw_inputs)
     made = [

@@ -94,7 +94,7 @@ def alone(path: str, rounds: int, **more) -> None:
 
 
 def on_spark(path: str, rounds: int) -> None:
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
 

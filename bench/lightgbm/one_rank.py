@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.lightgbm.made import FEATURES, make_table
-from synml_dagster.files.parquet_files import ParquetFiles
+from synml_dagster.files import ParquetFiles
 from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.spark import SparkSettings, open_session
 

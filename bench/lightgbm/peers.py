@@ -59,7 +59,7 @@ def synml(path, test, cores, preset=None):
     import pyarrow.parquet as pq
     from sklearn.metrics import roc_auc_score
 
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
 

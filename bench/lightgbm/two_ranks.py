@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def drive(master: str, path: str, ranks: str, rounds: str, repeats: str) -> None:
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm import LightGBM
     from synml_dagster.spark import SparkSettings, open_session
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synml_dagster.files.parquet_files import ParquetFiles
+from synml_dagster.files import ParquetFiles
 from synml_dagster.learners.lightgbm import LightGBM
 from synml_dagster.spark import SparkSettings, open_session
 

@@ -18,8 +18,8 @@ from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.sources import read_source
 from synml_dagster.sources.files import source_files
-from synml_dagster.sources.source import read_source
 from synml_dagster.tables import MarkedRows, Table, TableUnion
 
 

@@ -14,8 +14,8 @@ from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import SparkResource
+from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
-from synml_dagster.sources.source import Source, read_source
 
 
 def build_raw(

@@ -64,7 +64,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
         explanations: Explanations,
         champion: ChampionRecord,
     ) -> Report:
-        from synml_dagster.report.page import ReportInputs, render_report
+        from synml_dagster.report import ReportInputs, render_report
 
         version = mlflow.version(champion.model, champion.version)
         if version is None:

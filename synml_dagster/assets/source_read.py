@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.errors import SourceError
-from synml_dagster.sources.source import Source
+from synml_dagster.sources import Source
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
 
 

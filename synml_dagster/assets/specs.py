@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synml_dagster.sources.source import Source
+from synml_dagster.sources import Source
 
 
 class ScoreSpec(BaseModel):

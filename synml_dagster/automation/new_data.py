@@ -10,8 +10,8 @@ from synml_dagster.automation.jobs import REASON_TAG, AssetJob
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
+from synml_dagster.sources import Source
 from synml_dagster.sources.settled import unsettled
-from synml_dagster.sources.source import Source
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
 
 

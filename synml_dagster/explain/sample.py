@@ -11,8 +11,8 @@ import numpy as np
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.value_names import readings
+from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
-from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
 from synml_dagster.learners import Link
 from synml_dagster.spark.session import active_session
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners import TrainedModel
-    from synml_dagster.onnx.model import OnnxModel
+    from synml_dagster.onnx import OnnxModel
 
 
 class Saveable(Protocol):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.export.adversarial import MOST_CELLS, adversarial_rows
-from synml_dagster.onnx.model import OnnxModel
-from synml_dagster.onnx.scorer import Scorer
+from synml_dagster.onnx import OnnxModel, Scorer
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.onnx.model import OnnxModel
-from synml_dagster.onnx.scorer import Scorer
+from synml_dagster.onnx import OnnxModel, Scorer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -52,8 +52,8 @@ def transform(
     """
     from pyspark.sql import types as T
 
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.files.mapping import map_files
-    from synml_dagster.files.parquet_files import ParquetFiles
     from synml_dagster.spark.quoting import quoted
     from synml_dagster.spark.session import active_session
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
 
 _PACKED = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 _AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}

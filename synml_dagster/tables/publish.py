@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mean
+from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import filesystem_of
-from synml_dagster.files.parquet_files import ParquetFiles
 from synml_dagster.spark.task_errors import typed_errors
 from synml_dagster.tables.accompanied import write_texts
 from synml_dagster.tables.table import Table, exists, found_files, table_of

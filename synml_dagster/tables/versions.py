@@ -28,6 +28,8 @@ MANIFEST = "_version.json"
 _ABANDONED = timedelta(days=7)
 # Object stores have no locks: a version that another publisher finished just now may be about to become current.
 _UNLOCKED_GRACE = timedelta(hours=1)
+# Who reads a plain folder holds no lock and knows of no version: it has opened the folder and lists it while its files go.
+_PLAIN_GRACE = timedelta(minutes=1)
 
 
 class VersionedDirectory:
@@ -138,10 +140,17 @@ class VersionedDirectory:
             age = now - _started(version)
             if version not in finished:
                 old_enough = age > _ABANDONED
+            elif self.plain:
+                successor = finished[finished.index(version) + 1]
+                old_enough = now - self._created(successor) > _PLAIN_GRACE
             else:
                 old_enough = age > _UNLOCKED_GRACE if self.remote else True
             if old_enough:
                 self.discard(version)
+
+    def _created(self, version: str) -> datetime:
+        found = self._read(f"{self.path(version)}/{MANIFEST}") or {}
+        return datetime.fromisoformat(str(found.get("created", datetime.now(UTC).isoformat())))
 
     def _folders(self) -> list[str]:
         folder = f"{self.root}/versions"

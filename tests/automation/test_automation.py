@@ -12,7 +12,7 @@ from synml_dagster.automation import REASON_TAG
 from synml_dagster.errors import SourceError
 from synml_dagster.partitions import PartitionsSpec, newest
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
-from synml_dagster.sources.source import Source
+from synml_dagster.sources import Source
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
 
 

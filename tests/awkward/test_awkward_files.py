@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synml_dagster.errors import SourceError
-from synml_dagster.sources.source import Source, read_source
+from synml_dagster.sources import Source, read_source
 
 
 def rows_of(spark, path, **more):

@@ -220,7 +220,7 @@ def test_what_looks_like_numbers_or_dates_and_is_not_read_is_said(values):
 
 
 def test_a_point_before_three_digits_everywhere_is_said(classic_spark, tmp_path):
-    from synml_dagster.sources.source import Source, read_source
+    from synml_dagster.sources import Source, read_source
 
     (tmp_path / "a.csv").write_text("a,b\n23.380,1.125\n950,2.25\n4.125,3.5\n")
     notes: list[str] = []

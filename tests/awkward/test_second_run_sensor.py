@@ -7,8 +7,8 @@ import os
 import dagster as dg
 import pytest
 
+from synml_dagster.sources import Source
 from synml_dagster.sources.settled import unsettled
-from synml_dagster.sources.source import Source
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
 from tests.automation.test_automation import aged, defs_of, tick
 

@@ -9,7 +9,7 @@ from synml_dagster import MLPipeline
 from synml_dagster.assets.raw import build_raw
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
-from synml_dagster.sources.source import Source
+from synml_dagster.sources import Source
 from synml_dagster.tables import Table, open_table
 
 

@@ -12,7 +12,7 @@ from synml_dagster import MLPipeline
 from synml_dagster.errors import ConfigError, SetupError, SourceError
 from synml_dagster.redaction import redacted, without_secrets
 from synml_dagster.resources.mlflow_store import open_client
-from synml_dagster.sources.source import Source, read_source
+from synml_dagster.sources import Source, read_source
 
 SECRET = "hunter2-x9"
 

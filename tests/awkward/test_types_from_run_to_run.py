@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.sources.source import Source, read_source
+from synml_dagster.sources import Source, read_source
 from synml_dagster.tables import open_table
 
 
@@ -49,7 +49,7 @@ def test_a_code_that_a_number_would_lose_is_read_as_it_is_written(classic_spark,
 
 
 def test_text_that_is_written_otherwise_than_learnt_is_said_or_refused(classic_spark):
-    from synml_dagster.columns.raw import RawInput
+    from synml_dagster.columns import RawInput
     from synml_dagster.columns.unread import unread
     from synml_dagster.errors import DataError
 

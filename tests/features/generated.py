@@ -9,7 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.time_format import PATTERNS, Pattern
 from synml_dagster.features.kinds import (
     BooleanColumn,

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.time_format import PATTERNS, parse_text, recognise
 from synml_dagster.errors import ModelError
 from synml_dagster.features import ColumnSpec, FeaturePlan, FeatureSpec, SplitSpec

@@ -18,8 +18,8 @@ from synml_dagster.explain.interactions import strongest_partner
 from synml_dagster.features import LABEL, assemble, fit_plan
 from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.plots import explanations as figures
+from synml_dagster.report import ReportInputs, render_report
 from synml_dagster.report.cases import telling_cases
-from synml_dagster.report.page import ReportInputs, render_report
 
 HOSTILE = "<script>alert('x')</script> & \"q\" {{ 7*7 }}"
 VOID = {"meta", "br", "img", "link"}

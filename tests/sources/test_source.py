@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster.errors import SourceError
+from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.format import log_beside
-from synml_dagster.sources.source import Source, read_source
 from synml_dagster.sources.version import source_version
 
 PEOPLE = "age, job ,income\n39, clerk ,<=50K\n50,,>50K\n"

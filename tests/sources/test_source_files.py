@@ -13,8 +13,8 @@ import pytest
 from synml_dagster.errors import SourceError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.file_splits import plan_file_splits, read_file_split
+from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
-from synml_dagster.sources.source import Source, read_source
 from synml_dagster.tables import open_table, publish_files
 
 

@@ -6,7 +6,7 @@ import pyspark
 import pytest
 
 from synml_dagster.errors import SourceError
-from synml_dagster.sources.source import Source, read_source
+from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.version import source_version
 from synml_dagster.tables import open_catalog_table, publish_catalog_table
 from tests.servers import connect_server

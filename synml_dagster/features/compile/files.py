@@ -17,7 +17,7 @@ from synml_dagster.columns.match import matched
 from synml_dagster.features.compile.labelled_files import Labeller, labeller
 from synml_dagster.features.compile.onnx import onnx_model
 from synml_dagster.features.kinds import CategoricalColumn
-from synml_dagster.onnx.model import OnnxModel
+from synml_dagster.onnx import OnnxModel
 from synml_dagster.onnx.shipping import ship
 from synml_dagster.onnx.worker import ScoreTask, freeze
 from synml_dagster.tables.task_writes import MadeRows
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from synml_dagster.features.plan import FeaturePlan
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
 
 
 def assemble_files(spark: SparkSession, files: ParquetFiles, plan: FeaturePlan) -> MadeRows | None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns.names import col
+from synml_dagster.columns import RawInput, col
 from synml_dagster.columns.number_format import NumberFormat, is_plain, recognise_number
-from synml_dagster.columns.raw import RawInput
 from synml_dagster.columns.text_numbers import written_number
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.compile.lookup import literal

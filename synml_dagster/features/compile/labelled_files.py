@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from synml_dagster.features.plan import FeaturePlan
     from synml_dagster.features.profile.row_reader import RowReader
     from synml_dagster.features.splitting.split_limits import SplitLimits
-    from synml_dagster.files.parquet_files import ParquetFiles
-    from synml_dagster.onnx.model import OnnxModel
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.onnx import OnnxModel
     from synml_dagster.onnx.worker import ScoreTask
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import col
 from synml_dagster.columns.match import matched, matched_paths
-from synml_dagster.columns.names import col
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features.compile.label import class_index, label_number, label_word
 from synml_dagster.features.compile.messages import bad_weight, unseen_class

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.time_format import PATTERNS, recognise
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.fitting.datetime import fit_moment
@@ -21,7 +21,7 @@ from synml_dagster.features.profile.column_sample import Seen, by_frequency, rou
 from synml_dagster.features.spec import ColumnSpec, FeatureSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns.names import UniqueNames
+    from synml_dagster.columns import UniqueNames
 
 _TEXT_WIDTH = 64
 

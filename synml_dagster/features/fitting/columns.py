@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import RawInput, UniqueNames
 from synml_dagster.columns.arrow_values import label_values
-from synml_dagster.columns.names import UniqueNames
-from synml_dagster.columns.raw import RawInput
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features.compile.label import class_index, label_number, label_word
 from synml_dagster.features.fitting.column import fit_column, kind_of

@@ -20,7 +20,7 @@ from synml_dagster.features.profile.column_sample import Seen
 from synml_dagster.features.spec import ColumnSpec, DatePart, FeatureSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns.names import UniqueNames
+    from synml_dagster.columns import UniqueNames
 
 _PARTS: tuple[DatePart, ...] = ("days", "year", "month", "day", "dayofweek", "hour")
 

@@ -14,7 +14,7 @@ from synml_dagster.features.splitting.split import FOLDS
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from synml_dagster.columns.raw import RawInput
+    from synml_dagster.columns import RawInput
 
 SMOOTHING = 10.0
 

@@ -14,7 +14,7 @@ from synml_dagster.features.fitting.roles import roles_of
 from synml_dagster.features.plan import FeaturePlan
 from synml_dagster.features.profile.outline import Outline
 from synml_dagster.features.spec import FeatureSpec, SplitSpec
-from synml_dagster.files.parquet_files import ParquetFiles
+from synml_dagster.files import ParquetFiles
 from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features.compile.label import alike, fit_label, numbers_for_people
 from synml_dagster.features.plan import MAX_POWER_GRADE, LabelPlan, SplitPlan
@@ -20,7 +20,7 @@ from synml_dagster.features.profile.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, SplitSpec, Task
 from synml_dagster.features.splitting.placing import kept_limits, too_alike
 from synml_dagster.features.splitting.split import far_from_shares, fit_split
-from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
+from synml_dagster.files import ParquetFiles, files_reachable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

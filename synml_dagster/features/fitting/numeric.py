@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns import is_missing
+from synml_dagster.columns import RawInput, is_missing
 from synml_dagster.columns.number_format import NumberFormat, is_plain, recognise_number
-from synml_dagster.columns.raw import RawInput
 from synml_dagster.columns.time_format import recognise
 from synml_dagster.errors import DataError
 from synml_dagster.features.fitting.guess import not_numbers
@@ -20,7 +19,7 @@ from synml_dagster.features.profile.column_sample import Seen, of_numbers, round
 from synml_dagster.features.spec import ColumnSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns.names import UniqueNames
+    from synml_dagster.columns import UniqueNames
 
 _EXACT = 2**53
 _WORDLY = 0.05

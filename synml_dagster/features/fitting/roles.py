@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.errors import ConfigError
 from synml_dagster.features.compile.label import label_input
 from synml_dagster.features.fitting.candidates import check_names, leaves

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

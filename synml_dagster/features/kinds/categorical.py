@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from synml_dagster.columns import col
 from synml_dagster.columns.arrow_values import LARGEST_WORD, TOO_LARGE
-from synml_dagster.columns.names import col
 from synml_dagster.features.compile.lookup import look_up
 from synml_dagster.features.kinds.base import FittedColumn
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from synml_dagster.columns.raw import RawInput
+    from synml_dagster.columns import RawInput
     from synml_dagster.onnx.graph import Graph
 
 NAN = float("nan")

@@ -21,7 +21,7 @@ from synml_dagster.features.profile.profile import (
 from synml_dagster.features.stats import ColumnStats
 
 if TYPE_CHECKING:
-    from synml_dagster.columns.raw import RawInput
+    from synml_dagster.columns import RawInput
 
 _QUANTILES = (1, 5, *range(10, 100, 10), 95, 99)
 _TOP = 50

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.arrow_values import ARROW_TYPES
-from synml_dagster.columns.raw import RawInput
 from synml_dagster.features.profile.aggregate import S, summarise
 from synml_dagster.features.profile.request import Asked, RowFacts
 from synml_dagster.features.profile.row_reader import FileColumn, FileValue, RowReader
@@ -22,8 +22,8 @@ from synml_dagster.features.splitting.split_limits import SplitLimits
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.files.file_splits import FileSplit
-    from synml_dagster.files.parquet_files import ParquetFiles
 
 
 # A task that fails is run again from its first row.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.features.plan import LabelPlan, SplitPlan
 from synml_dagster.features.profile.aggregate import S
 from synml_dagster.features.spec import Kind, SplitBy

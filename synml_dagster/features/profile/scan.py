@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.arrow_values import as_spark_writes, label_values
-from synml_dagster.columns.raw import RawInput
 from synml_dagster.features.plan import LabelPlan, SplitPlan
 from synml_dagster.features.profile.column_sample import Seen, seen_number, seen_words
 from synml_dagster.features.profile.first_pass import FirstPass

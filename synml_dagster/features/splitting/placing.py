@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.features.fitting.guess import named_like_an_id
 from synml_dagster.features.plan import FeaturePlan, SplitPlan
 from synml_dagster.features.profile.outline import SPOTS, Outline

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns.raw import RawInput
+from synml_dagster.columns import RawInput
 from synml_dagster.errors import DataError
 from synml_dagster.features.names import SPLITS
 from synml_dagster.features.plan import SplitPlan

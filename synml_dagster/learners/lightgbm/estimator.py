@@ -34,7 +34,7 @@ from synml_dagster.spark.barrier_group import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm.progress import Progress
 
 _known_slots: dict[int, tuple[float, list[int]]] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.trees import TreeEnsemble
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm.data.blocks import Block
 
 
@@ -84,7 +84,7 @@ def transform(
     """
     from pyspark.sql import functions as sf
 
-    from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
+    from synml_dagster.files import ParquetFiles, files_reachable
 
     for name in outputs:
         if name not in OUTPUTS:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synml_dagster.files.parquet_files import ParquetFiles
+from synml_dagster.files import ParquetFiles
 
 
 def binary_table(rows: int = 4000, features: int = 6, seed: int = 0) -> pd.DataFrame:

@@ -92,7 +92,7 @@ def main(
     trouble: str = "",
 ) -> None:
     from synml_dagster.errors import SynmlError
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.lightgbm import LightGBM, trainer
     from synml_dagster.spark import SparkSettings, open_session
     from tests.cluster import CONF

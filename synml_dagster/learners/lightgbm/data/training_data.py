@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.files.file_splits import FileSplit
-    from synml_dagster.files.parquet_files import ParquetFiles
 
 MULTICLASS = ("multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
 _CLASSIFIES = ("binary", *MULTICLASS)
@@ -140,7 +140,7 @@ class TrainingData:
             kept.unpersist()
 
     def _reads_files(self, ranks: int) -> bool:
-        from synml_dagster.files.parquet_files import ParquetFiles, files_reachable
+        from synml_dagster.files import ParquetFiles, files_reachable
 
         if self.marks or self.vector or (self.group and ranks > 1):
             return False
@@ -156,8 +156,8 @@ class TrainingData:
         return find(train, len(self.features), rows, size, params)
 
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
+        from synml_dagster.files import ParquetFiles
         from synml_dagster.files.file_splits import plan_file_splits
-        from synml_dagster.files.parquet_files import ParquetFiles
         from synml_dagster.spark.session import task_slots
 
         assert isinstance(self.data, ParquetFiles)
@@ -173,8 +173,8 @@ class TrainingData:
         return None if self.init else found
 
     def _shares(self, ranks: int, params: Mapping[str, Any]) -> Ready:
+        from synml_dagster.files import ParquetFiles
         from synml_dagster.files.file_splits import plan_file_splits
-        from synml_dagster.files.parquet_files import ParquetFiles
 
         assert isinstance(self.data, ParquetFiles)
         row_groups = self.data.row_groups()
@@ -222,7 +222,7 @@ class TrainingData:
         return frame.select(*columns, *more)
 
     def _frame(self, data: DataFrame | ParquetFiles) -> DataFrame:
-        from synml_dagster.files.parquet_files import ParquetFiles
+        from synml_dagster.files import ParquetFiles
 
         return data.dataframe(self.spark) if isinstance(data, ParquetFiles) else data
 
@@ -246,7 +246,7 @@ def training_data(
     ------
     ConfigError, DataError
     """
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.spark.session import active_session
 
     session = spark or (active_session() if isinstance(data, ParquetFiles) else data.sparkSession)
@@ -325,7 +325,7 @@ def _places(
     """Name the places of a column that holds all features; where both tables hold vectors, say how many values a row of
     `data` stores.
     """
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
 
     widths, stored, vectors = [], [], True
     for side in (data, validation):
@@ -346,7 +346,7 @@ def _places(
 
 def _schema(data: DataFrame | ParquetFiles) -> StructType:
     """Files tell their schema by a footer, without a Spark job."""
-    from synml_dagster.files.parquet_files import ParquetFiles
+    from synml_dagster.files import ParquetFiles
 
     if not isinstance(data, ParquetFiles):
         return data.schema
