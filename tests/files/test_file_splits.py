@@ -12,14 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.files import (
-    FileSplit,
-    ParquetFiles,
-    file_split_frame,
-    files_reachable,
-    plan_file_splits,
-    read_file_split,
-)
+from synml_dagster.files import ParquetFiles, files_reachable
+from synml_dagster.files.file_splits import FileSplit, file_split_frame, plan_file_splits, read_file_split
 from synml_dagster.tables import publish_table
 
 
