@@ -143,6 +143,10 @@ class MLPipeline(BaseModel):
         known = (
             METRICS[self.task] if self.task != "auto" else {m for names in METRICS.values() for m in names}
         )
+        if wanted == "bias":
+            raise ValueError(
+                "promote.metric 'bias' is best at 0, and a rule asks for more or for less; choose rmse, mae or another"
+            )
         if wanted and wanted not in known:
             task = "any task" if self.task == "auto" else f"task {self.task}"
             raise ValueError(

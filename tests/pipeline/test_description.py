@@ -115,3 +115,8 @@ def test_a_yaml_file_is_read_with_the_same_messages(tmp_path):
         MLPipeline.from_yaml(file)
     file.write_text("attributes:\n  name: adult\n  source: adult.csv\n  label: income\n")
     assert MLPipeline.from_yaml(file).label == "income"
+
+
+def test_a_metric_that_is_best_at_zero_is_no_rule():
+    with pytest.raises(ValueError, match="'bias' is best at 0"):
+        MLPipeline(**GIVEN | {"task": "regression", "promote": {"metric": "bias"}})
