@@ -10,5 +10,6 @@ Examples
 from synml_dagster.testing.explainer import ExplainerContract
 from synml_dagster.testing.learner import LearnerContract
 from synml_dagster.testing.mapping import MappingContract
+from synml_dagster.testing.table_format import TableFormatContract
 
-__all__ = ["ExplainerContract", "LearnerContract", "MappingContract"]
+__all__ = ["ExplainerContract", "LearnerContract", "MappingContract", "TableFormatContract"]

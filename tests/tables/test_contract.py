@@ -1,0 +1,33 @@
+"""Folders of Parquet and tables of Spark's catalog hold the contract of table formats."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from synml_dagster.tables import open_catalog_table, open_table, publish_catalog_table, publish_table
+from synml_dagster.testing import TableFormatContract
+
+
+class TestParquet(TableFormatContract):
+    def publish(self, frame, place):
+        return publish_table(frame, place)
+
+    def read(self, spark, place):
+        return open_table(place).dataframe(spark)
+
+
+class TestCatalog(TableFormatContract):
+    def publish(self, frame, place):
+        return publish_catalog_table(frame, place)
+
+    def read(self, spark, place):
+        return open_catalog_table(spark, place)
+
+    @pytest.fixture
+    def place(self, spark):
+        name = f"contract_{uuid.uuid4().hex[:8]}"
+        spark.sql(f"CREATE DATABASE {name}")
+        yield f"{name}.kept"
+        spark.sql(f"DROP DATABASE {name} CASCADE")
