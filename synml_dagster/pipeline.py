@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -184,6 +185,15 @@ class MLPipeline(BaseModel):
 
     def assets(self) -> list[dg.AssetsDefinition]:
         """Return the pipeline's assets, from the raw table to the report."""
+        import dagster as dg
+
+        with warnings.catch_warnings():
+            # A run over a range of partitions needs a backfill policy on each asset behind it, and Dagster calls the
+            # parameter beta, once an asset, at each of its commands.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            return self._build_assets()
+
+    def _build_assets(self) -> list[dg.AssetsDefinition]:
         from synml_dagster.assets.champion import build_champion
         from synml_dagster.assets.evaluation import build_evaluation
         from synml_dagster.assets.explanations import build_explanations

@@ -86,6 +86,8 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
         "kinds": kinds,
         "tags": {"synml/pipeline": pipeline},
         "code_version": version("synml-dagster"),
+        # Says nothing of a stage without partitions, but `dg launch --partition-range` asks it of all that it launches.
+        "backfill_policy": dg.BackfillPolicy.single_run(),
     } | more
 
 
