@@ -22,6 +22,7 @@ setup: $(READY) ## Create .venv with the locked packages
 $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say which one: make demo PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed and $(PYTHON) is {v.major}.{v.minor}. Say which one to use: make demo PYTHON=/path/to/python3.12")'
+	@echo "installing the locked packages into $(VENV), once ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
