@@ -73,8 +73,17 @@ def map_splits(
     *,
     absent: Mapping[str, pyarrow.DataType],
     rows_at_once: int | None = None,
+    words: Sequence[str] = (),
 ) -> DataFrame:
-    """Return what `make` makes of the rows of file splits; `absent` has the types of columns that some files may lack."""
+    """Return what `make` makes of the rows of file splits.
+
+    Parameters
+    ----------
+    absent
+        The types of columns that some files may lack.
+    words
+        Columns of text that come as dictionaries.
+    """
     from pyspark.sql.pandas.types import to_arrow_schema
 
     if not splits:
@@ -87,6 +96,7 @@ def map_splits(
         dict(absent),
         rows_at_once or rows_a_batch(len(columns)),
         expected.serialize().to_pybytes(),
+        tuple(words),
     )
     return file_split_frame(spark, splits).mapInArrow(task, schema)
 
@@ -108,6 +118,8 @@ class _SplitTask:
     absent: dict[str, pyarrow.DataType]
     rows: int
     schema: bytes
+    """The Arrow schema that Spark expects, serialized: files may hold finer timestamps or dictionaries."""
+    words: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
         """Yield what is made, in the types that Spark expects."""
@@ -116,7 +128,7 @@ class _SplitTask:
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         read = list(dict.fromkeys(self.columns))  # a column may be asked for twice, and is read once
         places = [read.index(name) for name in self.columns] if len(read) < len(self.columns) else None
-        for batch in read_file_splits(batches, read, self.rows, absent=self.absent):
+        for batch in read_file_splits(batches, read, self.rows, absent=self.absent, words=self.words):
             rows = batch if places is None else batch.select(places)
             yield conform(self.make(rows).rename_columns(schema.names), schema)
 

@@ -12,7 +12,7 @@ from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mea
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
-from synml_dagster.onnx.worker import Place, ScoreMaker, ScoreTask, ShareTask, freeze
+from synml_dagster.onnx.worker import Place, ScoreMaker, ScoreTask, freeze
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
 from synml_dagster.tables.task_writes import MadeRows
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.files import ParquetFiles
 
+_ROWS_A_BATCH = 65536
 _PACKED = {"tinyint", "smallint", "int", "bigint", "float", "double"}
 _AS_IT_IS = {"number", "integer", "boolean", "string", "date", "timestamp"}
 
@@ -259,19 +260,22 @@ def _packed(
 
 
 def _by_file_splits(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
+    from synml_dagster.files.file_splits import plan_file_splits
+    from synml_dagster.files.mapping import map_splits
     from synml_dagster.spark.session import task_slots
 
     spark = frame.sparkSession
-    expected = to_arrow_schema(work.schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
-    shares = [share for share in plan_file_splits(files, tasks or task_slots(spark) or 8) if share.rows]
-    columns = tuple(name for name, _ in work.sent)
-    task = ShareTask(work.task, columns, work.types(frame), expected.serialize().to_pybytes(), work.words)
-    if not shares:
-        return spark.createDataFrame([], work.schema)
-    return file_split_frame(spark, shares).mapInArrow(task, work.schema)
+    splits = [split for split in plan_file_splits(files, tasks or task_slots(spark) or 8) if split.rows]
+    return map_splits(
+        spark,
+        splits,
+        [name for name, _ in work.sent],
+        work.task.answered,
+        work.schema,
+        absent=work.types(frame),
+        rows_at_once=_ROWS_A_BATCH,
+        words=work.words,
+    )
 
 
 def read_as_dates(model: OnnxModel) -> set[str]:

@@ -94,6 +94,10 @@ class ScoreTask:
             _SCORERS[key] = found
         return found
 
+    def answered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the kept columns of `batch` and its answers, by this process's scorer."""
+        return self.answer(self.scorer(), batch)
+
     def answer(self, scorer: Scorer, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the kept columns of `batch` and its answers."""
         import pyarrow as pa
@@ -107,32 +111,6 @@ class ScoreTask:
         if self.reason is not None:
             answered = _blanked(answered, batch.column(self.reason))
         return pa.RecordBatch.from_arrays([*columns, *answered], names=[*self.kept, *answers.schema.names])
-
-
-@dataclass(frozen=True)
-class ShareTask:
-    """Scores the shares of a table's files: reads them itself, past Spark's rows."""
-
-    score: ScoreTask
-    columns: tuple[str, ...]
-    types: dict[str, pa.DataType]
-    schema: bytes
-    """The Arrow schema that Spark expects, serialized: files may hold finer timestamps or dictionaries."""
-    words: tuple[str, ...] = ()
-    batch_rows: int = 65536
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield scored batches of every share that is named in `batches`."""
-        import pyarrow as pa
-
-        from synml_dagster.files.file_splits import conform, read_file_splits
-
-        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
-        scorer = self.score.scorer()
-        for rows in read_file_splits(
-            batches, self.columns, self.batch_rows, absent=self.types, words=self.words
-        ):
-            yield conform(self.score.answer(scorer, rows), schema)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,10 @@ def score_split(
     DataError, ModelError
         As `score` does.
     """
-    from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
+    from synml_dagster.files.file_splits import plan_file_splits
+    from synml_dagster.files.mapping import map_splits
     from synml_dagster.spark.session import task_slots
 
     frame = files.dataframe(spark)
@@ -58,12 +57,12 @@ def score_split(
         score=work.task,
         labels=labels,
         sent=tuple(name for name, _ in work.sent),
-        types=work.types(frame) | {raw.path[0]: arrow_type(raw.spark_type) for raw in read},
         side=side,
-        schema=to_arrow_schema(schema, timezone="UTC").serialize().to_pybytes(),
     )
-    shares = [s for s in plan_file_splits(files, task_slots(spark) or 8) if s.rows]
-    return file_split_frame(spark, shares).mapInArrow(task, schema) if shares else None
+    types = work.types(frame) | {raw.path[0]: arrow_type(raw.spark_type) for raw in read}
+    splits = [s for s in plan_file_splits(files, task_slots(spark) or 8) if s.rows]
+    columns = list(dict.fromkeys([*types, *task.sent]))
+    return map_splits(spark, splits, columns, task, schema, absent=types) if splits else None
 
 
 def labeller(
@@ -171,28 +170,20 @@ class Labeller:
 
 @dataclass(frozen=True)
 class _ScoredSplit:
-    """Reads shares, and scores the rows of one side."""
+    """Scores the rows of one split among raw rows."""
 
     score: ScoreTask
     labels: Labeller
     sent: tuple[str, ...]
-    types: dict[str, pa.DataType]
     side: str
-    schema: bytes
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield label, weight, group and answers of the shares that the rows (`index`, `share`) name."""
+    def __call__(self, raw: pa.RecordBatch) -> pa.RecordBatch:
+        """Return label, weight, group and answers of the rows on the side."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synml_dagster.files.file_splits import conform, read_file_splits, rows_a_batch
-
-        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
-        columns = list(dict.fromkeys([*self.types, *self.sent]))
-        scorer = self.score.scorer()
-        for raw in read_file_splits(batches, columns, rows_a_batch(len(columns)), absent=self.types):
-            rows, added = self.labels(raw)
-            kept = pc.equal(added.pop(SPLIT), self.side)
-            answered = self.score.answer(scorer, rows.filter(kept).select(list(self.sent)))
-            each = [column.filter(kept) for column in added.values()]
-            yield conform(pa.RecordBatch.from_arrays([*each, *answered.columns], schema.names), schema)
+        rows, added = self.labels(raw)
+        kept = pc.equal(added.pop(SPLIT), self.side)
+        answered = self.score.answered(rows.filter(kept).select(list(self.sent)))
+        each = [column.filter(kept) for column in added.values()]
+        return pa.RecordBatch.from_arrays([*each, *answered.columns], names=[*added, *answered.schema.names])

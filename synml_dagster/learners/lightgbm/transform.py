@@ -126,17 +126,19 @@ def _values(df: DataFrame, model: Scoring) -> Column:
 def _by_file_splits(
     df: DataFrame, files: ParquetFiles, task: _Task, features: Sequence[str], schema: StructType
 ) -> DataFrame:
-    from pyspark.sql.pandas.types import to_arrow_schema
+    from synml_dagster.files.file_splits import arrow_types, bounded_file_splits
+    from synml_dagster.files.mapping import map_splits
 
-    from synml_dagster.files.file_splits import arrow_types, bounded_file_splits, file_split_frame
-
-    spark, types = df.sparkSession, arrow_types(df, (*task.kept, *features))
-    shares = bounded_file_splits(spark, files, _VALUES_A_TASK // max(1, len(features)))
-    if not shares:
-        return spark.createDataFrame([], schema)
-    expected = to_arrow_schema(schema, timezone=spark.conf.get("spark.sql.session.timeZone", "UTC"))
-    read = _FileSplitTask(task, tuple(features), types, expected.serialize().to_pybytes())
-    return file_split_frame(spark, shares).mapInArrow(read, schema)
+    spark, columns = df.sparkSession, [*task.kept, *features]
+    return map_splits(
+        spark,
+        bounded_file_splits(spark, files, _VALUES_A_TASK // max(1, len(features))),
+        columns,
+        task.of_columns,
+        schema,
+        absent=arrow_types(df, columns),
+        rows_at_once=task.plain.rows_at_once(task.features),
+    )
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,13 @@ class _Task:
                 values = features_of(batch.column(len(self.kept)), self.features)
                 yield self.answered([batch.column(i) for i in range(len(self.kept))], values)
 
+    def of_columns(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the kept columns and the outputs of a batch that has, behind the columns to keep, one column a feature."""
+        from synml_dagster.learners.lightgbm.data.row_sources import as_matrix
+
+        kept = [batch.column(i) for i in range(len(self.kept))]
+        return self.answered(kept, as_matrix(batch, range(len(kept), batch.num_columns)))
+
     def answered(self, kept: list[pa.Array], values: Block) -> pa.RecordBatch:
         """Return the kept columns of the rows of `values`, and their outputs."""
         import pyarrow as pa
@@ -163,32 +172,6 @@ class _Task:
         return pa.RecordBatch.from_arrays(
             [*kept, *self.plain.score(values)], names=[*self.kept, *self.plain.outputs]
         )
-
-
-@dataclass(frozen=True)
-class _FileSplitTask:
-    """Reads the shares that rows (`index`, `share`) name and scores their rows."""
-
-    task: _Task
-    features: tuple[str, ...]
-    types: dict[str, pa.DataType]
-    schema: bytes
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the kept columns and the outputs, in the types that Spark expects."""
-        import pyarrow as pa
-
-        from synml_dagster.files.file_splits import conform, read_file_splits, rows_a_batch
-        from synml_dagster.learners.lightgbm.data.row_sources import as_matrix
-
-        task, schema = self.task, pa.ipc.read_schema(pa.py_buffer(self.schema))
-        columns = list(self.types)
-        place = {name: i for i, name in enumerate(columns)}
-        kept, values = [place[name] for name in task.kept], [place[name] for name in self.features]
-        step = task.plain.rows_at_once(task.features) or rows_a_batch(len(columns))
-        for rows in read_file_splits(batches, columns, step, absent=self.types):
-            answered = task.answered([rows.column(i) for i in kept], as_matrix(rows, values))
-            yield conform(answered, schema)
 
 
 class _Plain:
