@@ -120,8 +120,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
 def _space(learner: Learner, spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
     """Return what is searched: what the description does not decide."""
     space = learner.space() if spec.space is None else learner.checked_space(spec.space)
-    fixed = learner.fixed(train)
-    return {name: r for name, r in space.items() if name not in fixed}
+    return {name: r for name, r in space.items() if name not in train.params}
 
 
 @contextmanager

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
-    from synml_dagster.learners.base import Form, Learner, TrainedModel
+    from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
-    from synml_dagster.learners.registry import learner_names, learner_of
+    from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
 
 _MODULES = {
     "additive": "AdditiveForm",
-    "base": "Form Learner TrainedModel",
+    "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
-    "registry": "learner_names learner_of",
+    "registry": "learner_names",
     "space": "ParameterRange",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",

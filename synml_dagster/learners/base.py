@@ -6,8 +6,9 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.registry import learner_module
 from synml_dagster.learners.space import ParameterRange, Value
 from synml_dagster.learners.trees import TreeEnsemble
 
@@ -31,6 +33,7 @@ ABOUT = "model.json"
 _FORMAT = 1
 
 
+@dataclass
 class TrainedModel(ABC):
     """A model that a learner has trained. Opening a saved one runs no code: it is text and JSON.
 
@@ -63,13 +66,13 @@ class TrainedModel(ABC):
 
     text: str
     features: list[str]
-    categorical: list[str]
-    objective: str
-    history: dict[str, dict[str, list[float]]]
-    best_iteration: int | None
-    params: dict[str, Any]
-    facts: dict[str, Any]
-    label_offset: float
+    categorical: list[str] = field(default_factory=list)
+    objective: str = ""
+    history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    best_iteration: int | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    label_offset: float = 0.0
 
     @property
     @abstractmethod
@@ -138,7 +141,10 @@ class TrainedModel(ABC):
         try:
             raw = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             name = raw.pop("learner", "lightgbm")  # the first family wrote none
-            family = _family(str(name), str(folder))
+            try:
+                family = learner_of(str(name)).model
+            except ConfigError as problem:
+                raise ModelError(f"the model in {str(folder)!r} is of another family: {problem}") from problem
             if not issubclass(family, cls):
                 raise ModelError(
                     f"the model in {str(folder)!r} is of the family {name!r}, not a {cls.__name__}."
@@ -159,7 +165,7 @@ class TrainedModel(ABC):
                 data: {m: [math.nan if v is None else v for v in values] for m, values in metrics.items()}
                 for data, metrics in raw["history"].items()
             }
-            return family(text=text, **raw)  # type: ignore[call-arg]
+            return family(text=text, **raw)
         except (TypeError, KeyError, AttributeError) as problem:
             raise ModelError(f"the model in {str(folder)!r} is damaged: {problem}") from problem
 
@@ -205,6 +211,8 @@ class Learner(ABC):
         One sentence on the asset of a model.
     tasks
         Those that it can learn.
+    no_such_keys
+        Keys of `train` that say nothing to it, and why.
     round_name, importance_name
         What a step of its training is called, and what `TrainedModel.importance` measures.
     model
@@ -216,19 +224,32 @@ class Learner(ABC):
     kinds: ClassVar[frozenset[str]]
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
+    no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
     importance_name: ClassVar[str]
     model: ClassVar[type[TrainedModel]]
 
     @abstractmethod
-    def check(self, spec: Settings) -> None:
-        """Refuse what the family does not take, with the key's name.
+    def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a description's parameters under the family's main names.
 
         Raises
         ------
         ConfigError, ValueError
-            A parameter is unknown or belongs elsewhere, or a key of `train` says nothing to this family.
+            A parameter is unknown, out of its range, or said by another key.
         """
+
+    def check(self, spec: Settings) -> None:
+        """Refuse keys of `train` that say nothing to this family.
+
+        Raises
+        ------
+        ValueError
+            The description says one of `no_such_keys`.
+        """
+        for key, why in self.no_such_keys.items():
+            if key in spec.model_fields_set:
+                raise ValueError(f"{key} does not go with learner {self.name}: {why}")
 
     @abstractmethod
     def space(self) -> Mapping[str, ParameterRange]:
@@ -253,10 +274,6 @@ class Learner(ABC):
     @abstractmethod
     def start(self) -> Mapping[str, Value]:
         """Return the first trial: the family's own defaults, so that no sweep ends below them."""
-
-    def fixed(self, spec: Settings) -> frozenset[str]:
-        """Return the parameters that the description decides, by the names that `space` has."""
-        return frozenset(spec.params)
 
     @abstractmethod
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
@@ -309,16 +326,16 @@ class Learner(ABC):
             )
 
 
-def _family(name: str, where: str) -> type[TrainedModel]:
-    try:
-        if not name.isidentifier():
-            raise ImportError(f"{name!r} is no name")
-        found: type[TrainedModel] = import_module(f"synml_dagster.learners.{name}.learner").LEARNER.model
-        return found
-    except (ImportError, AttributeError) as problem:
-        raise ModelError(
-            f"the model in {where!r} is of the family {name!r}, which is not here: {problem}"
-        ) from problem
+def learner_of(name: str) -> Learner:
+    """Return a family by its name.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name.
+    """
+    found: Learner = learner_module(name).LEARNER
+    return found
 
 
 def _plain(value: Any) -> Any:

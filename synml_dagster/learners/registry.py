@@ -6,12 +6,9 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from synml_dagster.errors import ConfigError, did_you_mean
-
-if TYPE_CHECKING:
-    from synml_dagster.learners.base import Learner
 
 _NO_FAMILY = frozenset({"onnx"})
 
@@ -23,9 +20,8 @@ def learner_names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(here) if m.ispkg and m.name not in _NO_FAMILY))
 
 
-@cache
-def learner_of(name: str) -> Learner:
-    """Return a family by its name.
+def learner_module(name: str) -> ModuleType:
+    """Return the module `learner` of a family.
 
     Raises
     ------
@@ -36,5 +32,4 @@ def learner_of(name: str) -> Learner:
         raise ConfigError(
             f"there is no learner {name!r}; choose one of {', '.join(learner_names())}.{did_you_mean(name, learner_names())}"
         )
-    found: Learner = import_module(f"synml_dagster.learners.{name}.learner").LEARNER
-    return found
+    return import_module(f"synml_dagster.learners.{name}.learner")

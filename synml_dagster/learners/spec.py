@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from synml_dagster.learners.registry import learner_names, learner_of
+from synml_dagster.learners.base import learner_of
+from synml_dagster.learners.registry import learner_names
 
 
 class TrainSpec(BaseModel):
@@ -27,7 +28,7 @@ class TrainSpec(BaseModel):
     )
     params: dict[str, Any] = Field(
         default_factory=dict,
-        description="The learner's parameters by their own names; what stands here is not searched by the sweep.",
+        description="The learner's parameters by their own names or aliases; what stands here is not searched by the sweep.",
     )
     rounds: int = Field(default=500, ge=1, description="The most boosting rounds.")
     early_stopping: int = Field(
@@ -40,7 +41,19 @@ class TrainSpec(BaseModel):
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
 
+    @field_validator("learner")
+    @classmethod
+    def _is_a_family(cls, learner: str) -> str:
+        learner_of(learner)
+        return learner
+
+    @field_validator("params")
+    @classmethod
+    def _known_to_the_family(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # Under the main names: what the task or the sweep gives by them is then replaced, and not given twice.
+        return learner_of(info.data["learner"]).checked_params(params) if "learner" in info.data else params
+
     @model_validator(mode="after")
-    def _known_to_the_learner(self) -> TrainSpec:
+    def _keys_of_the_family(self) -> TrainSpec:
         learner_of(self.learner).check(self)
         return self

@@ -11,7 +11,7 @@ import numpy as np
 
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
-from synml_dagster.learners.registry import learner_of
+from synml_dagster.learners.base import learner_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

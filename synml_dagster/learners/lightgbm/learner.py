@@ -64,12 +64,13 @@ class LightGBMLearner(Learner):
     importance_name: ClassVar[str] = "gain of all splits"
     model: ClassVar[type[TrainedModel]] = LightGBMModel
 
-    def check(self, spec: Settings) -> None:
+    def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse parameters that LightGBM does not know, and those that other keys say."""
-        checked = check_params(spec.params)
+        checked = check_params(params)
         for name, key in _OWN.items():
             if name in checked:
-                raise ValueError(f"params: {name} is said by {key}, not by train.params")
+                raise ValueError(f"{name} is said by {key}, not by train.params")
+        return checked
 
     def space(self) -> Mapping[str, ParameterRange]:
         """Return ranges around LightGBM's defaults."""
@@ -100,13 +101,9 @@ class LightGBMLearner(Learner):
         """Return LightGBM's defaults."""
         return START
 
-    def fixed(self, spec: Settings) -> frozenset[str]:
-        """Return the parameters of the description by LightGBM's main names."""
-        return frozenset(check_params(spec.params))
-
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the first metric that is asked for."""
-        name = metric_names(check_params(spec.params).get("metric") or _METRICS[plan.task])[0]
+        name = metric_names(spec.params.get("metric") or _METRICS[plan.task])[0]
         return name, is_higher_better(name)
 
     def params(self, plan: FeaturePlan, spec: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,17 +122,17 @@ class LightGBMLearner(Learner):
         }
         if plan.task == "multiclass":
             params["num_class"] = len(plan.label.classes or [])
-        if plan.task == "ranking" and "eval_at" not in self.fixed(spec):
+        if plan.task == "ranking" and "eval_at" not in spec.params:
             params["eval_at"] = [10]  # what evaluation looks at first; the first place alone is mostly noise
         if plan.linear_gain:
             params["label_gain"] = list(range(int(plan.label.maximum or 0) + 1))
         if (
             "bagging_fraction" in chosen
             and chosen["bagging_fraction"] < 1
-            and "bagging_freq" not in self.fixed(spec)
+            and "bagging_freq" not in spec.params
         ):
             params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
-        params |= dict(chosen) | check_params(spec.params)
+        params |= dict(chosen) | spec.params
         params["metric"] = stopping_metrics(params["metric"], plan.task)
         if wanted := fits_task(params, plan.task):
             raise ConfigError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.lightgbm.metrics import label_gains
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.lightgbm.worker.early_stopping import History
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -58,19 +57,11 @@ class LightGBMModel(TrainedModel):
     learner: ClassVar[str] = "lightgbm"
     text_file: ClassVar[str] = "booster.txt"
 
-    text: str
-    features: list[str]
-    categorical: list[str] = field(default_factory=list)
     objective: str = "regression"
     num_class: int = 1
     classes: list[str] | None = None
     label_type: str = "double"
-    history: History = field(default_factory=dict)
-    best_iteration: int | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
     vector: str | None = None
-    label_offset: float = 0.0
 
     def __repr__(self) -> str:
         """Say what it is in one line, without its text of megabytes."""

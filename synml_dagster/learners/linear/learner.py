@@ -38,15 +38,13 @@ class LinearLearner(Learner):
         "A linear or logistic regression by scikit-learn, with its penalty chosen on the validation rows."
     )
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
+    no_such_keys: ClassVar[Mapping[str, str]] = _NO_SUCH
     importance_name: ClassVar[str] = "spread of its term over the training rows"
     model: ClassVar[type[TrainedModel]] = LinearModel
 
-    def check(self, spec: Settings) -> None:
-        """Refuse unknown parameters, values out of range, and keys of `train` that say nothing to a linear model."""
-        for key, why in _NO_SUCH.items():
-            if key in spec.model_fields_set:
-                raise ValueError(f"{key} does not go with learner linear: {why}")
-        for name, value in spec.params.items():
+    def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse unknown parameters and values out of range."""
+        for name, value in params.items():
             if name not in _DEFAULTS:
                 raise ValueError(
                     f"params: learner linear has no {name!r}; it has {', '.join(_DEFAULTS)}.{did_you_mean(name, _DEFAULTS)}"
@@ -57,6 +55,7 @@ class LinearLearner(Learner):
                 raise ValueError(
                     f"params.{name} is a number from {bounds[0]:g} to {bounds[1]:g} but got {value!r}"
                 )
+        return dict(params)
 
     def space(self) -> Mapping[str, ParameterRange]:
         """Return ten powers of ten of the penalty."""

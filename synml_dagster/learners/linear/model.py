@@ -36,15 +36,7 @@ class LinearModel(TrainedModel):
     learner: ClassVar[str] = "linear"
     text_file: ClassVar[str] = "linear.json"
 
-    text: str
-    features: list[str]
-    categorical: list[str] = field(default_factory=list)
     objective: str = "squared error"
-    history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    best_iteration: int | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    label_offset: float = 0.0
     spread: list[float] = field(default_factory=list)
 
     def __repr__(self) -> str:
