@@ -116,7 +116,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
 
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
             write_bundle(folder, feature_plan, model, onnx_model.onnx, evaluation)
-            fitted.save(folder)
+            fitted.save_origin(folder)
             version = run.register(
                 pipeline,
                 folder,

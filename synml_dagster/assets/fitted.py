@@ -70,8 +70,13 @@ class FittedPipeline:
 
     def save(self, directory: str | Path) -> None:
         """Write the parts' own files and `made_of.json` into `directory`."""
-        for part in (self.model, self.plan, self.sweep):
-            part.save(directory)
+        self.model.save(directory)
+        self.plan.save(directory)
+        self.save_origin(directory)
+
+    def save_origin(self, directory: str | Path) -> None:
+        """Write what a bundle does not have: `sweep.json` and `made_of.json`."""
+        self.sweep.save(directory)
         made_of = {"features": self.features_at, "raw": self.raw_at, "rows": dict(self.rows)}
         (Path(directory) / _MADE_OF).write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.fitted import ExportedPipeline, FittedPipeline
-from synml_dagster.assets.stage import clearly, inputs, markdown_table, stage
+from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
@@ -28,11 +28,12 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
     @dg.asset(
         **told,
         check_specs=[
-            dg.AssetCheckSpec(
+            gate(
+                pipeline,
+                "onnx_model",
                 "parity",
-                asset=told["key"],
+                "Raw rows scored by ONNX Runtime and by Spark's own path give the same predictions.",
                 blocking=True,
-                description="Raw rows scored by ONNX Runtime and by Spark's own path give the same predictions.",
             )
         ],
         output_required=False,
@@ -48,10 +49,11 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         parity = check_parity(
             session, model.plan, model.model, exported, model.raw.dataframe(session), rows=PARITY_ROWS
         )
-        context.log.info(
-            f"parity: {parity.rows} rows, {parity.labels_different} labels differ, "
+        said = (
+            f"{parity.rows} rows, {parity.labels_different} labels differ, "
             f"largest difference {parity.max_difference:.3g}"
         )
+        context.log.info(f"parity: {said}")
         yield dg.Output(
             ExportedPipeline(model, exported),
             metadata={
@@ -61,10 +63,11 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
                 "about": dg.MetadataValue.json(dict(exported.metadata)),
             },
         )
-        yield dg.AssetCheckResult(
-            check_name="parity",
-            passed=parity.passed,
-            metadata={
+        yield outcome(
+            "parity",
+            parity.passed,
+            said,
+            {
                 "rows": parity.rows,
                 "labels different": parity.labels_different,
                 "largest difference": float(parity.max_difference),

@@ -137,8 +137,7 @@ def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
             rows == 0,
             f"{rows} rows could not be scored" if rows else "every row was scored",
             only_warns=True,
-            rows=rows,
-            **{name.split("/")[1]: told[name] for name in names if name in told},
+            metadata={"rows": rows} | {name.split("/")[1]: told[name] for name in names if name in told},
         )
 
     return rejected_rows

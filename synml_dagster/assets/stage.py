@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -52,28 +53,29 @@ def stage_key(pipeline: str, stage: str) -> dg.AssetKey:
 def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
     """Let the first line of a step's failure be what this package's error says, and not that an op raised one."""
 
-    def failure(problem: SynmlError) -> dg.Failure:
-        return dg.Failure(description=f"{type(problem).__name__}: {problem}")
-
     if inspect.isgeneratorfunction(body):
 
         @functools.wraps(body)
         def generated(*arguments: Any, **named: Any) -> Any:
-            try:
+            with _said_first():
                 yield from body(*arguments, **named)
-            except SynmlError as problem:
-                raise failure(problem) from problem
 
         return generated
 
     @functools.wraps(body)
     def called(*arguments: Any, **named: Any) -> Any:
-        try:
+        with _said_first():
             return body(*arguments, **named)
-        except SynmlError as problem:
-            raise failure(problem) from problem
 
     return called
+
+
+@contextmanager
+def _said_first() -> Iterator[None]:
+    try:
+        yield
+    except SynmlError as problem:
+        raise dg.Failure(description=f"{type(problem).__name__}: {problem}") from problem
 
 
 def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
@@ -101,7 +103,12 @@ def gate(
 
 
 def outcome(
-    check: str, passed: bool, said: str, *, only_warns: bool = False, **metadata: Any
+    check: str,
+    passed: bool,
+    said: str,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    only_warns: bool = False,
 ) -> dg.AssetCheckResult:
     """Return the result of a check, with one sentence on it; `only_warns` where a person should look and nothing is wrong."""
     severity = dg.AssetCheckSeverity.WARN if only_warns else dg.AssetCheckSeverity.ERROR

@@ -14,6 +14,7 @@ from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import Learner, TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
+from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
 
@@ -130,13 +131,8 @@ def _sampled(spark: SparkResource, files: ParquetFiles, most: int, scratch: str)
     if rows <= most:
         yield files
         return
-    from pyspark.sql import functions as F
-
-    from synml_dagster.spark.quoting import quoted
-
-    frame = files.dataframe(spark.session)
-    ticket = F.pmod(F.xxhash64(*(F.col(quoted(c)) for c in frame.columns)), F.lit(1_000_000))
-    with written_table(frame.where(ticket < F.lit(int(1_000_000 * most / rows))), scratch) as table:
+    sample = sample_by_content(files.dataframe(spark.session), most, rows)
+    with written_table(sample, scratch) as table:
         yield table.files()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synml_dagster.errors import DataError
+from synml_dagster.explain.rows import explainable_rows
 from synml_dagster.learners import AdditiveForm
 
 
@@ -54,10 +54,6 @@ class AdditiveExplainer:
         DataError
             `X` has another number of columns than the model.
         """
-        rows = np.asarray(X, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.num_features:
-            raise DataError(
-                f"The model takes rows of {self.num_features} features but got an array of {rows.shape}."
-            )
+        rows = explainable_rows(X, self.num_features)
         phi = self._form.terms(rows) - self._form.mean_term
         return (phi[:, :, 0], float(self.base[0])) if self.num_outputs == 1 else (phi, self.base)

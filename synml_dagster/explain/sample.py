@@ -11,6 +11,7 @@ import numpy as np
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
 from synml_dagster.explain.value_names import readings
+from synml_dagster.explain.worker import Payload, explain_file_splits, explain_rows, matrix
 from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.files.file_splits import file_split_frame, plan_file_splits
 from synml_dagster.learners import Link
@@ -19,7 +20,6 @@ from synml_dagster.spark.session import active_session
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.explain.worker import Payload
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners import TrainedModel
 
@@ -68,8 +68,6 @@ def explain(
         if name not in columns:
             raise ConfigError(f"The table to explain has no feature {name!r}.{did_you_mean(name, columns)}")
     label = _LABEL if _LABEL in columns else None
-    from synml_dagster.explain.worker import Payload
-
     total, payload = None, Payload(model.learner, model.text)
     if isinstance(features, ParquetFiles):
         session = spark or active_session()
@@ -92,7 +90,6 @@ def _from_files(
     rows: int,
     seed: int,
 ) -> DataFrame:
-    from synml_dagster.explain.worker import explain_file_splits
     from synml_dagster.spark.session import task_slots
 
     total = files.count()
@@ -110,8 +107,6 @@ def _from_rows(
     frame: DataFrame, model: Payload, names: Sequence[str], label: str | None, rows: int, seed: int
 ) -> DataFrame:
     from pyspark.sql import functions as sf
-
-    from synml_dagster.explain.worker import explain_rows
 
     known = sf.col(label).cast("double") if label else sf.lit(None).cast("double")
     chosen = (
@@ -142,7 +137,6 @@ def _gathered(
     total: int | None,
 ) -> Explanations:
     from synml_dagster.explain.base import explainer_for
-    from synml_dagster.explain.worker import matrix
 
     form = model.form
     explainer = explainer_for(

@@ -6,8 +6,9 @@ wait for the rest of it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
     from synml_dagster.features.compile.files import assemble_files
@@ -33,7 +34,6 @@ _MODULES = {
     "splitting.placing": "same_split",
     "stats": "ColumnStats",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "GROUP",
@@ -61,10 +61,4 @@ __all__ = [
     "score_split",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _MODULES)

@@ -6,8 +6,9 @@ when they are first asked for: executors need two small modules of a family, and
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
@@ -27,7 +28,6 @@ _MODULES = {
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "AdditiveForm",
@@ -43,10 +43,4 @@ __all__ = [
     "learner_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _MODULES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from synml_dagster.learners.base import learner_of
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType, StructType
 
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import TrainedModel
@@ -54,27 +55,22 @@ def transform(
 
     from synml_dagster.files import ParquetFiles
     from synml_dagster.files.mapping import map_files
-    from synml_dagster.spark.quoting import quoted
     from synml_dagster.spark.session import active_session
 
-    for name in outputs:
-        if name not in OUTPUTS:
-            raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
     form = model.form
     assert isinstance(form, AdditiveForm)
-    wanted = [name for name in outputs if name != "probability" or form.classifies]
+    wanted = checked_outputs(outputs, OUTPUTS, form.classifies)
     if isinstance(data, ParquetFiles):
         session = spark or active_session()
         frame = data.dataframe(session)
     else:
         session, frame = data.sparkSession, data
-    kept = list(frame.columns if keep is None else keep)
+    columns = frame.columns
+    kept = list(columns if keep is None else keep)
+    known = set(columns)
     for name in [*kept, *model.features]:
-        if name not in frame.columns:
-            raise ConfigError(f"the table has no column {name!r}.{did_you_mean(name, frame.columns)}")
-    for name in wanted:
-        if name in kept:
-            raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
+        if name not in known:
+            raise ConfigError(f"the table has no column {name!r}.{did_you_mean(name, columns)}")
     number: Any = T.DoubleType()
     scores = T.ArrayType(number) if form.num_outputs > 1 else number
     kinds = {
@@ -82,11 +78,41 @@ def transform(
         "probability": scores,
         "raw_score": scores,
     }
-    schema = frame.select(*[quoted(name) for name in kept]).schema
-    for name in wanted:
-        schema = schema.add(name, kinds[name])
+    schema = scored_schema(frame, kept, {name: kinds[name] for name in wanted})
     make = _Scored(model.learner, model.text, len(kept), tuple(wanted))
     return map_files(session, data, [*kept, *model.features], make, schema)
+
+
+def checked_outputs(outputs: Sequence[str], known: Sequence[str], classifies: bool) -> list[str]:
+    """Return the outputs to make: all but the probabilities of a model that does not classify.
+
+    Raises
+    ------
+    ConfigError
+        One is not among those that are `known`.
+    """
+    for name in outputs:
+        if name not in known:
+            raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, known)}")
+    return [name for name in outputs if name != "probability" or classifies]
+
+
+def scored_schema(frame: DataFrame, kept: Sequence[str], outputs: Mapping[str, DataType]) -> StructType:
+    """Return the schema of the columns to keep, and behind them the outputs by name.
+
+    Raises
+    ------
+    ConfigError
+        A column to keep has an output's name.
+    """
+    from synml_dagster.spark.quoting import quoted
+
+    schema = frame.select(*[quoted(name) for name in kept]).schema
+    for name, kind in outputs.items():
+        if name in kept:
+            raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
+        schema = schema.add(name, kind)
+    return schema
 
 
 @lru_cache(maxsize=2)

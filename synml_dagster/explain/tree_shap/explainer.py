@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synml_dagster.errors import DataError
+from synml_dagster.explain.rows import explainable_rows
 from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
 from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.trees import TreeEnsemble
@@ -92,11 +92,7 @@ class TreeExplainer:
         DataError
             When `X` has another number of columns than the model.
         """
-        rows = np.asarray(X, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.num_features:
-            raise DataError(
-                f"The model takes rows of {self.num_features} features but got an array of {rows.shape}."
-            )
+        rows = explainable_rows(X, self.num_features)
         phi = np.zeros((len(rows), self.num_features, self.num_outputs))
         chunks = range(0, len(rows), _CHUNK_ROWS)
         if threads > 1 and len(chunks) > 1:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.learners.lightgbm.data.blocks import features_of, is_sparse, worth_sparse
 from synml_dagster.learners.lightgbm.data.spark_rows import (
     check_columns,
@@ -18,6 +17,7 @@ from synml_dagster.learners.lightgbm.data.spark_rows import (
     feature_list,
     is_vector,
 )
+from synml_dagster.learners.transform import checked_outputs, scored_schema
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
 
@@ -86,10 +86,7 @@ def transform(
 
     from synml_dagster.files import ParquetFiles, files_reachable
 
-    for name in outputs:
-        if name not in OUTPUTS:
-            raise ConfigError(f"outputs: there is no {name!r}.{did_you_mean(name, OUTPUTS)}")
-    wanted = [name for name in outputs if name != "probability" or _classifies(model)]
+    wanted = checked_outputs(outputs, OUTPUTS, _classifies(model))
     if isinstance(data, ParquetFiles):
         files, df = data, data.dataframe(spark or active_session())
     else:
@@ -101,12 +98,7 @@ def transform(
         check_numeric(df.schema, model.features, "features")
     else:
         check_vector(df.schema, model.vector)
-    for name in wanted:
-        if name in kept:
-            raise ConfigError(f"the table already has a column {name!r}. Leave it out of keep, or rename it.")
-    schema = df.select(*[quoted(name) for name in kept]).schema
-    for name in wanted:
-        schema = schema.add(name, _spark_type(model, name))
+    schema = scored_schema(df, kept, {name: _spark_type(model, name) for name in wanted})
     task = _Task(_Plain(model, tuple(wanted)), tuple(kept), len(model.features))
     if files is not None and model.vector is None and files_reachable(df.sparkSession, files):
         return _by_file_splits(df, files, task, model.features, schema)

@@ -47,14 +47,13 @@ def read_rows(
     from pyspark.sql import functions as sf
 
     from synml_dagster.spark.quoting import quoted
+    from synml_dagster.spark.sampling import sample_by_content
 
     frame, total = files.dataframe(spark), files.count()
     weighted = WEIGHT in frame.columns
     wanted = [*features, LABEL, *([WEIGHT] if weighted else [])]
     most = max(1000, most_values // max(1, len(features)))
-    if total > most:
-        ticket = sf.pmod(sf.xxhash64(*(sf.col(quoted(c)) for c in frame.columns)), sf.lit(1_000_000))
-        frame = frame.where(ticket < sf.lit(int(1_000_000 * most / total)))
+    frame = sample_by_content(frame, most, total)
     columns = [sf.col(quoted(name)).cast("float" if name in set(features) else "double") for name in wanted]
     # mapInArrow is not asked here, but names with dots are as awkward for Arrow's readers: give plain ones.
     table = frame.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).toArrow()
