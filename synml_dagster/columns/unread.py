@@ -8,7 +8,8 @@ from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.columns.names import col
 from synml_dagster.columns.number_format import NumberFormat
 from synml_dagster.columns.raw import RawInput
-from synml_dagster.columns.time_format import PATTERNS, parse_spark
+from synml_dagster.columns.time_format import PATTERNS
+from synml_dagster.columns.time_parsing import parse_spark
 from synml_dagster.errors import DataError
 
 if TYPE_CHECKING:

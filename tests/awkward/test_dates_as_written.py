@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.columns.time_format import PATTERNS, parse_text, recognise
+from synml_dagster.columns.time_format import PATTERNS, recognise
+from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import ColumnSpec, FeatureSpec, assemble, fit_plan, onnx_model
 from synml_dagster.onnx import OnnxModel, Scorer

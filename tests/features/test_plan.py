@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster.columns import RawInput
-from synml_dagster.columns.time_format import PATTERNS, parse_text, recognise
+from synml_dagster.columns.time_format import PATTERNS, recognise
+from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ModelError
 from synml_dagster.features import ColumnSpec, FeaturePlan, FeatureSpec, SplitSpec
 from synml_dagster.features.compile.label import fit_label

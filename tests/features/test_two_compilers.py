@@ -86,7 +86,8 @@ def test_a_saved_plan_loads_equal(tmp_path_factory, generated):
 def test_spark_reads_days_that_there_were_and_none_of_the_year_0(classic_spark):
     from pyspark.sql import functions as sf
 
-    from synml_dagster.columns.time_format import PATTERNS, parse_spark, parse_text
+    from synml_dagster.columns.time_format import PATTERNS
+    from synml_dagster.columns.time_parsing import parse_spark, parse_text
 
     words = ["0000-01-01", "0000-12-31", "0001-01-01", "1900-02-29", "1970-01-02", "9999-12-31"]
     frame = classic_spark.createDataFrame([(word,) for word in words], "day string")

@@ -9,7 +9,8 @@ import numpy as np
 
 from synml_dagster.columns import is_missing
 from synml_dagster.columns.raw import MICROSECONDS_A_DAY, RawInput
-from synml_dagster.columns.time_format import PATTERNS, ambiguous, parse_text
+from synml_dagster.columns.time_format import PATTERNS, ambiguous
+from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ConfigError
 from synml_dagster.features.fitting.precision import origin_for
 from synml_dagster.features.kinds import DatetimeColumn

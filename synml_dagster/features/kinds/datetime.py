@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from synml_dagster.columns.raw import MICROSECONDS_A_DAY
-from synml_dagster.columns.time_format import PATTERNS, parse_onnx, parse_spark
+from synml_dagster.columns.time_format import PATTERNS
+from synml_dagster.columns.time_parsing import parse_onnx, parse_spark
 from synml_dagster.features.kinds.base import FittedColumn
 from synml_dagster.features.kinds.zone import ZoneGrid
 from synml_dagster.features.spec import DatePart
