@@ -211,6 +211,9 @@ class Learner(ABC):
         One sentence on the asset of a model.
     tasks
         Those that it can learn.
+    scales
+        Whether it trains on the whole table, however large. A family that does not is trained in one process, on a sample
+        where the table is too large for it.
     no_such_keys
         Keys of `train` that say nothing to it, and why.
     round_name, importance_name
@@ -224,6 +227,7 @@ class Learner(ABC):
     kinds: ClassVar[frozenset[str]]
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
+    scales: ClassVar[bool] = False
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
     importance_name: ClassVar[str]
@@ -274,6 +278,19 @@ class Learner(ABC):
     @abstractmethod
     def start(self) -> Mapping[str, Value]:
         """Return the first trial: the family's own defaults, so that no sweep ends below them."""
+
+    def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
+        """Return named sets of parameters that are worth a trial before any search, the most promising first.
+
+        Each holds parameters over the family's defaults, under its main names, and may go beyond `space()`. The defaults
+        themselves are `start()` and not among them. The names are stable: a sweep shows them.
+
+        Parameters
+        ----------
+        task
+            One of `tasks`.
+        """
+        return {}
 
     @abstractmethod
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:

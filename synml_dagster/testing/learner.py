@@ -163,6 +163,15 @@ class LearnerContract:
         assert list(found.values()) == sorted(found.values(), reverse=True)
         assert min(found.values()) >= 0
 
+    def test_its_portfolio_is_of_its_own_parameters(self, trained: Trained) -> None:
+        """Each named set is under main names, goes with the plan, and is what the library would be given."""
+        family = trained.learner
+        for name, chosen in family.portfolio(trained.task).items():
+            assert chosen, name
+            assert family.checked_params(chosen) == dict(chosen), name
+            given = family.params(trained.plan, trained.spec, chosen)
+            assert {key: given.get(key) for key in chosen} == dict(chosen), name
+
     def test_what_it_does_not_know_is_refused(self) -> None:
         """A parameter that is misspelt is an error before any work, and so is a family."""
         family = learner_of(self.learner)

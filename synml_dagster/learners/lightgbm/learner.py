@@ -19,7 +19,7 @@ from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, fits_task, objective_of, root_of_labels
 from synml_dagster.learners.lightgbm.params import catalogue, check_params
-from synml_dagster.learners.lightgbm.space import SPACE, START
+from synml_dagster.learners.lightgbm.space import SPACE, START, portfolio
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,6 +60,7 @@ class LightGBMLearner(Learner):
     title: ClassVar[str] = "LightGBM"
     kinds: ClassVar[frozenset[str]] = frozenset({"lightgbm"})
     summary: ClassVar[str] = "LightGBM, trained on Spark ranks with early stopping on the validation rows."
+    scales: ClassVar[bool] = True
     round_name: ClassVar[str] = "boosting round"
     importance_name: ClassVar[str] = "gain of all splits"
     model: ClassVar[type[TrainedModel]] = LightGBMModel
@@ -100,6 +101,10 @@ class LightGBMLearner(Learner):
     def start(self) -> Mapping[str, Value]:
         """Return LightGBM's defaults."""
         return START
+
+    def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
+        """Return a tuned default, extremely randomised trees, few leaves and slow, many leaves with a strong L2 penalty."""
+        return portfolio(task)
 
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the first metric that is asked for."""
