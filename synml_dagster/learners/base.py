@@ -243,14 +243,26 @@ class Learner(ABC):
             A parameter is unknown, out of its range, or said by another key.
         """
 
+    def check_installed(self) -> None:  # noqa: B027 (most families need nothing)
+        """Refuse to be chosen where a package of the family is missing.
+
+        Raises
+        ------
+        SetupError
+            It is; the message names the extra that brings it.
+        """
+
     def check(self, spec: Settings) -> None:
-        """Refuse keys of `train` that say nothing to this family.
+        """Refuse keys of `train` that say nothing to this family, and the family where its package is missing.
 
         Raises
         ------
         ValueError
             The description says one of `no_such_keys`.
+        SetupError
+            See `check_installed`.
         """
+        self.check_installed()
         for key, why in self.no_such_keys.items():
             if key in spec.model_fields_set:
                 raise ValueError(f"{key} does not go with learner {self.name}: {why}")
