@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.rows import Rows
 
 Form = TreeEnsemble | AdditiveForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
@@ -233,6 +235,10 @@ class Learner(ABC):
     importance_name: ClassVar[str]
     model: ClassVar[type[TrainedModel]]
 
+    def installed(self) -> bool:
+        """Return whether the packages that the family stands on are there."""
+        return True
+
     @abstractmethod
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return a description's parameters under the family's main names.
@@ -310,7 +316,6 @@ class Learner(ABC):
         """Return what the family cannot do well with this plan."""
         return []
 
-    @abstractmethod
     def fit(
         self,
         spark: SparkSession,
@@ -323,7 +328,34 @@ class Learner(ABC):
         on_progress: Callable[[Any], None] | None = None,
         checkpoint: str | None = None,
     ) -> TrainedModel:
-        """Train on `rows`, measured on `validation`; both are files of a features table."""
+        """Train on `rows`, measured on `validation`; both are files of a features table.
+
+        A family that does not say otherwise is trained in this process, by `fit_rows`, on as many rows as fit.
+        """
+        from synml_dagster.learners.rows import read_rows
+
+        features = plan.feature_names
+        train, held = (read_rows(spark, files, features) for files in (rows, validation))
+        return self.fit_rows(plan, spec, chosen, train, held, threads=os.cpu_count() or 1)
+
+    @abstractmethod
+    def fit_rows(
+        self,
+        plan: FeaturePlan,
+        spec: Settings,
+        chosen: Mapping[str, Any],
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int = 1,
+    ) -> TrainedModel:
+        """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
+
+        Parameters
+        ----------
+        threads
+            How many of them the library may use.
+        """
 
     @abstractmethod
     def form(self, text: str) -> Form:
