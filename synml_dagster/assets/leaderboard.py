@@ -15,7 +15,9 @@ from synml_dagster.tuning import SweepResult, TrialRecord
 _SHOWN = 50
 
 
-def sweep_metadata(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dict[str, Any]:
+def sweep_metadata(
+    result: SweepResult, specs: Mapping[str, TrainSpec], drawn: Mapping[str, bytes]
+) -> dict[str, Any]:
     """Return the metadata of a sweep, its metric first."""
     told: dict[str, Any] = {
         result.metric: figure(result.best_value or 0.0),
@@ -27,7 +29,7 @@ def sweep_metadata(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dict[
         "measured on": result.validation,
         "best parameters": dg.MetadataValue.json(result.best_params),
         "leaderboard": _leaderboard(result, specs),
-        "pictures": pictures(_drawn(result)),
+        "pictures": pictures(drawn),
     }
     if result.notes:
         told["decisions"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in result.notes))
@@ -80,20 +82,21 @@ def _leaderboard(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dg.Mark
     )
 
 
-def _drawn(result: SweepResult) -> dict[str, bytes]:
+def drawn(result: SweepResult) -> dict[str, bytes]:
+    """Return the pictures of a sweep by their captions."""
     from synml_dagster.plots import training as training_figures
 
     values = {t.number: t.value for t in result.trials if t.value is not None}
     best = dict(result.best_so_far())
     board = [(f"{t.number} {t.learner}, {t.origin}", t.value or 0.0, t.spread) for t in result.leaderboard()]
-    drawn = {
+    found = {
         "each trial and the best so far": training_figures.trials(
             list(best), [values[n] for n in best], list(best.values()), result.metric
         ),
         "the best trials": training_figures.leaderboard(board, result.metric),
     }
     if result.importance:
-        drawn[f"which parameters of {result.learner} mattered"] = training_figures.bars(
+        found[f"which parameters of {result.learner} mattered"] = training_figures.bars(
             result.importance, f"Share of the variance of {result.metric}"
         )
-    return drawn
+    return found

@@ -72,6 +72,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)
+        drawn = {"importance of features": importance}
         told: dict[str, Any] = {
             f"validation/{metric}": figure(value),
             "learner": learner.title,
@@ -85,12 +86,17 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         if trained.iterations > 1:
             history = training_figures.training_history(trained.history, trained.best_iteration)
             told["training history"] = picture(history, f"metric by {learner.round_name}")
+            drawn["training history"] = history
         context.add_output_metadata(told)
         with mlflow.run(context) as run:
             run.log_params(
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}
             )
             run.log_metrics({f"validation/{metric}": value})
+            run.log_history(
+                {f"rounds/{data}/{name}": v for data, m in trained.history.items() for name, v in m.items()}
+            )
+            run.log_pictures(drawn)
         return FittedPipeline.of(trained, feature_plan, sweep, features)
 
     return model

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.fitted import plan_of
-from synml_dagster.assets.leaderboard import sweep_metadata
+from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.features import FeaturePlan
@@ -17,6 +17,7 @@ from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.redaction import redacted
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
+from synml_dagster.resources.mlflow_children import Child, ChildRuns
 from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord, run_sweep
@@ -84,7 +85,11 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             return SweepResult(metric=metric, direction="maximize" if maximize else "minimize")
 
         storage = _storage(sweep_spec, pipeline, context)
-        with _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation):
+        with (
+            mlflow.run(context) as run,
+            ChildRuns(run, context.log.warning) as children,
+            _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation),
+        ):
             folds = FoldPlan.of(
                 feature_plan, sweep_spec.folds, rows.count(), validation.count(), sweep_spec.rows
             )
@@ -129,16 +134,17 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 sampler=sweep_spec.sampler,
                 parallel=parallel,
                 cancel=runner.cancel,
-                on_trial=_teller(context, metric, trials),
+                on_trial=_teller(context, metric, trials, children),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
             result = keep_default_within_noise(result, names[0], measure, answers)
-        for note in result.notes:
-            context.log.info(note)
-        if result.resumed:
-            context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
-        context.add_output_metadata(sweep_metadata(result, specs))
-        with mlflow.run(context) as run:
+            for note in result.notes:
+                context.log.info(note)
+            if result.resumed:
+                context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
+            pictures = drawn(result)
+            context.add_output_metadata(sweep_metadata(result, specs, pictures))
             run.log_metrics({f"sweep/{metric}": result.best_value or 0.0, "sweep/trials": len(result.trials)})
+            run.log_pictures(pictures)
         return result
 
     return sweep
@@ -168,14 +174,35 @@ def _storage(spec: SweepSpec, pipeline: str, context: dg.AssetExecutionContext) 
 
 
 def _teller(
-    context: dg.AssetExecutionContext, metric: str, trials: int
-) -> Callable[[TrialRecord, TrialRecord], None]:
-    def tell(trial: TrialRecord, best: TrialRecord) -> None:
+    context: dg.AssetExecutionContext, metric: str, trials: int, children: ChildRuns
+) -> Callable[[TrialRecord, TrialRecord | None], None]:
+    def tell(trial: TrialRecord, best: TrialRecord | None) -> None:
         spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
-        value = "stopped" if trial.value is None else f"{metric} {trial.value:.6g}{spread}"
+        value = (
+            f"{metric} {trial.value:.6g}{spread}" if trial.value is not None else f"failed, {trial.reason}"
+        )
+        leads = f" (best {best.value:.6g}, trial {best.number}, {best.learner})" if best else ""
         context.log.info(
-            f"trial {trial.number} of {trials}, {trial.learner} ({trial.origin}): {value} in {trial.seconds:.1f} s "
-            f"(best {best.value:.6g}, trial {best.number}, {best.learner})"
+            f"trial {trial.number} of {trials}, {trial.learner} ({trial.origin}): {value} in {trial.seconds:.1f} s{leads}"
+        )
+        children.add(
+            Child(
+                f"trial {trial.number}, {trial.learner} ({trial.origin})",
+                {"learner": trial.learner, **trial.params},
+                {
+                    f"sweep/{metric}": trial.value,
+                    "standard_error": trial.spread,
+                    "rounds": trial.rounds,
+                    "seconds": trial.seconds,
+                    "kilobytes": trial.kilobytes,
+                },
+                {
+                    "synml.trial": str(trial.number),
+                    "synml.origin": trial.origin,
+                    "synml.reason": trial.reason,
+                },
+                failed=trial.value is None,
+            )
         )
 
     return tell

@@ -35,7 +35,7 @@ def run_sweep(
     sampler: str = "tpe",
     parallel: int = 1,
     cancel: Callable[[Question], None] | None = None,
-    on_trial: Callable[[TrialRecord, TrialRecord], None] | None = None,
+    on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None = None,
 ) -> SweepResult:
     """Search the families for the parameters that `train` scores best.
 
@@ -57,7 +57,7 @@ def run_sweep(
     cancel : callable, optional
         Stops the training of a question, from another thread; called when the minutes are over.
     on_trial : callable, optional
-        Called with each finished trial and the best one so far.
+        Called with each trial that ended or failed, and the best one so far, None before the first.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class _Search:
         deadline: float,
         parallel: int,
         cancel: Callable[[Question], None] | None,
-        on_trial: Callable[[TrialRecord, TrialRecord], None] | None,
+        on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None,
     ) -> None:
         self.train, self.families, self.ledger, self.trials = train, families, ledger, trials
         self.deadline, self.parallel, self.cancel, self.on_trial = deadline, parallel, cancel, on_trial
@@ -193,12 +193,32 @@ class _Search:
             self.answers[question.order] = answer
             self.seconds[question.order] = seconds
             self.failures.append(str(answer))
+            self._say_failed(question, answer, seconds)
             if not self.succeeded and len(self.failures) >= min(_FAILURES_AT_FIRST, self.trials):
                 self._end_all_failed(question, answer)
         elif isinstance(answer, BaseException):
             raise answer
         else:
             self._note(question, answer, seconds)
+
+    def _say_failed(self, question: Question, answer: Exception, seconds: float) -> None:
+        if self.on_trial is not None:
+            record = TrialRecord(
+                number=question.order,
+                params=dict(question.params),
+                value=None,
+                seconds=round(seconds, 3),
+                state="fail",
+                learner=question.family,
+                origin=question.origin,
+                reason=str(answer)[:1000],
+            )
+            self.on_trial(record, self._best(self.ledger.trials()))
+
+    def _best(self, records: Sequence[TrialRecord]) -> TrialRecord | None:
+        sign = -1 if self.ledger.maximize else 1
+        done = [r for r in records if r.value is not None]
+        return min(done, key=lambda r: (sign * (r.value or 0.0), r.number), default=None)
 
     def _end_all_failed(self, question: Question, answer: Exception) -> None:
         for left in list(self.untold):
@@ -217,10 +237,7 @@ class _Search:
             return
         records = self.ledger.trials()
         mine = next(r for r in records if r.number == question.order)
-        better = max if self.ledger.maximize else min
-        done = [r for r in records if r.value is not None]
-        if done:
-            self.on_trial(mine, better(done, key=lambda r: r.value or 0.0))
+        self.on_trial(mine, self._best(records))
 
     def _tell_first(self) -> None:
         question = self.untold.popleft()
