@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.learners.rows import Rows
+    from synml_dagster.learners.one_process.rows import Rows
 
 Form = TreeEnsemble | AdditiveForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
@@ -249,14 +249,26 @@ class Learner(ABC):
             A parameter is unknown, out of its range, or said by another key.
         """
 
+    def check_installed(self) -> None:  # noqa: B027 (most families need nothing)
+        """Refuse to be chosen where a package of the family is missing.
+
+        Raises
+        ------
+        SetupError
+            It is; the message names the extra that brings it.
+        """
+
     def check(self, spec: Settings) -> None:
-        """Refuse keys of `train` that say nothing to this family.
+        """Refuse keys of `train` that say nothing to this family, and the family where its package is missing.
 
         Raises
         ------
         ValueError
             The description says one of `no_such_keys`.
+        SetupError
+            See `check_installed`.
         """
+        self.check_installed()
         for key, why in self.no_such_keys.items():
             if key in spec.model_fields_set:
                 raise ValueError(f"{key} does not go with learner {self.name}: {why}")
@@ -332,11 +344,16 @@ class Learner(ABC):
 
         A family that does not say otherwise is trained in this process, by `fit_rows`, on as many rows as fit.
         """
-        from synml_dagster.learners.rows import read_rows
+        from synml_dagster.learners.one_process.rows import read_rows
 
-        features = plan.feature_names
-        train, held = (read_rows(spark, files, features) for files in (rows, validation))
-        return self.fit_rows(plan, spec, chosen, train, held, threads=os.cpu_count() or 1)
+        features, most = plan.feature_names, self.most_rows(plan, self.params(plan, spec, chosen))
+        train, held = (read_rows(spark, files, features, most_rows=most) for files in (rows, validation))
+        cores = os.cpu_count() or 1
+        return self.fit_rows(plan, spec, chosen, train, held, threads=cores, on_progress=on_progress)
+
+    def most_rows(self, plan: FeaturePlan, params: Mapping[str, Any]) -> int | None:
+        """Return the most rows that `fit` takes into its process, None for as many as memory is meant for."""
+        return None
 
     @abstractmethod
     def fit_rows(
@@ -348,6 +365,7 @@ class Learner(ABC):
         validation: Rows,
         *,
         threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
     ) -> TrainedModel:
         """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
 
@@ -355,6 +373,8 @@ class Learner(ABC):
         ----------
         threads
             How many of them the library may use.
+        train, validation
+            Stay as they are: other trainings take them, too.
         """
 
     @abstractmethod

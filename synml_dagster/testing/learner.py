@@ -13,7 +13,7 @@ from synml_dagster.explain.base import explainer_for
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
 from synml_dagster.learners import Learner, TrainedModel, TrainSpec, learner_of
-from synml_dagster.learners.rows import read_rows
+from synml_dagster.learners.one_process.rows import read_rows
 from synml_dagster.onnx import OnnxModel, Scorer
 from synml_dagster.tables import Table, publish_table
 from synml_dagster.testing.tables import awkward_table

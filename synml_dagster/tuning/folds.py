@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.learners.rows import Rows
+from synml_dagster.learners.one_process.rows import Rows
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
@@ -73,7 +73,7 @@ class FoldPlan:
         return self.folds * self.repeats or 1
 
     def cut(self, rows: Rows, stratified: bool) -> list[Fold]:
-        """Return the folds of rows that are in their own order (see `in_own_order`); queries stay whole.
+        """Return the folds of rows that are in an order of their content (see `read_rows`); queries stay whole.
 
         Raises
         ------
@@ -98,16 +98,3 @@ class FoldPlan:
                 part[shuffled] = np.arange(n) % self.folds
             found += [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(self.folds)]
         return found
-
-
-def in_own_order(rows: Rows) -> Rows:
-    """Return rows in an order that their content decides, so that files and partitions do not."""
-    content = np.zeros(len(rows), np.uint64)
-    with np.errstate(over="ignore"):
-        for column in [*rows.X.T, rows.y.astype(np.float32), rows.weight.astype(np.float32)]:
-            values = np.where(np.isnan(column), np.float32("nan"), column + np.float32(0)).astype(np.float32)
-            bits = values.view(np.uint32).astype(np.uint64)
-            content = (content ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-            content ^= content >> np.uint64(29)
-    keys = (content,) if rows.group is None else (content, rows.group)
-    return rows.take(np.lexsort(keys))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.learners.rows import Rows
+from synml_dagster.learners.one_process.rows import Rows
 
 _CUTOFF = 10
 _LEAST = 1e-15

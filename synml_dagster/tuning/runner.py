@@ -13,12 +13,12 @@ from synml_dagster.errors import TrainingError
 from synml_dagster.features.names import GROUP, LABEL, WEIGHT
 from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.learners.base import learner_of
-from synml_dagster.learners.rows import Rows, read_rows
+from synml_dagster.learners.one_process.rows import Rows, read_rows
 from synml_dagster.learners.spec import TrainSpec
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import job_tag, stop_tagged, task_slots
 from synml_dagster.tuning.families import Question
-from synml_dagster.tuning.folds import FoldPlan, in_own_order
+from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.ledger import TrialOutcome
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.trial import SCHEMA, Trial, TrialData, packed, packed_labels
@@ -164,7 +164,7 @@ class SessionTrials:
         spec = self.specs[question.family]
         with job_tag(self.spark, self._tag_of(question)):
             if self._held is None:
-                self._held = in_own_order(read_rows(self.spark, self.validation, self.plan.feature_names))
+                self._held = read_rows(self.spark, self.validation, self.plan.feature_names)
                 self.folder.mkdir(parents=True, exist_ok=True)
                 if not (self.folder / _LABELS).exists():
                     _write(self.folder / _LABELS, packed_labels(self._held))

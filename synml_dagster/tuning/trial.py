@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, SynmlError
 from synml_dagster.learners.base import TrainedModel, learner_of
-from synml_dagster.learners.rows import Rows, rows_of
-from synml_dagster.tuning.folds import FoldPlan, in_own_order
+from synml_dagster.learners.one_process.rows import Rows, joined, rows_of
+from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
 
 if TYPE_CHECKING:
@@ -154,26 +154,12 @@ def _load(data: TrialData, batches: Iterator[pyarrow.RecordBatch]) -> Loaded:
 
     plan = FeaturePlan.from_json(data.plan)
     tables = _from_files(data) if data.train else _from_rows(data, batches)
-    train, held = (in_own_order(rows_of(t, plan.feature_names, t.num_rows)) for t in tables)
+    train, held = (rows_of(t, plan.feature_names) for t in tables)
     if not data.folds.folds:
         return Loaded(plan, [(train, held, np.arange(len(held)))], held)
-    pool = in_own_order(_joined(train, held))
+    pool = joined(train, held)
     cuts = data.folds.cut(pool, stratified=plan.task in ("binary", "multiclass"))
     return Loaded(plan, [(pool.take(a), pool.take(b), b) for a, b in cuts], pool)
-
-
-def _joined(train: Rows, held: Rows) -> Rows:
-    # Queries are numbered in each part for itself, and no query is in both.
-    group = None
-    if train.group is not None and held.group is not None:
-        group = np.concatenate([train.group, held.group + train.group.max() + 1])
-    return Rows(
-        np.asfortranarray(np.concatenate([train.X, held.X])),
-        np.concatenate([train.y, held.y]),
-        np.concatenate([train.weight, held.weight]),
-        train.of + held.of,
-        group,
-    )
 
 
 def _from_files(data: TrialData) -> list[pyarrow.Table]:

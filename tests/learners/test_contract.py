@@ -12,3 +12,8 @@ class TestLightGBM(LearnerContract):
 
 class TestLinear(LearnerContract):
     learner = "linear"
+
+
+class TestXGBoost(LearnerContract):
+    learner = "xgboost"
+    train: ClassVar = {"rounds": 15, "params": {"nthread": 1}}

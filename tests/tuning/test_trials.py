@@ -10,11 +10,11 @@ from sklearn.metrics import log_loss, ndcg_score
 from synml_dagster.errors import ConfigError, TrainingError
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, fit_plan
 from synml_dagster.learners import TrainSpec
-from synml_dagster.learners.rows import Rows, read_rows
+from synml_dagster.learners.one_process.rows import Rows, read_rows
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import Question, SweepResult, TrialRecord
 from synml_dagster.tuning import runner as runner_module
-from synml_dagster.tuning.folds import FoldPlan, in_own_order
+from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.runner import SessionTrials, TrialJobs, trial_data
@@ -142,17 +142,6 @@ def test_folds_keep_queries_whole():
     assert all(not set(group[a]) & set(group[b]) and len(set(group[b])) == 2 for a, b in cuts)
     with pytest.raises(ConfigError, match="there are 10 queries"):
         FoldPlan(11, 1, "").cut(rows_of(np.zeros(70), group), stratified=False)
-
-
-def test_the_order_of_rows_is_that_of_their_content():
-    rng = np.random.default_rng(1)
-    X = np.asfortranarray(rng.normal(size=(200, 3)).astype(np.float32))
-    X[::9, 1] = np.nan
-    rows = Rows(X, rng.normal(size=200), np.ones(200), 200)
-    mixed = rows.take(rng.permutation(200))
-    one, two = in_own_order(rows), in_own_order(mixed)
-    np.testing.assert_array_equal(one.X, two.X)
-    np.testing.assert_array_equal(one.y, two.y)
 
 
 @pytest.mark.parametrize(

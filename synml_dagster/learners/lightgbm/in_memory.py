@@ -15,7 +15,7 @@ from synml_dagster.learners.lightgbm.arguments import take_functions, take_sched
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.worker.early_stopping import Watch
 from synml_dagster.learners.lightgbm.worker.rank import clean_text
-from synml_dagster.learners.rows import Rows
+from synml_dagster.learners.one_process.rows import Rows
 
 # What a Dataset fixes when it is made: LightGBM's src/c_api.cpp, Booster::CheckDatasetResetConfig.
 _OF_BINS = (

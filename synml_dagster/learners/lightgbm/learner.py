@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
-    from synml_dagster.learners.rows import Rows
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -214,6 +214,7 @@ class LightGBMLearner(Learner):
         validation: Rows,
         *,
         threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
     ) -> LightGBMModel:
         """Train in this process, stopping early by `validation`."""
         from synml_dagster.learners.lightgbm.in_memory import fit_rows

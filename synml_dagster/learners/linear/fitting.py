@@ -14,7 +14,8 @@ from synml_dagster.errors import DataError
 from synml_dagster.learners.linear.design import Design
 from synml_dagster.learners.linear.model import LinearModel, write_form
 from synml_dagster.learners.link import Link
-from synml_dagster.learners.rows import Rows
+from synml_dagster.learners.one_process.losses import loss
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
@@ -58,10 +59,7 @@ def fit(
             intercept, coefficients = _classification(columns, train, params, count, seed)
             link = Link("logistic") if count == 2 else Link("softmax")
     notes = sorted({str(one.message).splitlines()[0] for one in caught if "onverge" in str(one.message)})
-    if train.of > len(train.y):
-        notes.append(
-            f"trained on {len(train.y)} of {train.of} rows, chosen by their content: a linear model is trained in one process"
-        )
+    notes += sample_note(train, "a linear model")
     form, spread = design.form(
         intercept, coefficients, train.X, train.weight, link, classifies=task != "regression"
     )
@@ -74,7 +72,7 @@ def fit(
         facts={"rows": len(train.y), "rows of the table": train.of, "notes": notes},
         spread=spread.tolist(),
     )
-    model.history = {"validation": {metric: [_loss(model.predict(held.X), held, task)]}}
+    model.history = {"validation": {metric: [loss(model.predict(held.X), held, task)]}}
     model.facts["seconds"] = round(time.monotonic() - began, 3)
     return model
 
@@ -127,15 +125,3 @@ def _classification(
         bases[seen], weights[seen] = intercept, coefficients
         return bases, weights
     return intercept, coefficients
-
-
-def _loss(answers: NDArray[np.float64], held: Rows, task: str) -> float:
-    if task == "regression":
-        return float(np.sqrt(np.average((answers - held.y) ** 2, weights=held.weight)))
-    index = held.y.astype(np.int64)
-    right = (
-        np.where(index == 1, answers, 1 - answers)
-        if task == "binary"
-        else answers[np.arange(len(index)), index]
-    )
-    return float(-np.average(np.log(np.clip(right, 1e-15, None)), weights=held.weight))

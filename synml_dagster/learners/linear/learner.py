@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synml_dagster.errors import did_you_mean
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Settings
-    from synml_dagster.learners.rows import Rows
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import Value
 
 _METRIC = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
@@ -86,6 +86,7 @@ class LinearLearner(Learner):
         validation: Rows,
         *,
         threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
     ) -> LinearModel:
         """Train in this process; `facts` has how many rows of the table, and the solver's warnings."""
         from synml_dagster.learners.linear.fitting import fit
