@@ -37,15 +37,17 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
             return Explanations.none(model.plan.task, model.model.features, NOT_EXACT)
         test = side(model.features, "test")
         found = explain(test, model.model, model.plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
+        importance, beeswarm = figures.importance(found), figures.beeswarm(found)
         context.add_output_metadata(
             {
                 "rows": found.rows,
-                "importance": picture(figures.importance(found), "mean size of the SHAP value by feature"),
-                "beeswarm": picture(figures.beeswarm(found), "SHAP value of each row by feature"),
+                "importance": picture(importance, "mean size of the SHAP value by feature"),
+                "beeswarm": picture(beeswarm, "SHAP value of each row by feature"),
             }
         )
         with mlflow.run(context) as run:
             run.log_metrics({f"mean_abs_shap/{name}": size for name, size in found.importance.items()})
+            run.log_pictures({"shap importance": importance, "shap beeswarm": beeswarm})
         return found
 
     return explanations

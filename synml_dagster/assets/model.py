@@ -13,7 +13,12 @@ from synml_dagster.features import FeaturePlan
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
-from synml_dagster.tuning import SweepResult
+from synml_dagster.tuning import SweepResult, SweepSpec
+from synml_dagster.tuning.choice import train_spec
+
+_OF_SEVERAL = (
+    "The model of the family and with the parameters that won the sweep, trained on all training rows."
+)
 
 
 class ModelRun(dg.Config):
@@ -22,17 +27,17 @@ class ModelRun(dg.Config):
     rounds: int | None = Field(default=None, ge=1, description="The most boosting rounds.")
 
 
-def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
+def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None) -> dg.AssetsDefinition:
     """Return the asset that trains."""
-    learner = learner_of(train.learner)
+    planned = learner_of(train.learner)
 
     @dg.asset(
         **stage(
             pipeline,
             "model",
             io_manager_key="bundles",
-            description=learner.summary,
-            kinds={*learner.kinds, "spark"},
+            description=planned.summary if search is None or search.learners is None else _OF_SEVERAL,
+            kinds={*planned.kinds, "spark"},
             ins=inputs(pipeline, "features", "sweep"),
         )
     )
@@ -48,11 +53,10 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         from synml_dagster.plots import training as training_figures
 
         began, feature_plan = time.monotonic(), plan_of(features)
-        spec = (
-            train
-            if config.rounds is None
-            else TrainSpec(**train.model_dump(exclude_unset=True) | {"rounds": config.rounds})
-        )
+        learner = learner_of(sweep.learner or train.learner)
+        spec = train_spec(learner.name, train)
+        if config.rounds is not None and "rounds" not in learner.no_such_keys:
+            spec = TrainSpec(**spec.model_dump(exclude_unset=True) | {"rounds": config.rounds})
         trained = learner.fit(
             spark.session,
             feature_plan,
@@ -68,8 +72,10 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)
+        drawn = {"importance of features": importance}
         told: dict[str, Any] = {
             f"validation/{metric}": figure(value),
+            "learner": learner.title,
             "rounds": trained.iterations,
             "seconds": round(time.monotonic() - began, 2),
             "importance": picture(importance, f"{learner.importance_name}, by feature"),
@@ -80,12 +86,17 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         if trained.iterations > 1:
             history = training_figures.training_history(trained.history, trained.best_iteration)
             told["training history"] = picture(history, f"metric by {learner.round_name}")
+            drawn["training history"] = history
         context.add_output_metadata(told)
         with mlflow.run(context) as run:
             run.log_params(
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}
             )
             run.log_metrics({f"validation/{metric}": value})
+            run.log_history(
+                {f"rounds/{data}/{name}": v for data, m in trained.history.items() for name, v in m.items()}
+            )
+            run.log_pictures(drawn)
         return FittedPipeline.of(trained, feature_plan, sweep, features)
 
     return model

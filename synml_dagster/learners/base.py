@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.one_process.rows import Rows
 
 Form = TreeEnsemble | AdditiveForm | NetworkForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
@@ -234,6 +236,10 @@ class Learner(ABC):
     importance_name: ClassVar[str]
     model: ClassVar[type[TrainedModel]]
 
+    def installed(self) -> bool:
+        """Return whether the packages that the family stands on are there."""
+        return True
+
     @abstractmethod
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return a description's parameters under the family's main names.
@@ -323,7 +329,6 @@ class Learner(ABC):
         """Return what the family cannot do well with this plan."""
         return []
 
-    @abstractmethod
     def fit(
         self,
         spark: SparkSession,
@@ -336,7 +341,42 @@ class Learner(ABC):
         on_progress: Callable[[Any], None] | None = None,
         checkpoint: str | None = None,
     ) -> TrainedModel:
-        """Train on `rows`, measured on `validation`; both are files of a features table."""
+        """Train on `rows`, measured on `validation`; both are files of a features table.
+
+        A family that does not say otherwise is trained in this process, by `fit_rows`, on as many rows as fit.
+        """
+        from synml_dagster.learners.one_process.rows import read_rows
+
+        features, most = plan.feature_names, self.most_rows(plan, self.params(plan, spec, chosen))
+        train, held = (read_rows(spark, files, features, most_rows=most) for files in (rows, validation))
+        cores = os.cpu_count() or 1
+        return self.fit_rows(plan, spec, chosen, train, held, threads=cores, on_progress=on_progress)
+
+    def most_rows(self, plan: FeaturePlan, params: Mapping[str, Any]) -> int | None:
+        """Return the most rows that `fit` takes into its process, None for as many as memory is meant for."""
+        return None
+
+    @abstractmethod
+    def fit_rows(
+        self,
+        plan: FeaturePlan,
+        spec: Settings,
+        chosen: Mapping[str, Any],
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> TrainedModel:
+        """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
+
+        Parameters
+        ----------
+        threads
+            How many of them the library may use.
+        train, validation
+            Stay as they are: other trainings take them, too.
+        """
 
     @abstractmethod
     def form(self, text: str) -> Form:

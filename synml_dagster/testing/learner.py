@@ -13,6 +13,7 @@ from synml_dagster.explain.base import explainer_for, is_explained_exactly
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
 from synml_dagster.learners import Learner, TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners.one_process.rows import read_rows
 from synml_dagster.onnx import OnnxModel, Scorer
 from synml_dagster.tables import Table, publish_table
 from synml_dagster.testing.tables import awkward_table
@@ -95,6 +96,17 @@ class LearnerContract:
         else:
             assert maximize
             assert value > 0.6
+
+    def test_rows_in_memory_give_such_a_model_too(self, trained: Trained) -> None:
+        """What a sweep's trial trains on an executor is as good as what the asset of the model trains."""
+        splits = (trained.table.files(**{SPLIT: split}) for split in ("train", "validation"))
+        rows, held = (read_rows(trained.spark, files, trained.plan.feature_names) for files in splits)
+        family = trained.learner
+        found = family.fit_rows(trained.plan, trained.spec, dict(family.start()), rows, held)
+        (_, value), (_, other) = found.validation_score(), trained.model.validation_score()
+        assert value == pytest.approx(other, rel=0.05)
+        again = family.fit_rows(trained.plan, trained.spec, dict(family.start()), rows, held)
+        assert again.text == found.text
 
     def test_a_saved_model_is_the_same(self, trained: Trained, tmp_path: Any) -> None:
         """It opens without its library's pickle, by the common class and by its own, and a damaged one says so."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -202,6 +203,34 @@ class LightGBMLearner(Learner):
             validation=validation,
             categorical=plan.categorical_features,
             on_progress=on_progress,
+        )
+
+    def fit_rows(
+        self,
+        plan: FeaturePlan,
+        spec: Settings,
+        chosen: Mapping[str, Any],
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> LightGBMModel:
+        """Train in this process, stopping early by `validation`."""
+        from synml_dagster.learners.lightgbm.in_memory import fit_rows
+
+        params = self.params(plan, spec, chosen)
+        return fit_rows(
+            params,
+            train,
+            validation,
+            features=plan.feature_names,
+            categorical=plan.categorical_features,
+            rounds=spec.rounds,
+            early_stopping=spec.early_stopping or None,
+            seed=spec.seed,
+            threads=threads,
+            label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
         )
 
     def form(self, text: str) -> TreeEnsemble:

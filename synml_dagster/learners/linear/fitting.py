@@ -15,29 +15,25 @@ from synml_dagster.learners.linear.model import LinearModel, write_form
 from synml_dagster.learners.link import Link
 from synml_dagster.learners.one_process.design import Design
 from synml_dagster.learners.one_process.losses import loss
-from synml_dagster.learners.one_process.rows import Rows, read_rows, sample_note
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
 
 _NEVER = -30.0
 """The score of a class that no training row has: a probability of 1e-13."""
 
 
 def fit(
-    spark: SparkSession,
     plan: FeaturePlan,
     params: Mapping[str, Any],
-    rows: ParquetFiles,
-    validation: ParquetFiles,
+    train: Rows,
+    held: Rows,
     *,
     metric: str,
     seed: int,
 ) -> LinearModel:
-    """Train on `rows` and measure on `validation`.
+    """Train on `train` and measure on `held`.
 
     With the mean of the loss over the rows (half the squared error of a regression), the penalty is
     `alpha * ((1 - l1_ratio) / 2 * |w|^2 + l1_ratio * |w|_1)` of the coefficients of standardised columns, so that one
@@ -50,7 +46,6 @@ def fit(
     """
     began = time.monotonic()
     features, task = plan.feature_names, plan.task
-    train = read_rows(spark, rows, features)
     categorical = {features.index(name) for name in plan.categorical_features}
     design = Design.of(train.X, train.weight, categorical)
     columns = design.columns(train.X)
@@ -77,7 +72,6 @@ def fit(
         facts={"rows": len(train.y), "rows of the table": train.of, "notes": notes},
         spread=spread.tolist(),
     )
-    held = read_rows(spark, validation, features)
     model.history = {"validation": {metric: [loss(model.predict(held.X), held, task)]}}
     model.facts["seconds"] = round(time.monotonic() - began, 3)
     return model

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.learners.base import Learner, TrainedModel
+from synml_dagster.learners.base import Learner
 from synml_dagster.learners.one_process.losses import METRIC
 from synml_dagster.learners.one_process.parameters import Parameter, Parameters, checked, main_names
 from synml_dagster.learners.one_process.rows import MOST_VALUES
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
     from synml_dagster.learners.space import ParameterRange
 
@@ -88,18 +84,3 @@ class OneProcessLearner(Learner):
         if said is not None:
             return int(said)
         return min(self.default_rows, max(1000, MOST_VALUES // max(1, len(plan.feature_names))))
-
-    @abstractmethod
-    def fit(
-        self,
-        spark: SparkSession,
-        plan: FeaturePlan,
-        spec: Settings,
-        chosen: Mapping[str, Any],
-        rows: ParquetFiles,
-        validation: ParquetFiles,
-        *,
-        on_progress: Callable[[Any], None] | None = None,
-        checkpoint: str | None = None,
-    ) -> TrainedModel:
-        """Train in this process on as many rows as `most_rows` says; `facts["notes"]` says what was left out."""

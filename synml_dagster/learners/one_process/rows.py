@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from synml_dagster.learners.one_process.memory import available_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow
     from pyspark.sql import SparkSession
 
     from synml_dagster.files import ParquetFiles
@@ -38,6 +39,17 @@ class Rows:
     """Rows of the table that they were drawn from."""
     group: NDArray[np.int64] | None = None
     """[n] the number of each row's query, which stand together; None where the table has no queries."""
+    derived: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What a learner has made of these rows and keeps for its next training on them, such as bins."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.y)
+
+    def take(self, index: NDArray[np.int64]) -> Rows:
+        """Return the rows at `index`, in that order; queries have to be taken whole."""
+        group = None if self.group is None else _numbered(self.group[index])
+        return Rows(np.asfortranarray(self.X[index]), self.y[index], self.weight[index], self.of, group)
 
 
 def read_rows(
@@ -91,6 +103,49 @@ def read_rows(
     )
     query = table.column(table.num_columns - 1).to_numpy() if ranked else None
     del table
+    return _arranged(X, y, weight, query, total)
+
+
+def rows_of(table: pyarrow.Table, features: Sequence[str]) -> Rows:
+    """Return all rows of an Arrow table of features, label, and weight and query where there are any, in `read_rows`' order.
+
+    Raises
+    ------
+    DataError
+        All weights are 0.
+    """
+    place = {name: i for i, name in reversed(list(enumerate(table.column_names)))}
+    X = np.empty((table.num_rows, len(features)), np.float32, order="F")
+    for i, name in enumerate(features):
+        X[:, i] = table.column(place[name]).cast("float32").to_numpy()
+    y = table.column(place[LABEL]).to_numpy().astype(np.float64)
+    weight = np.ones(table.num_rows, np.float64)
+    if WEIGHT in place:
+        weight = table.column(place[WEIGHT]).to_numpy().astype(np.float64)
+    query = None
+    if GROUP in place:
+        words = np.array([str(value) for value in table.column(place[GROUP]).to_pylist()])
+        query = np.unique(words, return_inverse=True)[1].astype(np.int64)
+    return _arranged(X, y, weight, query, table.num_rows)
+
+
+def joined(one: Rows, two: Rows) -> Rows:
+    """Return the rows of both, which share no query, in `read_rows`' order."""
+    query = None
+    if one.group is not None and two.group is not None:
+        query = np.concatenate([one.group, two.group + one.group.max() + 1])
+    X = np.asfortranarray(np.concatenate([one.X, two.X]))
+    y, weight = np.concatenate([one.y, two.y]), np.concatenate([one.weight, two.weight])
+    return _arranged(X, y, weight, query, one.of + two.of)
+
+
+def _arranged(
+    X: NDArray[np.float32],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    query: NDArray[np.int64] | None,
+    total: int,
+) -> Rows:
     if not weight.sum() > 0:
         raise DataError("the weight is 0 in all of these rows; nothing can be learned or measured by it.")
     order = _order(X, y, weight, query)
@@ -98,9 +153,13 @@ def read_rows(
         X[:, i] = X[order, i]
     group = None
     if query is not None:
-        query = query[order]
-        group = np.cumsum(np.r_[False, query[1:] != query[:-1]]).astype(np.int64)
+        group = _numbered(query[order])
     return Rows(X, y[order], weight[order], total, group)
+
+
+def _numbered(query: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number queries, whose rows stand together, from 0."""
+    return np.cumsum(np.r_[False, query[1:] != query[:-1]]).astype(np.int64)
 
 
 def _check_memory(rows: int, features: int) -> None:

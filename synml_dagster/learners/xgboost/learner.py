@@ -25,11 +25,9 @@ from synml_dagster.learners.xgboost.parameters import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -121,24 +119,26 @@ class XGBoostLearner(OneProcessLearner):
             )
         return params
 
-    def fit(
+    def installed(self) -> bool:
+        """Return whether the package is there."""
+        return find_spec("xgboost") is not None
+
+    def fit_rows(
         self,
-        spark: SparkSession,
         plan: FeaturePlan,
         spec: Settings,
         chosen: Mapping[str, Any],
-        rows: ParquetFiles,
-        validation: ParquetFiles,
+        train: Rows,
+        validation: Rows,
         *,
+        threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
-        checkpoint: str | None = None,
     ) -> XGBoostModel:
-        """Train in this process on as many rows as `most_rows` says; `facts["notes"]` says what was left out."""
-        from synml_dagster.learners.xgboost.training import train
+        """Train in this process; `facts["notes"]` says what of the table was left out."""
+        from synml_dagster.learners.xgboost.training import train as train_rows
 
         params = self.params(plan, spec, chosen)
-        most = self.most_rows(plan, params)
-        return train(spark, plan, spec, params, rows, validation, most_rows=most, on_progress=on_progress)
+        return train_rows(plan, spec, params, train, validation, threads=threads, on_progress=on_progress)
 
     def form(self, text: str) -> TreeEnsemble:
         """Return the trees of XGBoost's JSON."""

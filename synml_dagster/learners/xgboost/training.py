@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError, did_you_mean
 from synml_dagster.features.fitting.precision import label_offset
-from synml_dagster.learners.one_process.rows import Rows, read_rows, sample_note
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 from synml_dagster.learners.progress import Progress
 from synml_dagster.learners.xgboost.metrics import is_higher_better, metrics_of, reported
 from synml_dagster.learners.xgboost.model import XGBoostModel
@@ -21,10 +20,7 @@ from synml_dagster.learners.xgboost.parameters import INSTALL, TAKES_OFFSET
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
 
 _OURS = ("max_rows", "eval_metric", "monotone_constraints", "interaction_constraints")
@@ -49,22 +45,21 @@ def xgboost_package() -> ModuleType:
 
 
 def train(
-    spark: SparkSession,
     plan: FeaturePlan,
     spec: Settings,
     params: Mapping[str, Any],
-    rows: ParquetFiles,
-    validation: ParquetFiles,
+    train_rows: Rows,
+    held: Rows,
     *,
-    most_rows: int,
+    threads: int,
     on_progress: Callable[[Any], None] | None = None,
 ) -> XGBoostModel:
-    """Train on `rows`, stopping early by the first metric on `validation`.
+    """Train on `train_rows`, stopping early by the first metric on `held`.
 
     Raises
     ------
     SetupError
-        XGBoost is not there, or the rows do not fit into memory.
+        XGBoost is not there.
     DataError
         A classifier's training rows have one class alone.
     TrainingError
@@ -74,9 +69,7 @@ def train(
     began = time.monotonic()
     features, objective = plan.feature_names, str(params["objective"])
     offset = label_offset(plan) if objective in TAKES_OFFSET else 0.0
-    train_rows = read_rows(spark, rows, features, most_rows=most_rows)
     _check_classes(train_rows, plan.task)
-    held = read_rows(spark, validation, features, most_rows=most_rows)
     metrics = metrics_of(params.get("eval_metric"), plan.task)
     given = {
         **{name: value for name, value in params.items() if name not in _OURS},
@@ -84,7 +77,7 @@ def train(
         "eval_metric": metrics,
         "seed": spec.seed,
         "verbosity": 0,
-        "nthread": int(params.get("nthread") or _cores()),
+        "nthread": int(params.get("nthread") or threads),
     }
     history: dict[str, dict[str, list[float]]] = {}
     callbacks: list[Any] = [_signs_of_life(xgb, on_progress, spec.rounds)] if on_progress else []
@@ -138,7 +131,7 @@ def _matrix(
     xgb: ModuleType, plan: FeaturePlan, rows: Rows, offset: float, params: Mapping[str, Any], base: Any
 ) -> Any:
     """Return rows as XGBoost takes them: NaN is missing, an infinite number is the largest, codes are categories."""
-    np.clip(rows.X, -_LARGEST, _LARGEST, out=rows.X)
+    X = np.clip(rows.X, -_LARGEST, _LARGEST) if np.isinf(rows.X).any() else rows.X
     categorical = set(plan.categorical_features)
     common: dict[str, Any] = {
         "label": rows.y - offset,
@@ -151,9 +144,9 @@ def _matrix(
     else:
         common["weight"] = rows.weight
     if params.get("tree_method") in ("exact", "approx"):
-        return xgb.DMatrix(rows.X, **common)
+        return xgb.DMatrix(X, **common)
     bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}
-    return xgb.QuantileDMatrix(rows.X, ref=base, **common, **bins)
+    return xgb.QuantileDMatrix(X, ref=base, **common, **bins)
 
 
 def _weight_of_queries(rows: Rows) -> NDArray[np.float64]:
@@ -201,13 +194,6 @@ def _constraints(params: Mapping[str, Any], features: Sequence[str]) -> dict[str
             [[at(name, "interaction_constraints") for name in names] for names in said]
         )
     return found
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS has no such call
-        return os.cpu_count() or 1
 
 
 def _first_lines(problem: BaseException) -> str:
