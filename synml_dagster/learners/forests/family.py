@@ -12,11 +12,9 @@ from synml_dagster.learners.one_process.family import MAX_ROWS, OneProcessLearne
 from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.trees import TreeEnsemble
 
 _OF_CLASSES = ("gini", "entropy", "log_loss")
@@ -101,33 +99,30 @@ class ForestLearner(OneProcessLearner):
             )
         return params
 
-    def fit(
+    def fit_rows(
         self,
-        spark: SparkSession,
         plan: FeaturePlan,
         spec: Settings,
         chosen: Mapping[str, Any],
-        rows: ParquetFiles,
-        validation: ParquetFiles,
+        train: Rows,
+        validation: Rows,
         *,
+        threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
-        checkpoint: str | None = None,
     ) -> ForestModel:
-        """Train in this process on as many rows as `most_rows` says; `facts["notes"]` says what was left out."""
-        from synml_dagster.learners.forests.training import train
+        """Grow a forest in this process; `facts["notes"]` says what of the table was left out, and what bounded the trees."""
+        from synml_dagster.learners.forests.training import train as grow
 
         assert issubclass(self.model, ForestModel)
-        params = self.params(plan, spec, chosen)
-        return train(
-            spark,
+        return grow(
             plan,
-            params,
-            rows,
+            self.params(plan, spec, chosen),
+            train,
             validation,
             model=self.model,
             classifier=self.classifier,
             regressor=self.regressor,
-            most_rows=self.most_rows(plan, params),
+            threads=threads,
             seed=spec.seed,
             on_progress=on_progress,
         )

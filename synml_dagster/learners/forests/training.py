@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,12 @@ from synml_dagster.learners.forests.model import ForestModel
 from synml_dagster.learners.forests.size import forest_size, size_note
 from synml_dagster.learners.forests.text import write_forest
 from synml_dagster.learners.one_process.losses import METRIC, loss
-from synml_dagster.learners.one_process.rows import read_rows, sample_note
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 from synml_dagster.learners.onnx.tree_nodes import floor32
 from synml_dagster.learners.progress import Progress
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
 
 _OURS = ("max_rows", "max_nodes", "max_features", "max_samples", "n_estimators", "max_leaf_nodes", "n_jobs")
 _STEP = 10
@@ -33,20 +29,19 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def train(
-    spark: SparkSession,
     plan: FeaturePlan,
     params: Mapping[str, Any],
-    rows: ParquetFiles,
-    validation: ParquetFiles,
+    rows: Rows,
+    held: Rows,
     *,
     model: type[ForestModel],
     classifier: str,
     regressor: str,
-    most_rows: int,
+    threads: int,
     seed: int,
     on_progress: Callable[[Any], None] | None = None,
 ) -> ForestModel:
-    """Grow a forest on `rows` and measure it on `validation`.
+    """Grow a forest on `rows` and measure it on `held`.
 
     Parameters
     ----------
@@ -61,8 +56,6 @@ def train(
         The forest would be larger than `max_nodes`.
     DataError
         A classifier's training rows have one class alone.
-    SetupError
-        The rows do not fit into memory.
     TrainingError
         scikit-learn refuses the rows.
     """
@@ -71,12 +64,11 @@ def train(
     began, task, features = time.monotonic(), plan.task, plan.feature_names
     count = len(plan.label.classes or []) if task != "regression" else 1
     outputs = count if count > 2 else 1
-    train_rows = read_rows(spark, rows, features, most_rows=most_rows)
-    kept = train_rows.weight > 0
-    X, y, weight = (train_rows.X, train_rows.y, train_rows.weight)
-    if not kept.all():
+    X, y, weight = rows.X, rows.y, rows.weight
+    if not (kept := weight > 0).all():
         X, y, weight = X[kept], y[kept], weight[kept]
-    np.clip(X, -_LARGEST, _LARGEST, out=X)
+    if np.isinf(X).any():
+        X = np.clip(X, -_LARGEST, _LARGEST)
     offset = label_offset(plan)
     if task == "regression":
         y = y - offset
@@ -95,7 +87,7 @@ def train(
         n_estimators=0,
         max_features=features_a_split,
         max_leaf_nodes=max(2, size.leaves),
-        n_jobs=int(params.get("n_jobs") or _cores()),
+        n_jobs=int(params.get("n_jobs") or threads),
         random_state=seed,
         warm_start=True,
     )
@@ -116,18 +108,17 @@ def train(
         params={k: v for k, v in params.items() if v is not None},
         facts={
             "rows": len(y),
-            "rows of the table": train_rows.of,
+            "rows of the table": rows.of,
             "trees": len(trees),
             "nodes": sum(len(tree["left"]) for tree in trees) * outputs,
             "nodes at most": size.nodes,
             "notes": [
-                *sample_note(train_rows, "a forest"),
+                *sample_note(rows, "a forest"),
                 *size_note(size, largest, int(params["max_nodes"])),
             ],
         },
         label_offset=offset,
     )
-    held = read_rows(spark, validation, features, most_rows=most_rows)
     found.history = {"validation": {METRIC[task]: [loss(found.predict(held.X), held, task)]}}
     found.facts["seconds"] = round(time.monotonic() - began, 3)
     return found
@@ -179,10 +170,3 @@ def _nodes(tree: Any, forest: Any, count: int) -> dict[str, NDArray]:
         "gain": np.maximum(gain, 0),
         "value": value,
     }
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS has no such call
-        return os.cpu_count() or 1

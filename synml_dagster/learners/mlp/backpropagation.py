@@ -103,10 +103,10 @@ def _gradients(
     # The gradient of the loss by the raw score is the answer less the target, for all three losses.
     delta = (_answers(sums, kind) - targets) * (weight / len(weight))[:, None]
     found: list[NDArray[np.float32]] = []
-    for layer in range(len(network.weights) - 1, -1, -1):
-        found += [delta.sum(0), np.asarray(inputs[layer].T @ delta)]
-        if layer:
-            delta = (delta @ network.weights[layer].T) * masks[layer - 1]
+    for place in range(len(network.weights) - 1, -1, -1):
+        found += [delta.sum(0), np.asarray(inputs[place].T @ delta)]
+        if place:
+            delta = (delta @ network.weights[place].T) * masks[place - 1]
     return found[::-1]
 
 
@@ -125,11 +125,14 @@ def _step(network: Network, gradients: list[NDArray[np.float32]], rate: float, d
         network.moments = [[np.zeros_like(one), np.zeros_like(one)] for one in layers]
     network.steps += 1
     first, second = 1 - _FIRST_MOMENT**network.steps, 1 - _SECOND_MOMENT**network.steps
-    for place, (values, gradient, (mean, square)) in enumerate(
-        zip(layers, gradients, network.moments, strict=True)
-    ):
+    for place, (values, gradient, moments) in enumerate(zip(layers, gradients, network.moments, strict=True)):
+        mean, square = moments
         mean += (1 - _FIRST_MOMENT) * (gradient - mean)
         square += (1 - _SECOND_MOMENT) * (gradient**2 - square)
         if decay and place % 2 == 0:
-            values *= 1 - rate * decay
-        values -= rate * (mean / first) / (np.sqrt(square / second) + _EPSILON)
+            values *= np.float32(1 - rate * decay)
+        values -= (
+            np.float32(rate)
+            * (mean / np.float32(first))
+            / (np.sqrt(square / np.float32(second)) + np.float32(_EPSILON))
+        )

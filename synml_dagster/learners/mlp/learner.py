@@ -13,12 +13,10 @@ from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 from synml_dagster.learners.space import ParameterRange
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
     from synml_dagster.learners.network import NetworkForm
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import Value
 
 _TABLE: dict[str, Parameter] = {
@@ -87,24 +85,22 @@ class PerceptronLearner(OneProcessLearner):
             "small": {"layers": 1, "width": 64, "dropout": 0.0, "learning_rate": 5e-3, "weight_decay": 1e-2},
         }
 
-    def fit(
+    def fit_rows(
         self,
-        spark: SparkSession,
         plan: FeaturePlan,
         spec: Settings,
         chosen: Mapping[str, Any],
-        rows: ParquetFiles,
-        validation: ParquetFiles,
+        train: Rows,
+        validation: Rows,
         *,
+        threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
-        checkpoint: str | None = None,
     ) -> PerceptronModel:
-        """Train in this process on as many rows as `most_rows` says; `facts["notes"]` says what was left out."""
-        from synml_dagster.learners.mlp.training import train
+        """Train in this process; `facts["notes"]` says what of the table was left out."""
+        from synml_dagster.learners.mlp.training import train as train_rows
 
         params = self.params(plan, spec, chosen)
-        most = self.most_rows(plan, params)
-        return train(spark, plan, spec, params, rows, validation, most_rows=most, on_progress=on_progress)
+        return train_rows(plan, spec, params, train, validation, on_progress=on_progress)
 
     def form(self, text: str) -> NetworkForm:
         """Return the layers of a network's text."""

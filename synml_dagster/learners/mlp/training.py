@@ -17,14 +17,11 @@ from synml_dagster.learners.mlp.text import write_network
 from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.one_process.design import Design
 from synml_dagster.learners.one_process.losses import METRIC, loss
-from synml_dagster.learners.one_process.rows import Rows, read_rows, sample_note
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 from synml_dagster.learners.progress import Progress
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
 
 _FARTHEST = 10.0
@@ -35,17 +32,15 @@ _PACE = 1.0
 
 
 def train(
-    spark: SparkSession,
     plan: FeaturePlan,
     spec: Settings,
     params: Mapping[str, Any],
-    rows: ParquetFiles,
-    validation: ParquetFiles,
+    known: Rows,
+    held: Rows,
     *,
-    most_rows: int,
     on_progress: Callable[[Any], None] | None = None,
 ) -> PerceptronModel:
-    """Train for up to `spec.rounds` epochs, and keep the one that was best on `validation`.
+    """Train for up to `spec.rounds` epochs, on `known`, and keep the one that was best on `held`.
 
     The learning rate is halved when a third of `spec.early_stopping` epochs have passed without a better one.
 
@@ -53,16 +48,12 @@ def train(
     ------
     DataError
         A classifier's training rows have one class alone.
-    SetupError
-        The rows do not fit into memory.
     TrainingError
         The loss is not a number in any epoch.
     """
     began, task, features = time.monotonic(), plan.task, plan.feature_names
     kind = cast(Kind, task)
     count = len(plan.label.classes or [])
-    known = read_rows(spark, rows, features, most_rows=most_rows)
-    held = read_rows(spark, validation, features, most_rows=most_rows)
     design = Design.of(known.X, known.weight, {features.index(n) for n in plan.categorical_features})
     low, high = _bounds(design)
     targets, start, scale = _targets(known, kind, count)

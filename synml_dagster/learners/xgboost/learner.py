@@ -51,9 +51,13 @@ class XGBoostLearner(OneProcessLearner):
     said_elsewhere: ClassVar[Mapping[str, str]] = SAID_ELSEWHERE
     default_rows: ClassVar[int] = 5_000_000
 
+    def installed(self) -> bool:
+        """Return whether XGBoost is there."""
+        return find_spec("xgboost") is not None
+
     def check_installed(self) -> None:
         """Refuse to be chosen where XGBoost is not there."""
-        if find_spec("xgboost") is None:
+        if not self.installed():
             raise SetupError(f"learner xgboost needs XGBoost, which is not installed here. {INSTALL}")
 
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,10 +122,6 @@ class XGBoostLearner(OneProcessLearner):
                 f"train.params.{lost[0]} is read with booster 'dart' alone; add it, or leave {lost[0]} out."
             )
         return params
-
-    def installed(self) -> bool:
-        """Return whether the package is there."""
-        return find_spec("xgboost") is not None
 
     def fit_rows(
         self,

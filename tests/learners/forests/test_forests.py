@@ -13,7 +13,6 @@ from synml_dagster.explain.base import explainer_for
 from synml_dagster.export import model_to_onnx
 from synml_dagster.features import SPLIT, assemble, fit_plan
 from synml_dagster.learners import TrainSpec, learner_of
-from synml_dagster.learners.forests import training
 from synml_dagster.learners.forests.size import forest_size
 from synml_dagster.learners.forests.text import read_forest, write_forest
 from synml_dagster.learners.forests.training import _nodes
@@ -203,13 +202,11 @@ def test_what_does_not_go_with_the_task_is_refused_before_training(numbers, para
         learner_of("random_forest").params(numbers[0], spec(**params), {})
 
 
-def test_rows_of_one_class_are_refused(classic_spark, numbers, monkeypatch):
-    plan, parts = numbers
-    one = plan.model_copy(update={"task": "binary"})
+def test_rows_of_one_class_are_refused(numbers):
+    one = numbers[0].model_copy(update={"task": "binary"})
     alike = Rows(np.zeros((5, 3), np.float32), np.ones(5), np.ones(5), 5)
-    monkeypatch.setattr(training, "read_rows", lambda *_, **__: alike)
     with pytest.raises(DataError, match="have one class"):
-        learner_of("random_forest").fit(classic_spark, one, spec(), {}, *parts)
+        learner_of("random_forest").fit_rows(one, spec(), {}, alike, alike)
 
 
 @pytest.mark.parametrize(

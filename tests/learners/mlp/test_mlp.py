@@ -15,7 +15,7 @@ from synml_dagster.explain.base import explainer_for
 from synml_dagster.export import model_to_onnx
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.learners.mlp import training
-from synml_dagster.learners.mlp.backpropagation import Network, _answers, _gradients, epoch
+from synml_dagster.learners.mlp.backpropagation import Network, _answers, _gradients
 from synml_dagster.learners.mlp.text import read_network, write_network
 from synml_dagster.learners.one_process.rows import Rows
 from synml_dagster.onnx import OnnxModel, Scorer
@@ -33,9 +33,8 @@ def rows_of(task, n=1200, seed=0):
     return Rows(X, np.asarray(y, np.float64), rng.uniform(0.5, 2, n), n)
 
 
-def fitted(monkeypatch, task, known=None, held=None, rounds=40, early_stopping=10, **params):
-    parts = {"rows": known or rows_of(task), "validation": held or rows_of(task, 400, 1)}
-    monkeypatch.setattr(training, "read_rows", lambda spark, files, features, **_: parts[files])
+def fitted(task, known=None, held=None, rounds=40, early_stopping=10, **params):
+    known, held = known or rows_of(task), held or rows_of(task, 400, 1)
     classes = {"binary": ["no", "yes"], "multiclass": ["a", "b", "c"]}.get(task, [])
     plan = SimpleNamespace(
         task=task,
@@ -49,7 +48,7 @@ def fitted(monkeypatch, task, known=None, held=None, rounds=40, early_stopping=1
         early_stopping=early_stopping,
         params={"width": 32, "learning_rate": 0.01, "dropout": 0.0, **params},
     )
-    return MLP.fit(None, plan, spec, {}, "rows", "validation"), parts["validation"]
+    return MLP.fit_rows(plan, spec, {}, known, held), held
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])
@@ -99,8 +98,8 @@ def test_dropout_leaves_the_mean_as_it_is():
 
 
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
-def test_it_learns_what_no_line_can(monkeypatch, task):
-    model, held = fitted(monkeypatch, task)
+def test_it_learns_what_no_line_can(task):
+    model, held = fitted(task)
     value = model.validation_score()[1]
     assert value < {"regression": 0.5, "binary": 0.2, "multiclass": 0.35}[task]
     assert value == min(model.history["validation"][next(iter(model.history["validation"]))])
@@ -110,24 +109,24 @@ def test_it_learns_what_no_line_can(monkeypatch, task):
     assert training.loss(answers, held, task) == pytest.approx(value, rel=1e-3)
 
 
-def test_without_early_stopping_the_last_epoch_is_kept(monkeypatch):
-    model, held = fitted(monkeypatch, "regression", rounds=7, early_stopping=0)
+def test_without_early_stopping_the_last_epoch_is_kept():
+    model, held = fitted("regression", rounds=7, early_stopping=0)
     losses = model.history["validation"]["rmse"]
     assert len(losses) == model.iterations == 7
     assert model.best_iteration is None
     assert training.loss(model.predict(held.X), held, "regression") == pytest.approx(losses[-1], rel=1e-3)
 
 
-def test_weights_count(monkeypatch):
+def test_weights_count():
     known = rows_of("binary")
     heavy = Rows(known.X, known.y, np.where(known.y == 1, 20.0, 1.0), known.of)
-    plain, held = fitted(monkeypatch, "binary", rounds=10)
-    moved, _ = fitted(monkeypatch, "binary", known=heavy, rounds=10)
+    plain, held = fitted("binary", rounds=10)
+    moved, _ = fitted("binary", known=heavy, rounds=10)
     assert moved.predict(held.X).mean() > plain.predict(held.X).mean() + 0.05
 
 
-def test_a_number_far_away_carries_the_answer_no_further_than_ten_spreads(monkeypatch):
-    model, held = fitted(monkeypatch, "regression")
+def test_a_number_far_away_carries_the_answer_no_further_than_ten_spreads():
+    model, held = fitted("regression")
     X = np.repeat(held.X[:1], 5, axis=0)
     X[:, 0] = [12, 1e6, 3e38, np.inf, np.nan]
     far = model.predict(X)
@@ -137,8 +136,8 @@ def test_a_number_far_away_carries_the_answer_no_further_than_ten_spreads(monkey
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
-def test_the_graph_is_the_network(monkeypatch, task):
-    model, held = fitted(monkeypatch, task, rounds=3, layers=3)
+def test_the_graph_is_the_network(task):
+    model, held = fitted(task, rounds=3, layers=3)
     again = read_network(write_network(model.form))
     X = np.concatenate(
         [held.X, held.X * np.float32(1e30), held.X[:5] * np.nan, np.full((1, 3), np.inf, np.float32)]
@@ -149,13 +148,13 @@ def test_the_graph_is_the_network(monkeypatch, task):
     np.testing.assert_allclose(found, model.form.raw_scores(X), rtol=1e-6, atol=1e-6)
 
 
-def test_many_categories_are_kept_sparse_and_answer_alike(monkeypatch):
+def test_many_categories_are_kept_sparse_and_answer_alike():
     rng = np.random.default_rng(0)
     known = rows_of("regression")
     known.X[:, 2] = rng.integers(0, 300, len(known.y))
     effect = rng.normal(size=300) * 3
     known = Rows(known.X, effect[known.X[:, 2].astype(int)], known.weight, known.of)
-    model, _ = fitted(monkeypatch, "regression", known=known, held=known, rounds=25)
+    model, _ = fitted("regression", known=known, held=known, rounds=25)
     assert model.facts["columns"] > 250
     assert training.loss(model.predict(known.X), known, "regression") < 0.5
     unseen = known.X[:1].copy()
@@ -169,14 +168,13 @@ def test_a_training_that_goes_astray_says_which_parameter(monkeypatch):
 
     monkeypatch.setattr(training, "epoch", astray)
     with pytest.raises(TrainingError, match=r"Lower train.params.learning_rate, which is 0.01"):
-        fitted(monkeypatch, "regression")
-    assert epoch is not astray
+        fitted("regression")
 
 
-def test_rows_of_one_class_are_refused(monkeypatch):
+def test_rows_of_one_class_are_refused():
     known = rows_of("binary")
     with pytest.raises(DataError, match="have one class"):
-        fitted(monkeypatch, "binary", known=Rows(known.X, np.ones(len(known.y)), known.weight, known.of))
+        fitted("binary", known=Rows(known.X, np.ones(len(known.y)), known.weight, known.of))
 
 
 @pytest.mark.parametrize(
@@ -194,8 +192,8 @@ def test_what_it_does_not_take_is_refused(train, message):
         TrainSpec(learner="mlp", **train)
 
 
-def test_a_damaged_text_is_refused(monkeypatch):
-    text = fitted(monkeypatch, "regression", rounds=1)[0].text
+def test_a_damaged_text_is_refused():
+    text = fitted("regression", rounds=1)[0].text
     for change in (
         {"format": 2},
         {"low": "AAAA"},
@@ -206,8 +204,8 @@ def test_a_damaged_text_is_refused(monkeypatch):
             read_network(json.dumps(json.loads(text) | change))
 
 
-def test_it_is_said_that_there_are_no_exact_explanations(monkeypatch, tmp_path):
-    model, _ = fitted(monkeypatch, "regression", rounds=1)
+def test_it_is_said_that_there_are_no_exact_explanations(tmp_path):
+    model, _ = fitted("regression", rounds=1)
     with pytest.raises(ModelError, match="of a network's features, which act together, there are none"):
         explainer_for(model.form)
     Explanations.none("regression", model.features, "why").save(tmp_path)
