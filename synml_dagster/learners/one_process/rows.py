@@ -149,7 +149,7 @@ def _arranged(
     if not weight.sum() > 0:
         raise DataError("the weight is 0 in all of these rows; nothing can be learned or measured by it.")
     order = _order(X, y, weight, query)
-    for i in range(len(features)):  # column by column: a second matrix would cost as much as the first
+    for i in range(X.shape[1]):  # column by column: a second matrix would cost as much as the first
         X[:, i] = X[order, i]
     group = None
     if query is not None:
