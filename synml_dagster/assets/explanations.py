@@ -7,6 +7,7 @@ from synml_dagster.assets.specs import ExplainSpec
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
+from synml_dagster.explain.base import NOT_EXACT, is_explained_exactly
 from synml_dagster.resources import MLflowResource, SparkResource
 
 
@@ -30,6 +31,10 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
     ) -> Explanations:
         from synml_dagster.plots import explanations as figures
 
+        if not is_explained_exactly(model.model.form):
+            context.log.warning(NOT_EXACT)
+            context.add_output_metadata({"rows": 0, "warnings": NOT_EXACT})
+            return Explanations.none(model.plan.task, model.model.features, NOT_EXACT)
         test = side(model.features, "test")
         found = explain(test, model.model, model.plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
         importance, beeswarm = figures.importance(found), figures.beeswarm(found)

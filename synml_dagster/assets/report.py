@@ -86,7 +86,8 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
                     evaluation=evaluation,
                     onnx_model=made.onnx,
                     champion=champion,
-                    explanations=explanations,
+                    explanations=None if explanations.unavailable else explanations,
+                    unexplained=explanations.unavailable,
                     run_id=context.run.run_id,
                 )
             )

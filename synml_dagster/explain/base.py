@@ -7,7 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synml_dagster.learners import AdditiveForm, Form
+from synml_dagster.errors import ModelError
+from synml_dagster.learners import AdditiveForm, Form, TreeEnsemble
+
+NOT_EXACT = "There are exact SHAP values of trees and of linear models; of a network's features, which act together, there are none."
+"""What is said of a model that has no exact explainer."""
 
 
 class Explainer(Protocol):
@@ -37,18 +41,25 @@ class Explainer(Protocol):
         ...
 
 
+def is_explained_exactly(form: Form) -> bool:
+    """Return whether there is an exact explainer of a model's form: there is of trees and of additive models."""
+    return isinstance(form, AdditiveForm | TreeEnsemble)
+
+
 def explainer_for(form: Form) -> Explainer:
     """Return the exact explainer of a model's form.
 
     Raises
     ------
     ModelError
-        The model cannot be explained exactly (linear leaves).
+        The model cannot be explained exactly: linear leaves, or a form without an exact explainer.
     """
     if isinstance(form, AdditiveForm):
         from synml_dagster.explain.additive import AdditiveExplainer
 
         return AdditiveExplainer(form)
-    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
+    if isinstance(form, TreeEnsemble):
+        from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
-    return TreeExplainer(form)
+        return TreeExplainer(form)
+    raise ModelError(NOT_EXACT)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
+    from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
@@ -23,6 +24,7 @@ _MODULES = {
     "additive": "AdditiveForm",
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
+    "network": "NetworkForm",
     "registry": "learner_names",
     "space": "ParameterRange",
     "spec": "TrainSpec",
@@ -34,6 +36,7 @@ __all__ = [
     "Form",
     "Learner",
     "Link",
+    "NetworkForm",
     "ParameterRange",
     "TrainSpec",
     "TrainedModel",

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from synml_dagster.errors import ConfigError, did_you_mean
 
-_NO_FAMILY = frozenset({"one_process", "onnx", "tree_models"})
+_NO_FAMILY = frozenset({"forests", "one_process", "onnx", "tree_models"})
 
 
 @cache

@@ -93,6 +93,8 @@ class ReportInputs:
     onnx_path: str = "model.onnx"
     champion: Decision | None = None
     explanations: Explanations | None = None
+    unexplained: str = ""
+    """Why there are no explanations, for readers of the page."""
     run_id: str | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     """More lines for the end of the page: MLflow run, table versions, who."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.explain.base import explainer_for
+from synml_dagster.explain.base import explainer_for, is_explained_exactly
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
 from synml_dagster.learners import Learner, TrainedModel, TrainSpec, learner_of
@@ -160,7 +160,11 @@ class LearnerContract:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
     def test_explanations_add_up(self, trained: Trained) -> None:
-        """For every row, base and values are the raw score; a feature that no term looks at has none."""
+        """For every row, base and values are the raw score; of a form without an exact explainer that is said."""
+        if not is_explained_exactly(trained.model.form):
+            with pytest.raises(ModelError, match="exact"):
+                explainer_for(trained.model.form)
+            return
         X = awkward_rows(trained.features("test"))
         explainer = explainer_for(trained.model.form)
         phi, base = explainer.values(X)
@@ -182,7 +186,9 @@ class LearnerContract:
             assert chosen, name
             assert family.checked_params(chosen) == dict(chosen), name
             given = family.params(trained.plan, trained.spec, chosen)
-            assert {key: given.get(key) for key in chosen} == dict(chosen), name
+            assert {key: given.get(key) for key in chosen} == dict(chosen) | {
+                key: value for key, value in trained.spec.params.items() if key in chosen
+            }, name
 
     def test_what_it_does_not_know_is_refused(self) -> None:
         """A parameter that is misspelt is an error before any work, and so is a family."""

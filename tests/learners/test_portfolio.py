@@ -8,7 +8,14 @@ from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.tables import publish_table
 from synml_dagster.testing.tables import awkward_table
 
-CASES = [("lightgbm", {"rounds": 40}), ("linear", {}), ("xgboost", {"rounds": 40})]
+CASES = [
+    ("lightgbm", {"rounds": 40}),
+    ("linear", {}),
+    ("xgboost", {"rounds": 40}),
+    ("random_forest", {"params": {"n_estimators": 20}}),
+    ("extra_trees", {"params": {"n_estimators": 20}}),
+    ("mlp", {"rounds": 40}),
+]
 
 
 @pytest.fixture(scope="module")

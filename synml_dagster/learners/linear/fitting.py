@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError
-from synml_dagster.learners.linear.design import Design
 from synml_dagster.learners.linear.model import LinearModel, write_form
 from synml_dagster.learners.link import Link
+from synml_dagster.learners.one_process.design import Design
 from synml_dagster.learners.one_process.losses import loss
 from synml_dagster.learners.one_process.rows import Rows, sample_note
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ModelError
+from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.onnx.additive import add_additive
 from synml_dagster.learners.onnx.ensemble import add_ensemble
 from synml_dagster.learners.onnx.links import add_link
+from synml_dagster.learners.onnx.network import add_network
 from synml_dagster.learners.trees import TreeEnsemble
 from synml_dagster.onnx.graph import Graph
 
@@ -80,7 +82,10 @@ def add_model(
             score = graph.node("Div", score, graph.constant(float(max(1, form.iterations)), "float64"))
         predicted = add_link(graph, form.link, score, form.objective)
     else:
-        score = add_additive(graph, form, features)
+        if isinstance(form, NetworkForm):
+            score = add_network(graph, form, features)
+        else:
+            score = add_additive(graph, form, features)
         raw = graph.cast(score, "float")
         predicted = add_link(graph, form.link, score)
     if not form.classifies:

@@ -70,10 +70,10 @@ def tree_of(table: NodeTable, where: str) -> Tree:
     threshold = table.threshold[inner].astype(np.float64)
     decision = np.where(table.missing_left[inner], _NUMERIC | _DEFAULT_LEFT, _NUMERIC).astype(np.uint8)
     bounds, words = [0], [np.zeros(0, np.uint32)]
-    for new, old in enumerate(inner.tolist()):
-        codes = table.categories.get(old)
-        if codes is None:
-            continue
+    for old in sorted(table.categories):
+        codes, new = table.categories[old], int(place[old])
+        if new < 0 or (new == 0 and old != inner[:1]):
+            continue  # a node that is not part of the tree any more
         decision[new] = _CATEGORICAL | (_DEFAULT_LEFT if table.missing_left[old] else 0)
         threshold[new] = len(bounds) - 1
         words.append(_bits(codes, where))
@@ -116,6 +116,8 @@ def leaf(value: float, cover: float = 1.0) -> Tree:
 
 def _walk(table: NodeTable, where: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return inner nodes and leaves, parents before their children."""
+    if _is_in_order(table):
+        return np.flatnonzero(table.left >= 0), np.flatnonzero(table.left < 0)
     inner: list[int] = []
     leaves: list[int] = []
     waiting, size = [0], len(table.left)
@@ -129,6 +131,17 @@ def _walk(table: NodeTable, where: str) -> tuple[NDArray[np.intp], NDArray[np.in
             inner.append(node)
             waiting += [int(table.right[node]), int(table.left[node])]
     return np.array(inner, np.intp), np.array(leaves, np.intp)
+
+
+def _is_in_order(table: NodeTable) -> bool:
+    """Whether each node but the root is one node's child, and stands behind it."""
+    parents = np.flatnonzero(table.left >= 0)
+    children = np.concatenate([table.left[parents], table.right[parents]])
+    size = len(table.left)
+    if size == 0 or len(children) != size - 1 or np.any(children >= size):
+        return False
+    every_one_once = bool(np.all(np.bincount(np.maximum(children, 0), minlength=size)[1:] == 1))
+    return every_one_once and bool(np.all(children > np.tile(parents, 2)))
 
 
 def _bits(codes: Sequence[int], where: str) -> NDArray[np.uint32]:

@@ -32,13 +32,10 @@ class TreeScorer:
         self.num_features, self.num_outputs = ensemble.num_features, ensemble.num_outputs
         starts, counts, used = [], [], 0
         for tree in trees:
-            for node in range(tree.num_leaves - 1):
-                first = end = 0
-                if tree.is_categorical[node]:
-                    split = int(tree.threshold[node])
-                    first, end = int(tree.cat_boundaries[split]), int(tree.cat_boundaries[split + 1])
-                starts.append(used + first)
-                counts.append(end - first)
+            split = np.where(tree.is_categorical, tree.threshold, 0).astype(np.int64)
+            bounds = np.append(tree.cat_boundaries, 0)
+            starts.append(used + bounds[split])
+            counts.append(np.where(tree.is_categorical, bounds[split + 1] - bounds[split], 0))
             used += len(tree.cat_threshold)
         categorical = _joined([tree.is_categorical for tree in trees], np.uint8)
         threshold = np.where(categorical == 1, 0.0, _joined([tree.threshold for tree in trees], np.float64))
@@ -48,8 +45,8 @@ class TreeScorer:
             categorical,
             _joined([tree.missing_type for tree in trees], np.uint8),
             _joined([tree.default_left for tree in trees], np.uint8),
-            np.array(starts, np.int64),
-            np.array(counts, np.int64),
+            _joined(starts, np.int64),
+            _joined(counts, np.int64),
             _joined([tree.cat_threshold for tree in trees], np.uint32),
             _joined([tree.left_child for tree in trees], np.int32),
             _joined([tree.right_child for tree in trees], np.int32),
