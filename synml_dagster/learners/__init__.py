@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
+    from synml_dagster.learners.mixture import MixtureForm
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.space import ParameterRange
@@ -25,6 +26,7 @@ _MODULES = {
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
     "network": "NetworkForm",
+    "mixture": "MixtureForm",
     "registry": "learner_names",
     "space": "ParameterRange",
     "spec": "TrainSpec",
@@ -36,6 +38,7 @@ __all__ = [
     "Form",
     "Learner",
     "Link",
+    "MixtureForm",
     "NetworkForm",
     "ParameterRange",
     "TrainSpec",
