@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
     from synml_dagster.learners.registry import learner_names
+    from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
@@ -24,6 +25,7 @@ _MODULES = {
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
     "registry": "learner_names",
+    "scored": "ScoredForm",
     "space": "ParameterRange",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
@@ -35,6 +37,7 @@ __all__ = [
     "Learner",
     "Link",
     "ParameterRange",
+    "ScoredForm",
     "TrainSpec",
     "TrainedModel",
     "Tree",
