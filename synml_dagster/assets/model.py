@@ -14,7 +14,7 @@ from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
 from synml_dagster.learners.ensemble import Member, combined
-from synml_dagster.learners.one_process.rows import read_rows
+from synml_dagster.learners.one_process.rows import background, read_rows
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult, SweepSpec
@@ -138,8 +138,8 @@ def _together(
     members = [
         Member(fit(m.learner, m.params, f"-member-{i}"), m.weight) for i, m in enumerate(sweep.ensemble)
     ]
-    model = combined(members, {})
     held = read_rows(spark.session, validation, plan.feature_names)
+    model = combined(members, {}, background(held.X))
     measure = Measure.of(plan.task, plan.linear_gain)
     value = measure.value(*measure.losses(model.predict(held.X), held))
     model.history = {"validation": {measure.metric: [value]}}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.mixture import MixtureForm
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
+    from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
@@ -28,6 +29,7 @@ _MODULES = {
     "network": "NetworkForm",
     "mixture": "MixtureForm",
     "registry": "learner_names",
+    "scored": "ScoredForm",
     "space": "ParameterRange",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
@@ -41,6 +43,7 @@ __all__ = [
     "MixtureForm",
     "NetworkForm",
     "ParameterRange",
+    "ScoredForm",
     "TrainSpec",
     "TrainedModel",
     "Tree",

@@ -28,6 +28,8 @@ class MixtureForm:
     """[members], adding up to 1."""
     offsets: NDArray[np.float64]
     """[members] what a member's answer has added."""
+    background: NDArray[np.float32]
+    """[rows, features] training rows that stand for what is not known of a row, when it is explained."""
 
     @property
     def link(self) -> Link:

@@ -10,11 +10,12 @@ import pytest
 from sklearn.metrics import log_loss
 
 from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.explain.base import explainer_for
 from synml_dagster.export import check_parity, export_pipeline
 from synml_dagster.features import LABEL, SPLIT, assemble, fit_plan
 from synml_dagster.learners import TrainedModel, TrainSpec, learner_names, learner_of
 from synml_dagster.learners.ensemble import EnsembleModel, Member, combined
-from synml_dagster.learners.one_process.rows import Rows, read_rows
+from synml_dagster.learners.one_process.rows import Rows, background, read_rows
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord
@@ -23,6 +24,7 @@ from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.trial import packed, packed_labels
 
 BINARY = Measure.of("binary")
+NOTHING = np.zeros((0, 3), np.float32)
 
 
 def rows_of(y):
@@ -124,7 +126,14 @@ def mixed(request, classic_spark, tmp_path_factory):
         spec = TrainSpec(learner=name, **keys)
         models.append(family.fit_rows(plan, spec, dict(family.start()), train, held))
     members = [Member(m, w) for m, w in zip(models, (4, 1, 2, 3), strict=True)]
-    return plan, raw, table, held, models, combined(members, {"validation": {"loss": [0.5]}})
+    return (
+        plan,
+        raw,
+        table,
+        held,
+        models,
+        combined(members, {"validation": {"loss": [0.5]}}, background(train.X)),
+    )
 
 
 def test_an_ensemble_answers_the_weighted_mean_of_its_members(mixed, classic_spark, tmp_path):
@@ -157,12 +166,20 @@ def test_an_ensemble_is_one_graph_that_agrees_on_awkward_rows(mixed, classic_spa
 def test_members_have_to_go_together(mixed):
     _, _, _, _, models, ensemble = mixed
     with pytest.raises(ConfigError, match="one member at least"):
-        combined([], {})
+        combined([], {}, NOTHING)
     other = models[1]
     moved = replace(other, features=list(reversed(other.features)))
     with pytest.raises(ConfigError, match="same features"):
-        combined([Member(models[0], 1), Member(moved, 1)], {})
+        combined([Member(models[0], 1), Member(moved, 1)], {}, NOTHING)
     with pytest.raises(ConfigError, match="above 0"):
-        combined([Member(models[0], 0)], {})
+        combined([Member(models[0], 0)], {}, NOTHING)
     with pytest.raises(ModelError, match="damaged"):
         learner_of("ensemble").form(ensemble.text[:50])
+
+
+def test_an_ensemble_is_explained_to_the_last_digit_of_its_answer(mixed):
+    _, _, _, held, _, ensemble = mixed
+    explainer = explainer_for(ensemble.form)
+    phi, base = explainer.values(held.X[:5])
+    np.testing.assert_allclose(phi.sum(1) + base, ensemble.predict(held.X[:5]), rtol=1e-9, atol=1e-7)
+    assert explainer.method.startswith("Exact SHAP values against 100 background rows")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.learners.base import TrainedModel, learner_of
 from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.one_process.packed import DAMAGE, packed, unpacked
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -88,7 +89,11 @@ class EnsembleModel(TrainedModel):
         return list(json.loads(self.text)["members"])
 
 
-def combined(members: Sequence[Member], history: Mapping[str, Mapping[str, list[float]]]) -> EnsembleModel:
+def combined(
+    members: Sequence[Member],
+    history: Mapping[str, Mapping[str, list[float]]],
+    background: NDArray[np.float32],
+) -> EnsembleModel:
     """Return models as one.
 
     Parameters
@@ -97,6 +102,8 @@ def combined(members: Sequence[Member], history: Mapping[str, Mapping[str, list[
         Trained on the same features; their weights are made to add up to 1.
     history
         The ensemble's own metrics, `{"validation": {metric: [value]}}`.
+    background
+        float32 [rows, features]: training rows to explain single answers by.
 
     Raises
     ------
@@ -126,7 +133,9 @@ def combined(members: Sequence[Member], history: Mapping[str, Mapping[str, list[
                     "text": m.model.text,
                 }
                 for m in members
-            ]
+            ],
+            "features": len(first.features),
+            "background": packed(background, "<f4"),
         }
     )
     shares = dict.fromkeys(first.features, 0.0)
@@ -160,11 +169,13 @@ def read_form(text: str) -> MixtureForm:
         The text is damaged.
     """
     try:
-        members = json.loads(text)["members"]
+        raw = json.loads(text)
+        members = raw["members"]
         return MixtureForm(
             tuple(learner_of(m["learner"]).form(m["text"]) for m in members),
             np.array([m["weight"] for m in members], np.float64),
             np.array([m["offset"] for m in members], np.float64),
+            unpacked(raw["background"], "<f4").reshape(-1, int(raw["features"])).astype(np.float32),
         )
-    except (KeyError, ValueError, TypeError, ConfigError) as problem:
+    except (*DAMAGE, ConfigError) as problem:
         raise ModelError(f"the text of the ensemble is damaged: {problem}") from problem
