@@ -6,11 +6,14 @@ answers go into a journal as they come, and `call_service` returns the table wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
+    from synml_dagster.services import azure, openai
+    from synml_dagster.services.catalogue import service_of
     from synml_dagster.services.columns import Answers, call_service
     from synml_dagster.services.description import (
         Answer,
@@ -45,14 +48,22 @@ __all__ = [
     "Report",
     "Service",
     "Usage",
+    "azure",
     "call_service",
+    "openai",
+    "service_of",
 ]
 
-__getattr__ = lazy(
+_find = lazy(
     __name__,
     {
+        "catalogue": "service_of",
         "columns": "Answers call_service",
         "description": "Answer Budget Documents Fails Key Limits Part Policy Poll Prices Repair Service Usage",
         "report": "Report",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    return import_module(f"{__name__}.{name}") if name in ("azure", "openai") else _find(name)

@@ -52,6 +52,10 @@ class Documents(BaseModel):
         default=None,
         description="Name under which a document and its answer have a number; answers are taken by position where absent.",
     )
+    index: str | None = Field(
+        default=None,
+        description="Name under which an answer has its document's position, where documents have no number.",
+    )
     answers: str = Field(description="Where in the answer the array of answers is.")
     most: int = Field(ge=1, description="Documents of one request.")
     most_tokens: int | None = Field(default=None, ge=1, description="Tokens of one request, as estimated.")
@@ -206,6 +210,9 @@ class Service(BaseModel):
     bytes: str | None = Field(
         default=None, description="The body: template of one column, which holds bytes, or of a text."
     )
+    xml: str | None = Field(
+        default=None, description="The body: template of an XML text, into which columns go escaped."
+    )
     multipart: tuple[Part, ...] | None = Field(default=None, description="The body: parts.")
     content_type: str | None = Field(
         default=None, description="The body's content type, where it is not JSON."
@@ -227,7 +234,7 @@ class Service(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_sent(self) -> Service:
-        bodies = [name for name in ("body", "bytes", "multipart") if getattr(self, name) is not None]
+        bodies = [name for name in ("body", "bytes", "xml", "multipart") if getattr(self, name) is not None]
         if len(bodies) > 1:
             raise ValueError(f"{' and '.join(bodies)} are bodies; keep one")
         if self.method == "GET" and bodies:
@@ -280,7 +287,7 @@ class Service(BaseModel):
             for value in (part.bytes, part.text, part.json_, part.filename)
         ]
         documents = self.documents.each if self.documents else None
-        return [self.url, self.query, self.headers, self.body, self.bytes, parts, documents]
+        return [self.url, self.query, self.headers, self.body, self.bytes, self.xml, parts, documents]
 
     @property
     def inputs(self) -> list[str]:

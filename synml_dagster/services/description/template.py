@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -126,6 +127,21 @@ def compiled_address(template: str) -> Callable[[Row], str]:
     return make
 
 
+def literal(value: Any) -> Any:
+    """Return a JSON value as a template that is just it: braces in its texts are texts.
+
+    Examples
+    --------
+    >>> literal({"pattern": "[a-z]{3}"})
+    {'pattern': '[a-z]{{3}}'}
+    """
+    if isinstance(value, str):
+        return value.replace("{", "{{").replace("}", "}}")
+    if isinstance(value, Mapping):
+        return {key: literal(one) for key, one in value.items()}
+    return [literal(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def host_from_data(template: str) -> bool:
     """Return whether a row says which host is asked."""
     scheme, separator, rest = template.partition("://")
@@ -165,12 +181,12 @@ def parameters_of(template: Any) -> list[str]:
 
 
 def as_text(value: Any) -> str:
-    """Return a column's value as it stands within a text."""
+    """Return a column's value as it stands within a text; bytes as base64."""
     value = plain(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, bytes):
-        raise InputError("bytes cannot stand within a text; give them as the body")
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.services.answers.reading import Reader, SchemaMisfitError
-from synml_dagster.services.description import InputError, Service
+from synml_dagster.services.description import Documents, InputError, Service
 from synml_dagster.services.description.paths import MISSING, find, put
 from synml_dagster.services.description.template import compiled
 from synml_dagster.services.engine.caller import Caller, Clock, SplitError
@@ -129,7 +130,7 @@ class Asker:
                 if not tries_left or self._repair is None or repair is None:
                     raise
                 added = self._repair({"answer": problem.text, "problem": problem.problem})
-                asked = json.loads(json.dumps(request.json))
+                asked = copy.deepcopy(request.json)
                 messages = find(asked, repair.at)
                 if isinstance(messages, str):
                     messages = [{"role": "user", "content": messages}]
@@ -180,29 +181,14 @@ class Asker:
                 status=reply.status,
                 request_id=reply.request_id,
             )
-        by_number: dict[str, Any] = {}
-        errors: dict[str, Any] = {}
-        if told.id:
-            by_number = {str(one.get(told.id)): one for one in answers if isinstance(one, dict)}
-            listed = find(body, told.errors) if told.errors else MISSING
-            errors = (
-                {str(one.get(told.id)): one for one in listed if isinstance(one, dict)}
-                if isinstance(listed, list)
-                else {}
-            )
-        elif len(answers) != len(item.keys):
-            raise RowError(
-                "malformed",
-                f"{len(item.keys)} documents were sent, and {len(answers)} were answered",
-                status=reply.status,
-            )
-        else:
-            by_number = {str(i): one for i, one in enumerate(answers)}
+        by_number, errors = self._numbered(answers, told, len(item.keys), reply), dict[str, Any]()
+        if told.id and told.errors and isinstance(listed := find(body, told.errors), list):
+            errors = {str(one.get(told.id)): one for one in listed if isinstance(one, dict)}
         outcomes = []
         for i, key in enumerate(item.keys):
             outcome = Outcome(key, request_id=reply.request_id)
             try:
-                if (number := str(i)) in errors:
+                if (number := str(i + 1)) in errors:
                     raise self._refused(errors[number], reply)
                 if number not in by_number:
                     raise RowError("malformed", "the document was not answered", status=reply.status)
@@ -211,6 +197,24 @@ class Asker:
                 outcome.error = problem
             outcomes.append(outcome)
         return outcomes
+
+    def _numbered(self, answers: list[Any], told: Documents, sent: int, reply: Reply) -> dict[str, Any]:
+        """Return each answer by its document's number, which begins at 1."""
+        if told.id:
+            return {str(one.get(told.id)): one for one in answers if isinstance(one, dict)}
+        if told.index:
+            named = [one.get(told.index) for one in answers if isinstance(one, dict)]
+            places = [place for place in named if isinstance(place, int)]
+            if sorted(places) == list(range(sent)) and len(answers) == sent:
+                return {str(place + 1): one for place, one in zip(places, answers, strict=True)}
+        elif len(answers) == sent:
+            return {str(i + 1): one for i, one in enumerate(answers)}
+        raise RowError(
+            "malformed",
+            f"{sent} documents were sent, and {len(answers)} were answered",
+            status=reply.status,
+            request_id=reply.request_id,
+        )
 
     def _refused(self, told: Any, reply: Reply) -> RowError:
         said = next(

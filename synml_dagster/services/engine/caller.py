@@ -24,6 +24,9 @@ _SPLIT = frozenset({400, 413, 422})
 """Statuses that may be the fault of one document of several."""
 
 
+_WITHHELD = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+
+
 class SplitError(RowError):
     """The service refused several documents as a whole."""
 
@@ -190,6 +193,8 @@ class Caller:
         code = self._code(value)
         if self.policy.meaning(reply.status, code) == "stop":
             reason = "key" if reply.status in (401, 403) else "quota"
+        elif code in _WITHHELD:
+            reason = "content_filter"
         if 300 <= reply.status < 400:
             return RowError(
                 reason,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from xml.sax.saxutils import escape
 
 from synml_dagster.services.description import InputError, Part, Service
 from synml_dagster.services.description.paths import MISSING, find, put
-from synml_dagster.services.description.template import compiled, compiled_address, host_from_data
+from synml_dagster.services.description.template import as_text, compiled, compiled_address, host_from_data
 
 Row = Mapping[str, Any]
 
@@ -48,6 +51,7 @@ class Renderer:
         self._headers = [(name, compiled(value)) for name, value in service.headers.items()]
         self._body = None if service.body is None else compiled(service.body)
         self._bytes = None if service.bytes is None else compiled(service.bytes)
+        self._xml = None if service.xml is None else compiled(service.xml)
         self._parts = [_part(part) for part in service.multipart or ()]
         self._document = compiled(service.documents.each) if service.documents else None
 
@@ -71,9 +75,9 @@ class Renderer:
         told = self.service.documents
         assert told is not None
         assert self._body is not None
-        body = json.loads(json.dumps(self._body(row)))
+        body = copy.deepcopy(self._body(row))
         if told.id:
-            documents = [{told.id: str(i), **one} for i, one in enumerate(documents)]
+            documents = [{told.id: str(i + 1), **one} for i, one in enumerate(documents)]
         put(body, told.at, list(documents))
         return self._request(row, body)
 
@@ -95,6 +99,11 @@ class Renderer:
             if not content:
                 raise InputError("there are no bytes to send")
             return self._finished(row, content, self.service.content_type or "application/octet-stream")
+        if self._xml is not None:
+            text = self._xml(
+                {name: escape(as_text(value)) if value is not None else None for name, value in row.items()}
+            )
+            return self._finished(row, text.encode(), self.service.content_type or "application/xml")
         if self._parts:
             content, kind = _multipart([make(row) for make in self._parts])
             return self._finished(row, content, kind)
@@ -141,10 +150,19 @@ def tokens_in(size: int) -> int:
 
 def _encoded(value: Any) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_base64
+        ).encode()
     except (TypeError, ValueError) as problem:
-        # Bytes, NaN and halves of characters are no JSON. The message would repeat the value.
+        # NaN and halves of characters are no JSON. The message of the problem would repeat the value.
         raise InputError(f"the input is no JSON: it holds {_unencodable(value)}") from problem
+
+
+def _base64(value: Any) -> str:
+    """JSON has no bytes, and services that take them in it take them so."""
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    raise TypeError(type(value).__name__)
 
 
 def _unencodable(value: Any) -> str:
@@ -159,7 +177,7 @@ def _unencodable(value: Any) -> str:
         )
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return "a number that is none, or is infinite"
-    return "bytes" if isinstance(value, bytes) else ""
+    return ""
 
 
 def _header(value: Any) -> str:
