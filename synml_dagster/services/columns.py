@@ -35,6 +35,9 @@ USAGE = "struct<input_tokens:bigint,output_tokens:bigint,cached_tokens:bigint,co
 """The type of the column of usage."""
 
 
+_KEY, _VALUE, _ERROR, _USAGE = "__synml_key", "__synml_value", "__synml_error", "__synml_usage"
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a run has got: the rows with their answers, and what it took.
@@ -273,38 +276,25 @@ def _joined(frame: DataFrame, row_key: Column, run: Run, output: str, usage: boo
     taken = {name.casefold() for name in frame.columns}
     own = next(name for name in (f"__service_key{i}" for i in range(len(taken) + 1)) if name not in taken)
     keyed = frame.withColumn(own, row_key)
+    usage_of = sf.struct("input_tokens", "output_tokens", "cached_tokens", "cost").cast(USAGE)
     done = run.answers().select(
-        sf.col("key").alias("__synml_key"),
-        sf.col("value").alias("__synml_value"),
-        sf.struct("input_tokens", "output_tokens", "cached_tokens", "cost")
-        .cast(USAGE)
-        .alias("__synml_usage"),
+        sf.col("key").alias(_KEY),
+        sf.col("value").alias(_VALUE),
+        sf.lit(None).cast(ERROR).alias(_ERROR),
+        usage_of.alias(_USAGE),
     )
-    failed = (
-        run.ledger()
-        .where("reason IS NOT NULL")
-        .select(
-            sf.col("key").alias("__synml_failed"),
-            sf.struct("reason", "status", "message", "attempts", "request_id")
-            .cast(ERROR)
-            .alias("__synml_error"),
-            sf.struct("input_tokens", "output_tokens", "cached_tokens", "cost")
-            .cast(USAGE)
-            .alias("__synml_failed_usage"),
-        )
+    said = sf.struct("reason", "status", "message", "attempts", "request_id").cast(ERROR)
+    nothing = sf.lit(None).cast(done.schema[_VALUE].dataType)
+    failed = run.ledger().where("reason IS NOT NULL")
+    failed = failed.select(
+        sf.col("key").alias(_KEY), nothing.alias(_VALUE), said.alias(_ERROR), usage_of.alias(_USAGE)
     )
-    both = keyed.join(done, sf.col(quoted(own)) == sf.col("__synml_key"), "left").join(
-        failed, sf.col(quoted(own)) == sf.col("__synml_failed"), "left"
-    )
+    both = keyed.join(done.union(failed), sf.col(quoted(own)) == sf.col(_KEY), "left")
     lost = sf.struct(
         sf.lit("not_sent").alias("reason"), sf.lit(None).cast("int").alias("status"), sf.lit(REASONS["not_sent"]).alias("message"),
         sf.lit(0).alias("attempts"), sf.lit(None).cast("string").alias("request_id"),
     ).cast(ERROR)  # fmt: skip
-    error = sf.when(sf.col("__synml_key").isNull(), sf.coalesce(sf.col("__synml_error"), lost))
-    more = (
-        [sf.coalesce(sf.col("__synml_usage"), sf.col("__synml_failed_usage")).alias(f"{output}_usage")]
-        if usage
-        else []
-    )
+    error = sf.when(sf.col(_KEY).isNull(), lost).otherwise(sf.col(_ERROR))
+    more = [sf.col(_USAGE).alias(f"{output}_usage")] if usage else []
     kept = [sf.col(quoted(name)) for name in frame.columns]
-    return both.select(*kept, sf.col("__synml_value").alias(output), error.alias(f"{output}_error"), *more)
+    return both.select(*kept, sf.col(_VALUE).alias(output), error.alias(f"{output}_error"), *more)

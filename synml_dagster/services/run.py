@@ -13,7 +13,7 @@ from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.files.parquet_files import spark_path
 from synml_dagster.services.description import Budget, Limits, Service
 from synml_dagster.services.journal.journal import LEDGER, answers_schema, recover_all
-from synml_dagster.services.journal.place import Place
+from synml_dagster.services.journal.place import Place, files_in
 from synml_dagster.services.report import Report, report_of
 from synml_dagster.services.secrets import sent_key
 from synml_dagster.services.sender import Sender
@@ -154,11 +154,7 @@ class Run:
                     self._cool_down(),
                 )
                 # Senders are what divides the limits: an explicit number, which adaptive execution leaves alone.
-                todo = (
-                    wanted.join(self.answers().select("key"), "key", "left_anti")
-                    .dropDuplicates(["key"])
-                    .repartition(told.senders)
-                )
+                todo = self._unfinished(wanted).dropDuplicates(["key"]).repartition(told.senders)
                 ledger = f"{self.place.ledger}/try={tried}"
                 self._ledgers = [ledger]
                 try:
@@ -174,12 +170,21 @@ class Run:
                         ) from problem
         return report_of(self.ledger(), counts["rows"], counts["distinct"], told, time.time() - began)
 
+    def _unfinished(self, wanted: DataFrame) -> DataFrame:
+        """Return the rows that have no answer in the journal."""
+        if not files_in(self.place.answers, ".parquet"):
+            return wanted
+        return wanted.join(self._read_answers().select("key"), "key", "left_anti")
+
     def answers(self) -> DataFrame:
         """Return the finished answers of this service, those of earlier runs among them, each key once."""
+        return self._read_answers().dropDuplicates(["key"])
+
+    def _read_answers(self) -> DataFrame:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         found = self.spark.read.schema(from_arrow_schema(self.schema)).option("recursiveFileLookup", "true")
-        return found.parquet(spark_path(self.place.answers)).dropDuplicates(["key"])
+        return found.parquet(spark_path(self.place.answers))
 
     def ledger(self) -> DataFrame:
         """Return what became of the rows that this run had to send."""

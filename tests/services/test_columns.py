@@ -192,7 +192,7 @@ def test_a_killed_worker_costs_what_it_had_in_flight(classic_spark, tmp_path):
         import asyncio
 
         await asyncio.sleep(0.005)
-        if server.calls == 150 and not state["killed"]:
+        if server.calls >= 150 and not state["killed"]:
             state["killed"] = True
             kill_worker(here)
         return upper(seen, nth)
