@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -133,30 +134,57 @@ class _Opened:
             caller = Caller(service, transport, gate, purse, dice, secret)
             asker = Asker(service, self.answers.field("value").type, caller, sender.run_end)
 
+            kept = _Keeper(self.journal, self.answers, service)
+
             async def work(item: Item) -> list[Outcome]:
                 outcomes = await asker.ask(item)
-                self._keep([one for one in outcomes if one.error is None])
+                if good := [one for one in outcomes if one.error is None]:
+                    await kept.keep(good)
                 return outcomes
 
             yield work
 
-    def _keep(self, outcomes: list[Outcome]) -> None:
-        """Journal what is finished, and forget the values: they may be large, and the ledger has no use for them."""
+
+class _Keeper:
+    """Journals what is finished, all of one turn of the loop together: a place is free again once its answer is kept."""
+
+    def __init__(self, journal: Writer, schema: pa.Schema, service: Service) -> None:
+        self.journal, self.schema, self.prices = journal, schema, service.prices
+        self._waiting: list[Outcome] = []
+        self._kept: asyncio.Future[None] | None = None
+
+    async def keep(self, outcomes: list[Outcome]) -> None:
+        """Return once the outcomes are in the journal."""
+        self._waiting += outcomes
+        if self._kept is None:
+            loop = asyncio.get_running_loop()
+            self._kept = loop.create_future()
+            loop.call_soon(self._write)
+        await asyncio.shield(self._kept)
+
+    def _write(self) -> None:
         import pyarrow as pa
 
-        if not outcomes:
-            return
-        rows = [
-            {
-                "key": one.key, "value": one.value, "attempts": one.attempts, "request_id": one.request_id,
-                "input_tokens": one.tally.input_tokens, "output_tokens": one.tally.output_tokens, "cached_tokens": one.tally.cached_tokens,
-                "cost": one.tally.cost(self.service.prices), "finished": one.tally.finished,
-            }
-            for one in outcomes
+        kept, self._kept = self._kept, None
+        assert kept is not None
+        rows, self._waiting = self._waiting, []
+        tallies = [one.tally for one in rows]
+        columns: list[list[Any]] = [
+            [one.key for one in rows], [one.value for one in rows], [one.attempts for one in rows], [one.request_id for one in rows],
+            [t.input_tokens for t in tallies], [t.output_tokens for t in tallies], [t.cached_tokens for t in tallies],
+            [t.cost(self.prices) for t in tallies], [t.finished for t in tallies],
         ]  # fmt: skip
-        self.journal.append(pa.RecordBatch.from_pylist(rows, self.answers))
-        for one in outcomes:
-            one.value = None
+        try:
+            arrays = [
+                pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)
+            ]
+            self.journal.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        except Exception as problem:
+            kept.set_exception(problem)
+            return
+        for one in rows:
+            one.value = None  # it may be large, and the ledger has no use for it
+        kept.set_result(None)
 
 
 def items(service: Service, rows: Iterator[tuple[str, Mapping[str, Any]]], done: set[str]) -> Iterator[Item]:

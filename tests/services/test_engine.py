@@ -212,7 +212,9 @@ def test_a_budget_stops_cleanly_and_the_next_run_goes_on(tmp_path):
         )
         first = drive(service, rows(30), tmp_path, limits=Limits(in_flight=3), budget=Budget(tokens=160))
         assert first.reasons.count("budget") == 30 - len(first.values)
-        assert 140 <= first.total("input_tokens") + first.total("output_tokens") <= 165
+        assert (
+            140 <= first.total("input_tokens") + first.total("output_tokens") <= 195
+        )  # what is in flight when it is spent is paid
         assert first.total("cost") == pytest.approx(20 * len(first.values))
         before = server.calls
         second = drive(service, rows(30), tmp_path)

@@ -51,7 +51,7 @@ class Pace:
         return at
 
     def correct(self, amount: float) -> None:
-        """Count so much more than was reserved, or less where it is negative."""
+        """Count so much more than was reserved."""
         self.next += amount / self.rate
 
 
@@ -160,6 +160,6 @@ class Gate:
                 pace.next = min(pace.next, time.time() + seconds)
 
     def settle(self, expected: int, used: int) -> None:
-        """Count the tokens that an answer took in place of those that were expected."""
-        if self.tokens and used:
+        """Count what an answer took beyond what was expected. Nothing is given back: services count a request when they admit it."""
+        if self.tokens and used > expected:
             self.tokens.correct(used - expected)
