@@ -31,6 +31,12 @@ def sweep_metadata(
         "leaderboard": _leaderboard(result, specs),
         "pictures": pictures(drawn),
     }
+    if result.ensemble:
+        told = {f"ensemble {result.metric}": figure(result.ensemble_value or 0.0), **told}
+        told["ensemble"] = markdown_table(
+            ["weight", "trial", "learner"],
+            [[f"{m.weight:.3f}", m.trial, learner_of(m.learner).title] for m in result.ensemble],
+        )
     if result.notes:
         told["decisions"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in result.notes))
     if failed := [t for t in result.trials if t.value is None]:

@@ -1,6 +1,7 @@
 """`model`: the learner on all training rows, with the sweep's parameters."""
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,11 +11,15 @@ from synml_dagster.assets.fitted import FittedPipeline, plan_of
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, figure, inputs, picture, stage
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.files import ParquetFiles
+from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners.ensemble import Member, combined
+from synml_dagster.learners.one_process.rows import background, read_rows
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult, SweepSpec
 from synml_dagster.tuning.choice import train_spec
+from synml_dagster.tuning.losses import Measure
 
 _OF_SEVERAL = (
     "The model of the family and with the parameters that won the sweep, trained on all training rows."
@@ -53,22 +58,34 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         from synml_dagster.plots import training as training_figures
 
         began, feature_plan = time.monotonic(), plan_of(features)
-        learner = learner_of(sweep.learner or train.learner)
-        spec = train_spec(learner.name, train)
-        if config.rounds is not None and "rounds" not in learner.no_such_keys:
-            spec = TrainSpec(**spec.model_dump(exclude_unset=True) | {"rounds": config.rounds})
-        trained = learner.fit(
-            spark.session,
-            feature_plan,
-            spec,
-            sweep.best_params,
-            side(features, "train"),
-            side(features, "validation"),
-            on_progress=lambda progress: context.log.info(str(progress)),
-            checkpoint=_checkpoint(context, pipeline, feature_plan),
+        train_rows, validation = side(features, "train"), side(features, "validation")
+
+        def fit(name: str, params: Mapping[str, Any], part: str = "") -> TrainedModel:
+            return learner_of(name).fit(
+                spark.session,
+                feature_plan,
+                _spec(name, train, config.rounds),
+                params,
+                train_rows,
+                validation,
+                on_progress=lambda progress: context.log.info(str(progress)),
+                checkpoint=_checkpoint(context, pipeline, feature_plan) + part,
+            )
+
+        name = sweep.learner or train.learner
+        trained = (
+            fit(name, sweep.best_params)
+            if not sweep.ensemble
+            else _together(sweep, fit, feature_plan, validation, spark)
         )
+        learner = learner_of(trained.learner)
         metric, value = trained.validation_score()
-        worries = [*learner.warnings(feature_plan, spec), *trained.facts.get("notes", [])]
+        warned = [
+            w
+            for n in {m.learner for m in sweep.ensemble} or {name}
+            for w in learner_of(n).warnings(feature_plan, _spec(n, train, config.rounds))
+        ]
+        worries = [*warned, *trained.facts.get("notes", [])]
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)
@@ -99,6 +116,33 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
             run.log_pictures(drawn)
         return FittedPipeline.of(trained, feature_plan, sweep, features)
 
+    return model
+
+
+def _spec(name: str, train: TrainSpec, rounds: int | None) -> TrainSpec:
+    """Return how a family is trained in this run."""
+    spec = train_spec(name, train)
+    if rounds is None or "rounds" in learner_of(name).no_such_keys:
+        return spec
+    return TrainSpec(**spec.model_dump(exclude_unset=True) | {"rounds": rounds})
+
+
+def _together(
+    sweep: SweepResult,
+    fit: Callable[..., TrainedModel],
+    plan: FeaturePlan,
+    validation: ParquetFiles,
+    spark: SparkResource,
+) -> TrainedModel:
+    """Train the members of the sweep's ensemble on all training rows and return them as one model."""
+    members = [
+        Member(fit(m.learner, m.params, f"-member-{i}"), m.weight) for i, m in enumerate(sweep.ensemble)
+    ]
+    held = read_rows(spark.session, validation, plan.feature_names)
+    model = combined(members, {}, background(held.X))
+    measure = Measure.of(plan.task, plan.linear_gain)
+    value = measure.value(*measure.losses(model.predict(held.X), held))
+    model.history = {"validation": {measure.metric: [value]}}
     return model
 
 

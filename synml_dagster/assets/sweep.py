@@ -22,6 +22,7 @@ from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord, run_sweep
 from synml_dagster.tuning.choice import families_of, family_names, train_spec
+from synml_dagster.tuning.ensemble import with_ensemble
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import name_of
@@ -137,13 +138,21 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 on_trial=_teller(context, metric, trials, children),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
             result = keep_default_within_noise(result, names[0], measure, answers)
+            if sweep_spec.ensemble:
+                result = with_ensemble(result, measure, answers, sweep_spec.ensemble)
             for note in result.notes:
                 context.log.info(note)
             if result.resumed:
                 context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
             pictures = drawn(result)
             context.add_output_metadata(sweep_metadata(result, specs, pictures))
-            run.log_metrics({f"sweep/{metric}": result.best_value or 0.0, "sweep/trials": len(result.trials)})
+            run.log_metrics(
+                {
+                    f"sweep/{metric}": result.best_value,
+                    f"sweep/ensemble/{metric}": result.ensemble_value,
+                    "sweep/trials": len(result.trials),
+                }
+            )
             run.log_pictures(pictures)
         return result
 

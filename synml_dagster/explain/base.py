@@ -7,11 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synml_dagster.errors import ModelError
-from synml_dagster.learners import AdditiveForm, Form, TreeEnsemble
-
-NOT_EXACT = "There are exact SHAP values of trees and of linear models; of a network's features, which act together, there are none."
-"""What is said of a model that has no exact explainer."""
+from synml_dagster.learners import AdditiveForm, Form, ScoredForm, TreeEnsemble
 
 
 class Explainer(Protocol):
@@ -41,25 +37,27 @@ class Explainer(Protocol):
         ...
 
 
-def is_explained_exactly(form: Form) -> bool:
-    """Return whether there is an exact explainer of a model's form: there is of trees and of additive models."""
+def is_explained_exactly(form: Form | ScoredForm) -> bool:
+    """Return whether a form's explanations cost next to nothing: those of trees and of sums of terms."""
     return isinstance(form, AdditiveForm | TreeEnsemble)
 
 
-def explainer_for(form: Form) -> Explainer:
-    """Return the exact explainer of a model's form.
+def explainer_for(form: Form | ScoredForm) -> Explainer:
+    """Return the explainer of a model's form: exact for trees and sums of terms, Kernel SHAP for any other.
 
     Raises
     ------
     ModelError
-        The model cannot be explained exactly: linear leaves, or a form without an exact explainer.
+        The model cannot be explained (linear leaves, a background of another width).
     """
     if isinstance(form, AdditiveForm):
         from synml_dagster.explain.additive import AdditiveExplainer
 
         return AdditiveExplainer(form)
-    if isinstance(form, TreeEnsemble):
-        from synml_dagster.explain.tree_shap.explainer import TreeExplainer
+    if not isinstance(form, TreeEnsemble):
+        from synml_dagster.explain.kernel import KernelExplainer
 
-        return TreeExplainer(form)
-    raise ModelError(NOT_EXACT)
+        return KernelExplainer(form)
+    from synml_dagster.explain.tree_shap.explainer import TreeExplainer
+
+    return TreeExplainer(form)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -48,22 +47,6 @@ class Explanations:
     """How the values were found, in words."""
     table_rows: int | None = None
     """Rows of the table that the sample was drawn from."""
-    unavailable: str = ""
-    """Why there are none, in words; empty where there are."""
-
-    @classmethod
-    def none(cls, task: str, features: Sequence[str], why: str) -> Explanations:
-        """Return what stands for the explanations of a model that has none."""
-        return cls(
-            task=task,
-            features=list(features),
-            outputs=["0"],
-            base=np.zeros(1),
-            values=np.zeros((0, len(features)), np.float32),
-            phi=np.zeros((0, len(features), 1), np.float32),
-            method="",
-            unavailable=why,
-        )
 
     @property
     def rows(self) -> int:
@@ -130,7 +113,6 @@ class Explanations:
             "method": self.method,
             "rows": self.rows,
             "table_rows": self.table_rows,
-            "unavailable": self.unavailable,
             "importance": self.importance,
         }
         (target / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -174,7 +156,6 @@ class Explanations:
                 link=_link(about),
                 method=about.get("method", cls.method),
                 table_rows=about["table_rows"],
-                unavailable=about.get("unavailable", ""),
             )
         except FileNotFoundError as error:
             raise ModelError(f"{source} holds no explanations: {error.filename} is not there.") from error

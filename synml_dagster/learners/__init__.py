@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
+    from synml_dagster.learners.mixture import MixtureForm
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
+    from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
@@ -25,7 +27,9 @@ _MODULES = {
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
     "network": "NetworkForm",
+    "mixture": "MixtureForm",
     "registry": "learner_names",
+    "scored": "ScoredForm",
     "space": "ParameterRange",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
@@ -36,8 +40,10 @@ __all__ = [
     "Form",
     "Learner",
     "Link",
+    "MixtureForm",
     "NetworkForm",
     "ParameterRange",
+    "ScoredForm",
     "TrainSpec",
     "TrainedModel",
     "Tree",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.mixture import MixtureForm
 from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.registry import learner_module
 from synml_dagster.learners.space import ParameterRange, Value
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.one_process.rows import Rows
 
-Form = TreeEnsemble | AdditiveForm | NetworkForm
+Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
 
 ABOUT = "model.json"

@@ -33,6 +33,8 @@ class NetworkForm:
     """By further layer, [units]."""
     link: Link
     classifies: bool
+    background: NDArray[np.float32]
+    """[rows, features] training rows that stand for what is not known of a row, when it is explained."""
 
     @property
     def num_features(self) -> int:

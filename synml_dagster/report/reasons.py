@@ -24,7 +24,7 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         measure = learner_of(inputs.model.learner).importance_name
         svg = importance(inputs.model.importance(), measure, form="svg")
         return {
-            "intro": inputs.unexplained,
+            "intro": "",
             "main": [picture("Importance", f"By feature, its share of the {measure}.", svg)],
             "single": [],
         }

@@ -162,12 +162,10 @@ class LearnerContract:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
     def test_explanations_add_up(self, trained: Trained) -> None:
-        """For every row, base and values are the raw score; of a form without an exact explainer that is said."""
-        if not is_explained_exactly(trained.model.form):
-            with pytest.raises(ModelError, match="exact"):
-                explainer_for(trained.model.form)
-            return
+        """For every row, base and values are the raw score."""
         X = awkward_rows(trained.features("test"))
+        if not is_explained_exactly(trained.model.form):
+            X = X[:5]  # thousands of other rows for each of them
         explainer = explainer_for(trained.model.form)
         phi, base = explainer.values(X)
         raw = trained.model.predict(X, raw_score=True)

@@ -38,6 +38,17 @@ class TrialRecord(BaseModel):
         return float((sum((v - mean) ** 2 for v in self.folds) / (n - 1) / n) ** 0.5)
 
 
+class EnsembleMember(BaseModel):
+    """A trial that answers together with others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trial: int
+    learner: str
+    params: dict[str, Any]
+    weight: float
+
+
 class SweepResult(BaseModel):
     """The best parameters, the trials, and how much each parameter mattered."""
 
@@ -58,6 +69,11 @@ class SweepResult(BaseModel):
     study: str = ""
     rows: int = Field(default=0, description="Rows that each trial saw.")
     validation: str = Field(default="", description="On which rows trials were measured, in words.")
+    ensemble: list[EnsembleMember] = Field(
+        default_factory=list,
+        description="The trials whose weighted mean is better than the best one, heaviest first.",
+    )
+    ensemble_value: float | None = Field(default=None, description="The ensemble's metric on held-out rows.")
     notes: list[str] = Field(default_factory=list, description="What was found and decided, in words.")
 
     def best_so_far(self) -> list[tuple[int, float]]:

@@ -44,6 +44,12 @@ class SweepSpec(BaseModel):
         description="Parts that trials are measured by in turn; 0 measures by the validation rows. Where absent, 5 "
         "below 20,000 training and validation rows (twice below 1,000), and the validation rows above.",
     )
+    ensemble: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="The most trials that may answer together, as their weighted mean, where that is better than the best one by more than noise; 0 keeps to the best one.",
+    )
     parallel: int | None = Field(
         default=None,
         ge=1,
@@ -71,10 +77,18 @@ class SweepSpec(BaseModel):
             if not learners:
                 raise ValueError("name at least one learner, or leave it out")
             for name in learners:
-                learner_of(name)
+                if not learner_of(name).tasks:
+                    raise ValueError(f"{name!r} is put together and not trained: say sweep: {{ensemble: 8}}")
             if twice := sorted({name for name in learners if learners.count(name) > 1}):
                 raise ValueError(f"{twice[0]!r} is named twice")
         return learners
+
+    @field_validator("ensemble")
+    @classmethod
+    def _no_ensemble_of_one(cls, most: int) -> int:
+        if most == 1:
+            raise ValueError("an ensemble has two members at least; 0 is none")
+        return most
 
     @field_validator("folds")
     @classmethod

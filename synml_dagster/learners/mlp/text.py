@@ -28,6 +28,7 @@ def write_network(form: NetworkForm) -> str:
             "high": packed(form.high, "<f4"),
             "first": write_form(form.first),
             "layers": layers,
+            "background": packed(form.background, "<f4"),
         }
     )
 
@@ -62,6 +63,7 @@ def read_network(text: str) -> NetworkForm:
             tuple(biases),
             Link(raw["link"]),
             bool(raw["classifies"]),
+            unpacked(raw["background"], "<f4").reshape(-1, len(low)).astype(np.float32),
         )
     except ModelError:
         raise

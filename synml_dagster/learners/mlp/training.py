@@ -17,7 +17,7 @@ from synml_dagster.learners.mlp.text import write_network
 from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.one_process.design import Design
 from synml_dagster.learners.one_process.losses import METRIC, loss
-from synml_dagster.learners.one_process.rows import Rows, sample_note
+from synml_dagster.learners.one_process.rows import Rows, background, sample_note
 from synml_dagster.learners.progress import Progress
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def train(
         raise TrainingError(
             f"the network's loss is not a number from the first epoch on. Lower train.params.learning_rate, which is {params['learning_rate']:g}."
         )
-    form = _form(design, kept, low, high, scale, link, task != "regression")
+    form = _form(design, kept, low, high, scale, link, task != "regression", background(known.X))
     model = PerceptronModel(
         text=write_network(form),
         features=list(features),
@@ -176,13 +176,14 @@ def _form(
     scale: tuple[float, float],
     link: Link,
     classifies: bool,
+    behind: NDArray[np.float32],
 ) -> NetworkForm:
     weights = [one.astype(np.float64) for one in layers[0]]
     biases = [one.astype(np.float64) for one in layers[1]]
     weights[-1] *= scale[1]
     biases[-1] = biases[-1] * scale[1] + scale[0]
     first = design.terms(biases[0], weights[0].T, Link(), False)
-    return NetworkForm(low, high, first, tuple(weights[1:]), tuple(biases[1:]), link, classifies)
+    return NetworkForm(low, high, first, tuple(weights[1:]), tuple(biases[1:]), link, classifies, behind)
 
 
 def _added_loss(model: PerceptronModel, held: Rows, task: str, seed: int) -> list[float]:
