@@ -302,8 +302,9 @@ class Learner(ABC):
     def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
         """Return named sets of parameters that are worth a trial before any search, the most promising first.
 
-        Each holds parameters over the family's defaults, under its main names, and may go beyond `space()`. The defaults
-        themselves are `start()` and not among them. The names are stable: a sweep shows them.
+        Each holds parameters over the family's defaults, under its main names; one that `space()` searches has a value that
+        the sweep could choose. The defaults themselves are `start()` and not among them. The names are stable: a sweep
+        shows them.
 
         Parameters
         ----------

@@ -93,6 +93,8 @@ class ForestLearner(OneProcessLearner):
             raise ConfigError(
                 "train.params.class_weight is for classes, and the task is 'regression'; leave it out."
             )
+        if not params["bootstrap"] and "max_samples" not in spec.params:
+            params.pop("max_samples", None)  # what a sweep searches where rows are drawn
         if not params["bootstrap"] and params.get("max_samples", 1.0) < 1:
             raise ConfigError(
                 "train.params.max_samples is the share of rows that bootstrap draws, and bootstrap is off; set bootstrap: true, or leave max_samples out."
