@@ -19,6 +19,7 @@ from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
 from synml_dagster.sources import Source
+from synml_dagster.tuning.choice import check_learners
 from synml_dagster.tuning.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -130,8 +131,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        check_learners(self.sweep, self.train)
         if self.task != "auto":
-            learner_of(self.train.learner).check_task(self.task)
+            for learner in self.searched_learners():
+                learner_of(learner).check_task(self.task)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:
@@ -147,6 +150,11 @@ class MLPipeline(BaseModel):
             scores = self.automation.on_new_data == "score" and self.score.source is not None
             self._check_version_query("score.source" if scores else "source")
         return self
+
+    def searched_learners(self) -> list[str]:
+        """Return the families that have to learn the task: those that the description names."""
+        named = self.sweep.learners if isinstance(self.sweep.learners, list) else [self.train.learner]
+        return named if self.sweep.trials else [self.train.learner]
 
     def _check_promotion(self) -> None:
         from synml_dagster.evaluation import METRICS
@@ -230,7 +238,7 @@ class MLPipeline(BaseModel):
             build_feature_plan(
                 name,
                 carried=self.score.keep if self.score.source is None else (),
-                learner=self.train.learner,
+                learners=self.searched_learners(),
                 label=self.label,
                 task=self.task,
                 features=self.features,
@@ -240,7 +248,7 @@ class MLPipeline(BaseModel):
             ),
             build_features(name, ("data_balance",) if balance else ()),
             build_sweep(name, self.sweep, self.train),
-            build_model(name, self.train),
+            build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote),
             build_onnx_model(name),
             build_champion(name, self.promote, ("fairness",) if balance else ()),

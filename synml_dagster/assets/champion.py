@@ -137,7 +137,17 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
                 holder = meanwhile
                 if decision.promote:
                     mlflow.promote(pipeline, version)
-        verdict = "promoted" if decision.promote else "not promoted"
+            verdict = "promoted" if decision.promote else "not promoted"
+            mlflow.note(
+                pipeline,
+                version,
+                {
+                    "synml.decision": f"{verdict}: {decision.reason}",
+                    "synml.learner": model.learner,
+                    f"synml.test.{metric.replace('@', '_at_')}": f"{decision.challenger:.6g}",
+                    "dagster.run_id": context.run.run_id,
+                },
+            )
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
         told: dict[str, Any] = {

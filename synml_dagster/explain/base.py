@@ -37,6 +37,11 @@ class Explainer(Protocol):
         ...
 
 
+def is_explained_exactly(form: Form | ScoredForm) -> bool:
+    """Return whether a form's explanations cost next to nothing: those of trees and of sums of terms."""
+    return isinstance(form, AdditiveForm | TreeEnsemble)
+
+
 def explainer_for(form: Form | ScoredForm) -> Explainer:
     """Return the explainer of a model's form: exact for trees and sums of terms, Kernel SHAP for any other.
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
+    from synml_dagster.learners.mixture import MixtureForm
+    from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange
@@ -24,6 +26,8 @@ _MODULES = {
     "additive": "AdditiveForm",
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
+    "network": "NetworkForm",
+    "mixture": "MixtureForm",
     "registry": "learner_names",
     "scored": "ScoredForm",
     "space": "ParameterRange",
@@ -36,6 +40,8 @@ __all__ = [
     "Form",
     "Learner",
     "Link",
+    "MixtureForm",
+    "NetworkForm",
     "ParameterRange",
     "ScoredForm",
     "TrainSpec",

@@ -15,21 +15,27 @@ class ScoredForm(Protocol):
     """A form that says no more of itself than its raw scores, and carries rows to compare with.
 
     A family whose models are such (a neural network) writes a sample of its training rows into the model's text.
-
-    Attributes
-    ----------
-    num_features, num_outputs
-        How many columns a row has, and how many raw scores.
-    link
-        How raw scores become answers.
-    background
-        float32 [rows, features]: up to some hundred training rows, which stand for what is not known of a row.
     """
 
-    num_features: int
-    num_outputs: int
-    link: Link | None
-    background: NDArray[np.float32]
+    @property
+    def num_features(self) -> int:
+        """How many columns a row has."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """How many raw scores a row has."""
+        ...
+
+    @property
+    def link(self) -> Link | None:
+        """How raw scores become answers."""
+        ...
+
+    @property
+    def background(self) -> NDArray[np.float32]:
+        """float32 [rows, features]: up to some hundred training rows, which stand for what is not known of a row."""
+        ...
 
     def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the raw scores, float64 [rows, outputs], of float32 rows [rows, features]."""
