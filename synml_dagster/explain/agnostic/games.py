@@ -144,8 +144,7 @@ class ColumnsGame:
             own = row.column(name)
             if player is not None:
                 others = background.table.column(name).combine_chunks()
-                others = others.cast(own.type) if others.type != own.type else others
-                own = pa.concat_arrays([own, others])
+                own = pa.concat_arrays(_of_one_type(own, others, name))
             self._values.append(own)
 
     def values(self, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -295,6 +294,23 @@ class TextGame:
                 parts.append(self._text[token.start : until])
             after = until
         return "".join(parts) + self._text[after:]
+
+
+def _of_one_type(own: pa.Array, others: pa.Array, name: str) -> list[pa.Array]:
+    """Bring a row's value and the background's to one type: a lone missing value has none of its own, and 2 may be 2.0."""
+    import pyarrow as pa
+
+    if own.type == others.type:
+        return [own, others]
+    kind = own.type
+    if pa.types.is_null(own.type) or (pa.types.is_floating(others.type) and pa.types.is_integer(own.type)):
+        kind = others.type
+    try:
+        return [own.cast(kind), others.cast(kind)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+        raise DataError(
+            f"background: column {name!r} is of type {others.type}, and of {own.type} in the rows to explain: {problem}"
+        ) from problem
 
 
 def _taken(values: pa.Array, places: NDArray[np.int32]) -> pa.Array:
