@@ -2,7 +2,8 @@
 
 `MLPipeline` is one typed description of a learning problem; its `definitions()` are a Dagster asset graph from
 the raw table to scored, explained and promoted predictions. `MLPipelineComponent` is the same description in YAML.
-The packages below (`spark`, `sources`, `tables`, `features`, `learners`, `onnx`, `export`, `evaluation`, `explain`, `report`, `tuning`) work alone, with a
+`ServiceColumn` and `ServiceComponent` are those of a column of answers from an HTTP service.
+The packages below (`spark`, `sources`, `tables`, `services`, `features`, `learners`, `onnx`, `export`, `evaluation`, `explain`, `report`, `tuning`) work alone, with a
 Spark session and without Dagster.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from synml_dagster.pipeline import MLPipeline, default_resources
+    from synml_dagster.service_assets import ServiceColumn, ServiceComponent
 
 __version__ = "0.1.0"
 
@@ -32,6 +34,8 @@ __all__ = [
     "MLPipeline",
     "MLPipelineComponent",
     "ModelError",
+    "ServiceColumn",
+    "ServiceComponent",
     "SetupError",
     "SourceError",
     "SynmlError",
@@ -43,6 +47,8 @@ __all__ = [
 _HOMES = {
     "MLPipeline": "synml_dagster.pipeline",
     "MLPipelineComponent": "synml_dagster.component",
+    "ServiceColumn": "synml_dagster.service_assets",
+    "ServiceComponent": "synml_dagster.service_assets",
     "default_resources": "synml_dagster.pipeline",
 }
 

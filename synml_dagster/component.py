@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.pipeline import MLPipeline
+from synml_dagster.scaffolding import name_of, write_executor
 
 _TEMPLATE = """\
 type: {type_name}
@@ -23,21 +24,6 @@ attributes:
   label: {label}
   # To read and score a day at a time, by a column of dates: partitions: {{column: day, daily: 2026-01-01}}
 """
-
-_EXECUTOR = '''\
-"""Steps run one after another in one process.
-
-Each process of its own would start a Spark of its own: on one machine that costs more than it gains. With Spark Connect or
-a cluster (SPARK_REMOTE, SPARK_MASTER), delete this file and independent steps run beside each other.
-"""
-
-import dagster as dg
-
-
-@dg.definitions
-def executor() -> dg.Definitions:
-    return dg.Definitions(executor=dg.in_process_executor)
-'''
 
 # What a scaffold writes where it was told nothing; a pipeline that still says so is refused.
 _NO_SOURCE = "path/to/table.csv"
@@ -65,19 +51,14 @@ class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
             raise ConfigError(
                 "MLPipelineComponent is scaffolded as YAML; in Python write MLPipeline(...).definitions()"
             )
-        name = "".join(c if c.isalnum() and c.isascii() else "_" for c in request.target_path.name)
-        if not name[:1].isalpha():
-            name = f"pipeline_{name}"
+        name = name_of(request, "pipeline")
         request.target_path.mkdir(parents=True, exist_ok=True)
         params = request.params or ScaffoldParams()
         text = _TEMPLATE.format(
             type_name=request.type_name, name=name, source=params.source, label=params.label
         )
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
-        if not _names_executor(request):
-            executor = request.target_path.parent / "executor.py"
-            executor.write_text(_EXECUTOR, encoding="utf-8")
-            print(f"Steps run in one process: {executor} says why, and when to delete it.")
+        write_executor(request)
         missing = [
             key
             for key, none in (("source", _NO_SOURCE), ("label", _NO_LABEL))
@@ -85,15 +66,6 @@ class MLPipelineScaffolder(Scaffolder[ScaffoldParams]):
         ]
         if missing:
             print(f"Fill in {' and '.join(missing)} in {request.target_path / 'defs.yaml'}.")
-
-
-def _names_executor(request: ScaffoldRequest[ScaffoldParams]) -> bool:
-    """Return whether the code location speaks of an executor anywhere: two of them would not load."""
-    package = request.target_path.parent
-    while (package.parent / "__init__.py").exists():
-        package = package.parent
-    files = [*package.rglob("*.py"), *(request.project_root or package).glob("*.py")]
-    return any("executor" in file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
 @dg.scaffold_with(MLPipelineScaffolder)

@@ -12,3 +12,23 @@ class TestLightGBM(LearnerContract):
 
 class TestLinear(LearnerContract):
     learner = "linear"
+
+
+class TestXGBoost(LearnerContract):
+    learner = "xgboost"
+    train: ClassVar = {"rounds": 15, "params": {"nthread": 1}}
+
+
+class TestRandomForest(LearnerContract):
+    learner = "random_forest"
+    train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
+
+
+class TestExtraTrees(LearnerContract):
+    learner = "extra_trees"
+    train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
+
+
+class TestPerceptron(LearnerContract):
+    learner = "mlp"
+    train: ClassVar = {"rounds": 25, "params": {"width": 32}}

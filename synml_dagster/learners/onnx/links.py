@@ -22,7 +22,7 @@ def add_link(graph: Graph, link: Link | None, raw: str, objective: str = "") -> 
         raise ModelError(
             f"The objective {objective!r} of this model is not known, so its link cannot be exported."
         )
-    if link.name == "identity":
+    if link.name in ("identity", "probability"):
         return raw
     if link.name == "exp":
         return graph.node("Exp", raw)

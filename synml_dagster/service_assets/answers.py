@@ -1,0 +1,163 @@
+"""`answers`: the rows of a source with a column of answers from a service."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from synml_dagster.assets.own_places import check_apart
+from synml_dagster.assets.source_read import version_read
+from synml_dagster.assets.stage import clearly, figure, markdown_table, outcome
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.io_managers.spark_table import last_types
+from synml_dagster.resources import SparkResource
+from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.services import Answers, Report, call_service
+from synml_dagster.services.engine.outcome import REASONS
+from synml_dagster.sources import read_source
+from synml_dagster.spark.quoting import quoted
+from synml_dagster.tables import MarkedRows
+
+if TYPE_CHECKING:
+    from synml_dagster.service_assets.column import ServiceColumn
+
+CHECK = "errors"
+
+
+def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
+    """Return the asset that asks a service about the rows of a source."""
+    service = column.described()
+    place: dict[str, Any] = {"plain_folder": True} | ({"root": column.path} if column.path else {})
+
+    @dg.asset(
+        key=[column.name, "answers"],
+        group_name=column.name,
+        description=f"The rows of {column.source.describe()}, with answers of {service.name} as the column {column.output}.",
+        kinds={"spark", "parquet", str(column.service.get("type", "http")).partition(".")[0]},
+        tags={"synml/service": column.name},
+        deps=[dg.AssetKey([column.name, "source"])],
+        io_manager_key="spark_tables",
+        metadata=place,
+        # Changed parameters mean other answers, and Dagster says so.
+        code_version=service.fingerprint(),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=[column.name, "answers"],
+                description=f"At most {column.errors.at_most:.3g} of the distinct inputs ended with an error.",
+                blocking=True,
+            )
+        ],
+    )
+    @clearly
+    def answers(
+        context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
+    ) -> Iterator[Any]:
+        check_apart(column.source, "source", column.path)
+        session = spark.session
+        told: dict[str, Any] = {"source": column.source.describe()} | version_read(
+            context, column.source, session
+        )
+        notes: list[str] = []
+        known = last_types(spark_tables, column.name, "answers")
+        frame = read_source(session, column.source, known=known, notes=notes)
+        for note in notes:
+            context.log.warning(f"source: {note}")
+        if notes:
+            told["source notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
+        kept = _kept(frame.columns, column.keep)
+        asked = call_service(
+            frame,
+            service,
+            output=column.output,
+            journal=column.journal or DataDirectory().path(column.name, "journal"),
+            input=column.input,
+            key=column.key,
+            deadline=column.deadline,
+            budget=column.budget,
+            senders=column.senders,
+            usage=column.usage,
+        )
+        report = asked.report
+        context.log.info(
+            f"{report.sent} of {report.distinct} distinct inputs were sent, in {report.calls} requests"
+        )
+        if report.distinct and report.failed == report.distinct:
+            raise DataError(_none_answered(asked, column.output))
+        yield dg.Output(_marked(asked, kept, column), metadata=told | described_run(report))
+        share, most = report.share_of_errors, column.errors.at_most
+        yield outcome(
+            CHECK,
+            share <= most,
+            f"{report.failed} of {report.distinct} distinct inputs ended with an error, {share:.3g} of them; {most:.3g} are borne",
+            metadata={"share": figure(share), "errors": report.failed}
+            | ({"reasons": _reasons(report)} if report.reasons else {}),
+        )
+
+    return answers
+
+
+def described_run(report: Report) -> dict[str, Any]:
+    """Return a run in numbers as an asset's metadata."""
+    told: dict[str, Any] = {
+        "rows": report.rows, "distinct inputs": report.distinct, "deduplicated": report.deduplicated, "resumed": report.resumed,
+        "calls": report.calls, "retried": report.retried, "429s": report.throttled, "errors": report.failed,
+        "share of errors": figure(report.share_of_errors), "requests a minute": figure(report.requests_per_minute),
+        "seconds of sending": figure(report.sending_seconds),
+    }  # fmt: skip
+    if report.of_quota is not None:
+        told["rate reached / quota"] = figure(report.of_quota)
+    if report.p50 is not None and report.p95 is not None:
+        told |= {"p50 seconds": figure(report.p50), "p95 seconds": figure(report.p95)}
+    if report.input_tokens or report.output_tokens:
+        told |= {
+            "tokens in": report.input_tokens,
+            "tokens out": report.output_tokens,
+            "tokens cached": report.cached_tokens,
+        }
+    if report.cost:
+        told["cost"] = figure(report.cost)
+    if report.reasons:
+        told["reasons of errors"] = _reasons(report)
+    return told
+
+
+def _marked(asked: Answers, kept: list[str], column: "ServiceColumn") -> MarkedRows:
+    """Rows with an error go to a table of their own, with what was said about them."""
+    from pyspark.sql import functions as sf
+
+    error, reason = f"{column.output}_error", f"{column.output}_reason"
+    field = sf.col(quoted(error))
+    status = sf.when(
+        field["status"].isNotNull(), sf.concat(sf.lit(" (HTTP "), field["status"].cast("string"), sf.lit(")"))
+    )
+    said = sf.when(field.isNotNull(), sf.concat(field["reason"], sf.coalesce(status, sf.lit(""))))
+    frame = asked.frame.withColumn(reason, said)
+    usage = [f"{column.output}_usage"] if column.usage else []
+    return MarkedRows(frame, reason, columns=(*kept, column.output, *usage), aside=(*kept, error, *usage))
+
+
+def _kept(columns: list[str], keep: list[str] | None) -> list[str]:
+    for name in keep or []:
+        if name not in columns:
+            raise ConfigError(f"keep: the table has no column {name!r}.{did_you_mean(name, columns)}")
+    return columns if keep is None else keep
+
+
+def _none_answered(asked: Answers, output: str) -> str:
+    report = asked.report
+    reason, _ = max(report.reasons.items(), key=lambda told: told[1])
+    first = (
+        asked.frame.where(f"{quoted(f'{output}_error')}.reason = '{reason}'")
+        .select(f"{quoted(f'{output}_error')}.message")
+        .first()
+    )
+    said = f" The service said: {first[0]}" if first is not None and first[0] else ""
+    return f"service: none of {report.distinct} distinct inputs got an answer; the table of before stays. Most often: {REASONS.get(reason, reason)}.{said}"
+
+
+def _reasons(report: Report) -> dg.MarkdownMetadataValue:
+    return markdown_table(
+        ("reason", "inputs", "means"),
+        ((name, count, REASONS.get(name, "")) for name, count in report.reasons.items()),
+    )

@@ -1,0 +1,1 @@
+"""What an answer is worth: its value, its type, its error, its tokens."""

@@ -1,0 +1,1 @@
+"""Finished answers: kept as they come, found again by the next run."""

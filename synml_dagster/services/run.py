@@ -1,0 +1,237 @@
+"""One run of a service over a table: what is new goes to the senders, and the journal and the ledger say what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import ConfigError, SetupError
+from synml_dagster.files.parquet_files import spark_path
+from synml_dagster.services.description import Budget, Limits, Service
+from synml_dagster.services.journal.journal import LEDGER, answers_schema, recover_all
+from synml_dagster.services.journal.place import Place, files_in
+from synml_dagster.services.report import Report, report_of
+from synml_dagster.services.secrets import sent_key
+from synml_dagster.services.sender import Sender
+from synml_dagster.spark.task_errors import typed_errors
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_TRIES = 3
+"""Times that a job is begun, where workers were killed: what they had finished is in the journal."""
+
+_ROWS_A_BATCH, _BYTES_ROWS_A_BATCH = 2000, 16
+"""Rows that Spark hands to a sender at once: of text, and of bytes."""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What is sent and within which bounds."""
+
+    service: Service
+    limits: Limits
+    budget: Budget | None
+    senders: int
+    journal: str
+    value_type: str
+
+    def check(self, spark: SparkSession) -> None:
+        """Refuse settings that do not go together.
+
+        Raises
+        ------
+        ConfigError
+            It names the setting.
+        """
+        from synml_dagster.spark.session import task_slots
+
+        if self.senders < 1:
+            raise ConfigError(f"senders must be at least 1 but got {self.senders}")
+        if self.senders > self.limits.in_flight:
+            raise ConfigError(
+                f"senders is {self.senders}, and limits.in_flight is {self.limits.in_flight}: each sender needs a request of its own"
+            )
+        slots = task_slots(spark)
+        if slots is not None and self.senders > slots:
+            raise ConfigError(
+                f"senders is {self.senders}, and Spark runs {slots} tasks at a time: the others would leave their part of the limits unused. Lower senders."
+            )
+        if self.limits.tokens_per_minute and self.service.usage is None:
+            raise ConfigError(
+                f"limits.tokens_per_minute: {self.service.name} does not say what takes tokens; describe its usage, or leave the limit out"
+            )
+        for name in ("tokens", "money"):
+            if (
+                self.budget is not None
+                and getattr(self.budget, name)
+                and self.service.usage is None
+                and not self.service.prices.thousand_requests
+            ):
+                raise ConfigError(
+                    f"budget.{name}: {self.service.name} does not say what it takes; describe its usage and prices, or give budget.requests"
+                )
+        if (
+            self.budget is not None
+            and self.budget.money
+            and self.service.prices == type(self.service.prices)()
+        ):
+            raise ConfigError(
+                f"budget.money: {self.service.name} has no prices; give them as prices: {{input: ..., output: ...}} for a million tokens"
+            )
+        try:
+            speculates = spark.conf.get("spark.speculation", "false") == "true"
+        except Exception:  # a server that does not tell
+            speculates = False
+        if speculates:
+            raise ConfigError(
+                "services: spark.speculation lets Spark run a task twice at once, and each request would be paid twice. Turn it off."
+            )
+
+
+class Run:
+    """One run.
+
+    Parameters
+    ----------
+    run
+        Its id.
+    """
+
+    def __init__(self, spark: SparkSession, sending: Sending, run: str) -> None:
+        from pyspark.sql.pandas.types import to_arrow_schema
+        from pyspark.sql.types import StructType
+
+        self.spark, self.sending = spark, sending
+        self.place = Place.of(sending.journal, sending.service, run)
+        try:
+            fields = StructType.fromDDL(f"value {sending.value_type}")
+            self.schema = answers_schema(to_arrow_schema(fields, timezone="UTC").field("value").type)
+        except Exception as problem:
+            first = (
+                str(problem).strip().splitlines()[0][:200] if str(problem).strip() else type(problem).__name__
+            )
+            raise ConfigError(
+                f"{sending.service.name}: answer.type {sending.value_type!r} is no type of a column: {first}"
+            ) from problem
+        self._ledger_ddl = StructType.fromDDL(LEDGER)
+        self._ledger_arrow = to_arrow_schema(self._ledger_ddl, timezone="UTC")
+        self._ledgers: list[str] = []
+
+    def send(self, wanted: DataFrame, inputs: tuple[str, ...]) -> Report:
+        """Send what is not finished yet of `wanted`: a column `key`, and the inputs' columns in the order of `inputs`.
+
+        Raises
+        ------
+        SetupError
+            Workers were lost again and again, or the journal is another run's.
+        """
+        from pyspark.sql import functions as sf
+
+        began = time.time()
+        told = self.sending
+        end = began + told.service.policy.deadline
+        self.place.create(told.service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
+        counts = wanted.agg(sf.count("*").alias("rows"), sf.count_distinct("key").alias("distinct")).first()
+        with sent_key(self.spark, told.service.key, told.senders) as secret, self._batches(wanted):
+            for tried in range(1, _TRIES + 1):
+                recover_all(self.place, self.schema)
+                sender = Sender(
+                    told.service.model_dump_json(by_alias=True),
+                    inputs,
+                    self.schema.serialize().to_pybytes(),
+                    self._ledger_arrow.serialize().to_pybytes(),
+                    self.place,
+                    told.limits,
+                    told.budget,
+                    told.senders,
+                    end,
+                    secret,
+                    self._cool_down(),
+                )
+                # Senders are what divides the limits: an explicit number, which adaptive execution leaves alone.
+                todo = self._unfinished(wanted).dropDuplicates(["key"]).repartition(told.senders)
+                ledger = f"{self.place.ledger}/try={tried}"
+                self._ledgers = [ledger]
+                try:
+                    with typed_errors():
+                        todo.mapInArrow(sender, self._ledger_ddl).write.parquet(ledger)
+                    break
+                except Exception as problem:
+                    if not _worker_lost(problem):
+                        raise
+                    if tried == _TRIES:
+                        raise SetupError(
+                            f"services: Spark's workers were lost {_TRIES} times, the last time by: {_first_line(problem)}. What they had finished is in the journal; run again."
+                        ) from problem
+        return report_of(self.ledger(), counts["rows"], counts["distinct"], told, time.time() - began)
+
+    def _unfinished(self, wanted: DataFrame) -> DataFrame:
+        """Return the rows that have no answer in the journal."""
+        if not files_in(self.place.answers, ".parquet"):
+            return wanted
+        return wanted.join(self._read_answers().select("key"), "key", "left_anti")
+
+    def answers(self) -> DataFrame:
+        """Return the finished answers of this service, those of earlier runs among them, each key once."""
+        return self._read_answers().dropDuplicates(["key"])
+
+    def _read_answers(self) -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        found = self.spark.read.schema(from_arrow_schema(self.schema)).option("recursiveFileLookup", "true")
+        return found.parquet(spark_path(self.place.answers))
+
+    def ledger(self) -> DataFrame:
+        """Return what became of the rows that this run had to send."""
+        return self.spark.read.schema(self._ledger_ddl).parquet(*map(spark_path, self._ledgers))
+
+    def _cool_down(self) -> str | None:
+        """The file by which the senders of a key tell each other to wait; a single one needs none."""
+        if self.place.remote or self.sending.senders == 1:
+            return None
+        key = self.sending.service.key
+        name = hashlib.sha256(f"{key.env if key else ''} {self.sending.service.url}".encode()).hexdigest()[
+            :16
+        ]
+        return f"{self.place.folder}/_cooldown-{name}"
+
+    @contextmanager
+    def _batches(self, wanted: DataFrame) -> Iterator[None]:
+        """Let Spark hand over few rows at once: what waits in a batch is in memory, and images are large."""
+        sizes = any(field.dataType.typeName() == "binary" for field in wanted.schema.fields)
+        name, rows = (
+            "spark.sql.execution.arrow.maxRecordsPerBatch",
+            _BYTES_ROWS_A_BATCH if sizes else _ROWS_A_BATCH,
+        )
+        before = self.spark.conf.get(name, None)
+        self.spark.conf.set(name, str(rows))
+        try:
+            yield
+        finally:
+            if before is None:
+                self.spark.conf.unset(name)
+            else:
+                self.spark.conf.set(name, before)
+
+
+def _worker_lost(problem: Exception) -> bool:
+    text = str(problem)
+    return any(
+        sign in text
+        for sign in (
+            "Python worker exited unexpectedly",
+            "ExecutorLostFailure",
+            "Python worker failed to connect back",
+        )
+    )
+
+
+def _first_line(problem: Any) -> str:
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)[
+        :300
+    ]
