@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
 
 Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
@@ -369,6 +370,7 @@ class Learner(ABC):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> TrainedModel:
         """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
 
@@ -376,6 +378,8 @@ class Learner(ABC):
         ----------
         threads
             How many of them the library may use.
+        judge
+            Asked after each round, by a family that has rounds; where it says stop, `StoppedError` is raised.
         train, validation
             Stay as they are: other trainings take them, too.
         """

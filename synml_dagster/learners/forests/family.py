@@ -14,6 +14,7 @@ from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -111,6 +112,7 @@ class ForestLearner(OneProcessLearner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> ForestModel:
         """Grow a forest in this process; `facts["notes"]` says what of the table was left out, and what bounded the trees."""
         from synml_dagster.learners.forests.training import train as grow
