@@ -7,11 +7,13 @@ from synml_dagster.assets.specs import ExplainSpec
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
-from synml_dagster.explain.base import is_explained_exactly
+from synml_dagster.explain.base import explainer_for
+from synml_dagster.explain.kernel import KernelExplainer
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import MLflowResource, SparkResource
 
-_MOST_BY_KERNEL = 200
+_MOST_SCORED, _FEWEST = 8_000_000, 20
+"""How many rows are scored for explanations that have no closed form, and how many are explained at least."""
 
 
 def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
@@ -35,11 +37,15 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
         from synml_dagster.plots import explanations as figures
 
         test, rows = side(model.features, "test"), spec.rows
-        if not is_explained_exactly(model.model.form) and rows > _MOST_BY_KERNEL:
-            rows = _MOST_BY_KERNEL
+        explainer = explainer_for(model.model.form)
+        if (
+            isinstance(explainer, KernelExplainer)
+            and (most := max(_FEWEST, _MOST_SCORED // explainer.rows_scored)) < rows
+        ):
+            rows = most
             context.log.info(
-                f"{rows} of the {spec.rows} rows that explain.rows asks for: each row of {learner_of(model.model.learner).title.lower()} "
-                "is explained by thousands of others, where trees and linear models have a closed form"
+                f"{rows} of the {spec.rows} rows that explain.rows asks for: {learner_of(model.model.learner).title.lower()} has no closed form "
+                f"of what each column adds, and {explainer.rows_scored:,} rows are scored to explain one"
             )
         found = explain(test, model.model, model.plan, rows=rows, seed=spec.seed, spark=spark.session)
         importance, beeswarm = figures.importance(found), figures.beeswarm(found)

@@ -102,6 +102,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 "train": train.model_dump(exclude={"ranks"}),
                 "rows": sweep_spec.rows,
                 "folds": [folds.folds, folds.repeats],
+                "pruning": sweep_spec.pruning,
                 "metric": metric,
             }
             answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
@@ -118,7 +119,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 parallel = sweep_spec.parallel or slots
                 data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
                 threads = max(1, slots // parallel)
-                runner = TrialJobs(spark.session, data, frame, specs, answers, threads)
+                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.pruning)
             context.log.info(
                 f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"
             )
@@ -187,8 +188,9 @@ def _teller(
 ) -> Callable[[TrialRecord, TrialRecord | None], None]:
     def tell(trial: TrialRecord, best: TrialRecord | None) -> None:
         spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
+        ended = "stopped" if trial.state == "pruned" else "failed"
         value = (
-            f"{metric} {trial.value:.6g}{spread}" if trial.value is not None else f"failed, {trial.reason}"
+            f"{metric} {trial.value:.6g}{spread}" if trial.value is not None else f"{ended}, {trial.reason}"
         )
         leads = f" (best {best.value:.6g}, trial {best.number}, {best.learner})" if best else ""
         context.log.info(
@@ -210,7 +212,7 @@ def _teller(
                     "synml.origin": trial.origin,
                     "synml.reason": trial.reason,
                 },
-                failed=trial.value is None,
+                failed=trial.state == "fail",
             )
         )
 

@@ -13,6 +13,7 @@ from synml_dagster.balance.distribution import DISTRIBUTION_MEASURES, DISTRIBUTI
 from synml_dagster.balance.fairness import prediction_fairness
 from synml_dagster.balance.result import DataBalance, Fairness
 from synml_dagster.balance.reweighing import reweighed, reweighing
+from synml_dagster.balance.slices import ErrorSlices, worst_slices
 
 __all__ = [
     "ASSOCIATION_MEASURES",
@@ -22,10 +23,12 @@ __all__ = [
     "DISTRIBUTION_NOTES",
     "CellCounts",
     "DataBalance",
+    "ErrorSlices",
     "Fairness",
     "count_cells",
     "data_balance",
     "prediction_fairness",
     "reweighed",
     "reweighing",
+    "worst_slices",
 ]

@@ -20,8 +20,8 @@ MOST_VALUES = 50
 """Values of a sensitive column beyond which its groups are refused."""
 
 _MOST_CELLS = 500_000
-_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
-_NO_GROUPS = ("array", "map", "struct", "binary", "variant")
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+NO_GROUPS = ("array", "map", "struct", "binary", "variant")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def count_cells(
     for i, name in enumerate(columns):
         check_values(name, table[f"g{i}"].nunique(), most_values, str(table[f"g{i}"].iloc[0]))
     types = dict(df.dtypes)
-    numeric = {n for n in columns if n not in bins and types[n].startswith(_NUMBERS)}
+    numeric = {n for n in columns if n not in bins and types[n].startswith(NUMBERS)}
     return CellCounts(tuple(columns), table, frozenset(numeric))
 
 
@@ -162,7 +162,7 @@ def check_sensitive(
             )
         if list(columns).count(name) > 1:
             raise ConfigError(f"balance: the sensitive column {name!r} is named twice; keep one.")
-        if types[name].startswith(_NO_GROUPS):
+        if types[name].startswith(NO_GROUPS):
             raise ConfigError(
                 f"balance: the sensitive column {name!r} is of type {types[name]}, whose values are no groups; name a column of words, numbers or booleans."
             )
@@ -171,7 +171,7 @@ def check_sensitive(
             raise ConfigError(
                 f"balance: bins names {name!r}, which is no sensitive column.{did_you_mean(name, columns)}"
             )
-        if not types[name].startswith(_NUMBERS):
+        if not types[name].startswith(NUMBERS):
             raise ConfigError(
                 f"balance: bins gives {name!r} limits, and its values are no numbers but {types[name]}."
             )

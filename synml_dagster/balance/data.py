@@ -98,7 +98,7 @@ def data_balance(
     sums: dict[str, Any] = {}
     if label is not None and task == "regression":
         value = sf.col(quoted(label)).cast("double")
-        value = sf.when(~sf.isnan(value), value)
+        value = sf.when((value > float("-inf")) & (value < float("inf")), value)  # NaN is above infinity
         outcomes = {"known": value.isNotNull()}
         sums = {"y": sf.coalesce(value, sf.lit(0.0))}
     elif label is not None:

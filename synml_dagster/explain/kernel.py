@@ -38,6 +38,13 @@ class KernelExplainer:
             )
         how = "Exact" if self.num_features <= MOST_EXACT else "Kernel"
         self.method = f"{how} SHAP values against {n:,} background rows"
+        drawn = (
+            2**self.num_features
+            if self.num_features <= MOST_EXACT
+            else (budget or 2 * self.num_features + 2048)
+        )
+        self.rows_scored = n * drawn
+        """Rows that are scored to explain one."""
         self._weight = np.full(n, 1 / n)
         self._base = self._raw(self._background).mean(0)
         if self.num_features > MOST_EXACT:

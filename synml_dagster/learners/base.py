@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
 
 Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
@@ -302,8 +303,9 @@ class Learner(ABC):
     def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
         """Return named sets of parameters that are worth a trial before any search, the most promising first.
 
-        Each holds parameters over the family's defaults, under its main names, and may go beyond `space()`. The defaults
-        themselves are `start()` and not among them. The names are stable: a sweep shows them.
+        Each holds parameters over the family's defaults, under its main names; one that `space()` searches has a value that
+        the sweep could choose. The defaults themselves are `start()` and not among them. The names are stable: a sweep
+        shows them.
 
         Parameters
         ----------
@@ -368,6 +370,7 @@ class Learner(ABC):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> TrainedModel:
         """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
 
@@ -375,6 +378,8 @@ class Learner(ABC):
         ----------
         threads
             How many of them the library may use.
+        judge
+            Asked after each round, by a family that has rounds; where it says stop, `StoppedError` is raised.
         train, validation
             Stay as they are: other trainings take them, too.
         """

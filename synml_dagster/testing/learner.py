@@ -138,6 +138,8 @@ class LearnerContract:
             expected = trained.model.predict(scored[names].to_numpy(np.float32))
             if trained.task in ("binary", "multiclass"):
                 found = np.array(scored["probability"].tolist(), dtype=np.float64)
+                assert found.min() >= 0
+                assert found.max() <= 1
                 labels = expected > 0.5 if expected.ndim == 1 else expected.argmax(axis=1)
                 np.testing.assert_array_equal(scored["prediction"].astype(int), labels.astype(int))
             else:
@@ -183,6 +185,8 @@ class LearnerContract:
         for name, chosen in family.portfolio(trained.task).items():
             assert chosen, name
             assert family.checked_params(chosen) == dict(chosen), name
+            searched = {key: values for key, values in family.space().items() if key in chosen}
+            assert all(values.holds(chosen[key]) for key, values in searched.items()), name
             given = family.params(trained.plan, trained.spec, chosen)
             assert {key: given.get(key) for key in chosen} == dict(chosen) | {
                 key: value for key, value in trained.spec.params.items() if key in chosen

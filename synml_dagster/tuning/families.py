@@ -61,12 +61,15 @@ class Question:
         The learner and its parameters.
     origin
         The candidate's name, or "search".
+    curves
+        Of trials of the family that have ended: what this one may be stopped by.
     """
 
     order: int
     family: str
     params: Mapping[str, Value]
     origin: str
+    curves: tuple[tuple[float, ...], ...] = ()
 
 
 def first_questions(families: Sequence[Family]) -> list[tuple[str, Candidate]]:

@@ -19,6 +19,7 @@ from synml_dagster.learners.space import ParameterRange
 from synml_dagster.redaction import redacted
 from synml_dagster.tuning.families import Candidate, Family, Question
 from synml_dagster.tuning.result import TrialRecord
+from synml_dagster.tuning.rungs import Curve
 from synml_dagster.tuning.samplers import sampler
 from synml_dagster.tuning.shares import Standing
 from synml_dagster.turns import take_turns
@@ -50,6 +51,8 @@ class TrialOutcome:
         Size of the model, and what it takes to score 1,000 rows.
     pruned
         Whether it was stopped half-way, being worse than others at that point.
+    curve
+        Of its first training, see `synml_dagster.tuning.rungs`.
     """
 
     value: float
@@ -58,6 +61,7 @@ class TrialOutcome:
     kilobytes: float | None = None
     milliseconds: float | None = None
     pruned: bool = False
+    curve: tuple[float, ...] = ()
 
 
 def name_of(key: Mapping[str, Any], seed: int) -> str:
@@ -235,9 +239,16 @@ class Ledger:
             family=family,
             params={**attrs.get("fixed", {}), **params},
             origin=str(attrs.get("origin", "search")),
+            curves=self._curves(study),
         )
         self._running[question.order] = (family, trial)
         return question
+
+    def _curves(self, study: optuna.Study) -> tuple[Curve, ...]:
+        """Return the curves of the trials that the sampler was told of."""
+        done = study.get_trials(deepcopy=False, states=[self._states.COMPLETE, self._states.PRUNED])
+        said = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
+        return tuple(tuple(one["curve"]) for one in said if one.get("curve"))
 
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""
@@ -279,7 +290,8 @@ class Ledger:
         for family, study in self._studies.items():
             for trial in study.get_trials(deepcopy=False):
                 record = _record(trial, family, len(self._studies) > 1)
-                if trial.state.is_finished() or (record.value is not None and record.number in self._running):
+                answered = "outcome" in trial.user_attrs and record.number in self._running
+                if trial.state.is_finished() or answered:
                     found.append(record)
         return sorted(found, key=lambda r: (r.number, r.state != "complete"))
 
@@ -383,18 +395,23 @@ def _record(trial: optuna.trial.FrozenTrial, family: str, several: bool) -> Tria
         value=value,
         rounds=said.get("rounds"),
         seconds=attrs.get("seconds", 0.0),
-        state="complete" if value is not None else trial.state.name.lower(),
+        state="complete"
+        if value is not None
+        else "pruned"
+        if said.get("pruned")
+        else trial.state.name.lower(),
         learner=family,
         origin=str(attrs.get("origin", "search")),
         folds=list(said.get("folds") or []),
         kilobytes=said.get("kilobytes"),
         milliseconds=said.get("milliseconds"),
-        reason=str(attrs.get("reason", "")),
+        reason=str(attrs.get("reason", ""))
+        or (f"worse than the median after {said['rounds']} rounds" if said.get("pruned") else ""),
     )
 
 
 def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {"folds": tuple(raw.get("folds") or ())}
+    return raw | {name: tuple(raw.get(name) or ()) for name in ("folds", "curve")}
 
 
 def _hash(told: Mapping[str, Any]) -> str:

@@ -51,6 +51,8 @@ class TrialJobs:
         Where the answers of trials for held-out rows are kept, a file each.
     threads
         Of each trial.
+    prunes
+        Whether trials of the search are stopped half-way; candidates never are.
     """
 
     spark: SparkSession
@@ -59,6 +61,7 @@ class TrialJobs:
     specs: Mapping[str, TrainSpec]
     folder: Path
     threads: int = 1
+    prunes: bool = True
     _tag: str = field(default_factory=lambda: f"synml-trial-{uuid.uuid4().hex[:12]}")
 
     def __call__(self, question: Question) -> TrialOutcome:
@@ -71,7 +74,13 @@ class TrialJobs:
         """
         labels = self.folder / _LABELS
         task = Trial(
-            self.data, self.specs[question.family], question.params, self.threads, not labels.exists()
+            self.data,
+            self.specs[question.family],
+            question.params,
+            self.threads,
+            with_labels=not labels.exists(),
+            curves=question.curves,
+            prunes=self.prunes and question.origin == "search",
         )
         with job_tag(self.spark, self._tag_of(question)):
             frame = self.spark.range(0, 1, 1, 1) if self.frame is None else self.frame
@@ -84,8 +93,9 @@ class TrialJobs:
         self.folder.mkdir(parents=True, exist_ok=True)
         if (content := table.column("labels")[0].as_py()) and not labels.exists():
             _write(labels, content)
-        _write(self.folder / f"{question.order}.npz", table.column("answers")[0].as_py())
-        return TrialOutcome(**told | {"folds": tuple(told["folds"])})
+        if answers := table.column("answers")[0].as_py():
+            _write(self.folder / f"{question.order}.npz", answers)
+        return TrialOutcome(**told | {name: tuple(told[name]) for name in ("folds", "curve")})
 
     def cancel(self, question: Question) -> None:
         """Stop the job of a question, and no other."""

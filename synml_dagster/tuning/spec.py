@@ -61,6 +61,10 @@ class SweepSpec(BaseModel):
         default="tpe",
         description="Who asks after the first candidates: tpe, random, qmc, cmaes or gp, each Optuna's.",
     )
+    pruning: bool = Field(
+        default=True,
+        description="Stop trials of boosted trees half-way where they are worse than the median of those that came that far.",
+    )
     storage: str | None = Field(
         default=None,
         description="A database for the trials, such as postgresql+psycopg2://host/db; a SQLite file beside the data where absent.",

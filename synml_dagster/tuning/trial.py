@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, SynmlError
 from synml_dagster.learners.base import TrainedModel, learner_of
+from synml_dagster.learners.judging import StoppedError
 from synml_dagster.learners.one_process.rows import Rows, joined, rows_of
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.rungs import Curve, RungJudge
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,6 +83,8 @@ class Trial:
     params: Mapping[str, Any]
     threads: int
     with_labels: bool
+    curves: tuple[Curve, ...] = ()
+    prunes: bool = False
 
     def __call__(self, batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
         """Yield one row: JSON, the answers for the held-out rows, and their labels where they were asked for."""
@@ -89,10 +93,19 @@ class Trial:
         answers, labels = b"", b""
         try:
             loaded = load(self.data, batches)
-            told, found = run(self.data, loaded, self.spec, self.params, self.threads)
+            judge = self._judge(loaded)
+            told, found = run(self.data, loaded, self.spec, self.params, self.threads, judge)
             answers = packed(answers=found)
             if self.with_labels:
                 labels = packed_labels(loaded.held)
+        except StoppedError as stopped:
+            told = {
+                "value": stopped.value,
+                "rounds": stopped.rounds,
+                "pruned": True,
+                "folds": [],
+                "curve": judge.curve,
+            }
         except Exception as problem:
             kind = "" if isinstance(problem, SynmlError) else f"{type(problem).__name__}: "
             told = {"error": f"{kind}{problem}", "trace": traceback.format_exc()[-4000:]}
@@ -103,16 +116,27 @@ class Trial:
             schema=pa.schema([("told", pa.string()), ("answers", pa.binary()), ("labels", pa.binary())]),
         )
 
+    def _judge(self, loaded: Loaded) -> RungJudge:
+        """Return what compares this trial with the others on its first training, by the metric that its family stops by."""
+        _, maximize = learner_of(self.spec.learner).metric(loaded.plan, self.spec)
+        return RungJudge(self.curves, maximize, self.prunes)
+
 
 def run(
-    data: TrialData, loaded: Loaded, spec: TrainSpec, params: Mapping[str, Any], threads: int
+    data: TrialData,
+    loaded: Loaded,
+    spec: TrainSpec,
+    params: Mapping[str, Any],
+    threads: int,
+    judge: RungJudge | None = None,
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Return what is told of a trial, and the answers for the held-out rows; of repeated folds their mean."""
     family, measure = learner_of(spec.learner), data.measure
     answers: NDArray[np.float64] | None = None
     values, rounds, kilobytes, milliseconds = [], [], [], []
-    for train, held, place in loaded.parts:
-        model = family.fit_rows(loaded.plan, spec, params, train, held, threads=threads)
+    for number, (train, held, place) in enumerate(loaded.parts):
+        asked = judge if number == 0 else None
+        model = family.fit_rows(loaded.plan, spec, params, train, held, threads=threads, judge=asked)
         found = np.asarray(model.predict(held.X), np.float64)
         if not np.isfinite(found).all():
             raise DataError(
@@ -136,6 +160,7 @@ def run(
         "rounds": round(float(np.mean(rounds))),
         "kilobytes": round(float(np.mean(kilobytes)), 1),
         "milliseconds": round(float(np.median(milliseconds)), 3),
+        "curve": judge.curve if judge is not None else (),
     }
     return told, answers / data.folds.repeats
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from synml_dagster import MLPipeline
+from synml_dagster import MLPipeline, ServiceColumn
 from synml_dagster.learners import learner_names
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +112,9 @@ def test_descriptions_are_ones(block):
     if block.mark == "not a description":
         return
     attributes = document.get("attributes", document)
+    if document.get("type") == "synml_dagster.ServiceComponent":
+        ServiceColumn.model_validate(attributes).definitions()
+        return
     assert document.get("type", "synml_dagster.MLPipelineComponent") == "synml_dagster.MLPipelineComponent"
     whole = "type" in document
     MLPipeline.model_validate(attributes if whole else LEAST | attributes)
@@ -196,6 +199,19 @@ def test_every_part_of_a_description_is_among_the_options(reference):
     listed = {path.rpartition(".")[0] for path in reference.options()} - {""}
     parts = set(MLPipeline.model_json_schema()["$defs"])
     assert len(listed) == len(parts)
+
+
+def test_the_page_about_services_names_every_option_reason_and_service():
+    from synml_dagster.services import azure
+    from synml_dagster.services.engine.outcome import REASONS
+
+    text = (ROOT / "docs" / "how-to" / "services.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([\w.]+)`", text))
+    assert set(ServiceColumn.model_fields) <= words
+    assert set(REASONS) - {"not_sent"} <= words  # that one is of tables that change while they are read
+    for name in azure.names():
+        family, _, short = name.rpartition(".")
+        assert name in words or (f"{family}." in words and short in words), name
 
 
 def test_every_learner_has_its_words():

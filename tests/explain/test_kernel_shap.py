@@ -181,6 +181,18 @@ def test_raw_columns_of_any_type_are_players():
     assert len(found.to_pandas()) == 12
 
 
+def test_a_lone_missing_value_and_a_whole_number_take_the_background_s_type():
+    background = Background.of({"x": [0.5, 1.5], "w": ["a", "b"]})
+
+    def model(rows):
+        return rows["x"] * 2 + rows["w"].isna()
+
+    found = explain_rows(model, {"x": [3], "w": [None]}, background, takes="pandas")
+    np.testing.assert_allclose(found.values[0][:, 0], [4, 1], atol=1e-9)
+    with pytest.raises(DataError, match="background: column 'x' is of type string"):
+        explain_rows(model, {"x": [3], "w": ["a"]}, Background.of({"x": ["p"], "w": ["b"]}), takes="pandas")
+
+
 def test_columns_together_are_one_player_and_others_stay():
     rows, background = frame(2), Background.of(frame(5, seed=1))
     found = explain_rows(

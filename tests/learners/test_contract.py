@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import pytest
+
 from synml_dagster.testing import LearnerContract
 
 
@@ -21,14 +23,18 @@ class TestXGBoost(LearnerContract):
 
 class TestRandomForest(LearnerContract):
     learner = "random_forest"
+    slow_on_connect = True
     train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
 
 
+@pytest.mark.slow  # all but the growing of a tree is the random forest's
 class TestExtraTrees(LearnerContract):
     learner = "extra_trees"
+    slow_on_connect = True
     train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
 
 
 class TestPerceptron(LearnerContract):
     learner = "mlp"
+    slow_on_connect = True
     train: ClassVar = {"rounds": 25, "params": {"width": 32}}

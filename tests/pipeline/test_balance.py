@@ -130,6 +130,33 @@ def test_a_sensitive_column_that_is_not_there_ends_the_run_before_training(peopl
     assert "no sensitive column 'sexx'. Did you mean 'sex'" in " ".join(told["failures"])
 
 
+@pytest.mark.slow
+def test_weights_that_balance_bring_the_answers_together(people, at_home, classic_spark):
+    from synml_dagster.balance import reweighed
+
+    rows = classic_spark.createDataFrame(pd.read_csv(people).drop(columns=["pay", "only", "region"]))
+    place = str(people.parent / "reweighed.parquet")
+    reweighed(rows, ["sex"], "hired").write.mode("overwrite").parquet(place)
+    gaps = []
+    for name, more in (
+        ("plain", {"features": {"exclude": ["balance_weight"]}}),
+        ("fair", {"weight": "balance_weight"}),
+    ):
+        told = run_whole(
+            {
+                "name": name,
+                "source": place,
+                "label": "hired",
+                "balance": {"columns": ["sex"]},
+                **more,
+                **QUICK,
+            }
+        )
+        assert told["success"], told["failures"]
+        gaps.append(told["metadata"]["fairness"]["difference/demographic_parity"])
+    assert gaps[1] < 0.7 * gaps[0]
+
+
 @pytest.mark.parametrize(
     ("balance", "said"),
     [

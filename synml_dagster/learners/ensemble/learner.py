@@ -13,6 +13,7 @@ from synml_dagster.learners.mixture import MixtureForm
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
 
@@ -62,6 +63,7 @@ class EnsembleLearner(Learner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> TrainedModel:
         """Refuse: it is not trained."""
         raise _not_trained()

@@ -14,6 +14,7 @@ from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -93,6 +94,8 @@ class ForestLearner(OneProcessLearner):
             raise ConfigError(
                 "train.params.class_weight is for classes, and the task is 'regression'; leave it out."
             )
+        if not params["bootstrap"] and "max_samples" not in spec.params:
+            params.pop("max_samples", None)  # what a sweep searches where rows are drawn
         if not params["bootstrap"] and params.get("max_samples", 1.0) < 1:
             raise ConfigError(
                 "train.params.max_samples is the share of rows that bootstrap draws, and bootstrap is off; set bootstrap: true, or leave max_samples out."
@@ -109,6 +112,7 @@ class ForestLearner(OneProcessLearner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> ForestModel:
         """Grow a forest in this process; `facts["notes"]` says what of the table was left out, and what bounded the trees."""
         from synml_dagster.learners.forests.training import train as grow

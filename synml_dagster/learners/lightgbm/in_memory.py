@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from synml_dagster.learners.judging import Judge, StoppedError
 from synml_dagster.learners.lightgbm.arguments import take_functions, take_schedule
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.worker.early_stopping import Watch
@@ -49,6 +50,7 @@ def fit_rows(
     seed: int,
     threads: int,
     label_offset: float = 0.0,
+    judge: Judge | None = None,
 ) -> LightGBMModel:
     """Train on `train`, stopping early by `validation`; the bins of the rows are made once and kept beside them."""
     import lightgbm as lgb
@@ -84,13 +86,17 @@ def fit_rows(
     held = _dataset(validation, native, label_offset, bins)
     booster = lgb.Booster(native, bins)
     booster.add_valid(held, "validation")
+    rate = float(given.get("learning_rate", 0.1)) if rates is None else 0.1
     for done in range(1, rounds + 1):
         if rates is not None:
             booster.reset_parameter(
                 {"learning_rate": float(rates(done - 1) if callable(rates) else rates[done - 1])}
             )
         booster.update(fobj=objective)
-        if watch.record(done, booster.eval_valid(list(metrics) or None)):
+        results = booster.eval_valid(list(metrics) or None)
+        if judge is not None and judge(done * rate, results[0][2]):
+            raise StoppedError(done, results[0][2])
+        if watch.record(done, results):
             break
     best = watch.finish()
     return LightGBMModel(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
@@ -215,6 +216,7 @@ class LightGBMLearner(Learner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> LightGBMModel:
         """Train in this process, stopping early by `validation`."""
         from synml_dagster.learners.lightgbm.in_memory import fit_rows
@@ -230,6 +232,7 @@ class LightGBMLearner(Learner):
             early_stopping=spec.early_stopping or None,
             seed=spec.seed,
             threads=threads,
+            judge=judge,
             label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
         )
 

@@ -10,7 +10,7 @@ from synml_dagster.learners.space import ParameterRange, Value
 SPACE: dict[str, ParameterRange] = {
     "learning_rate": ParameterRange(low=0.02, high=0.3, log=True),
     "num_leaves": ParameterRange(low=7, high=255, log=True),
-    "min_data_in_leaf": ParameterRange(low=5, high=200, log=True),
+    "min_data_in_leaf": ParameterRange(low=3, high=200, log=True),
     "feature_fraction": ParameterRange(low=0.4, high=1.0),
     "bagging_fraction": ParameterRange(low=0.5, high=1.0),
     "lambda_l1": ParameterRange(low=1e-8, high=10.0, log=True),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import Value
 
@@ -87,6 +88,7 @@ class LinearLearner(Learner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> LinearModel:
         """Train in this process; `facts` has how many rows of the table, and the solver's warnings."""
         from synml_dagster.learners.linear.fitting import fit

@@ -15,6 +15,7 @@ from synml_dagster.learners.space import ParameterRange
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import Value
@@ -95,6 +96,7 @@ class PerceptronLearner(OneProcessLearner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> PerceptronModel:
         """Train in this process; `facts["notes"]` says what of the table was left out."""
         from synml_dagster.learners.mlp.training import train as train_rows

@@ -27,6 +27,7 @@ from synml_dagster.learners.xgboost.parameters import (
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
@@ -133,12 +134,15 @@ class XGBoostLearner(OneProcessLearner):
         *,
         threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
     ) -> XGBoostModel:
         """Train in this process; `facts["notes"]` says what of the table was left out."""
         from synml_dagster.learners.xgboost.training import train as train_rows
 
         params = self.params(plan, spec, chosen)
-        return train_rows(plan, spec, params, train, validation, threads=threads, on_progress=on_progress)
+        return train_rows(
+            plan, spec, params, train, validation, threads=threads, on_progress=on_progress, judge=judge
+        )
 
     def form(self, text: str) -> TreeEnsemble:
         """Return the trees of XGBoost's JSON."""

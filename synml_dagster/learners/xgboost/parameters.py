@@ -94,16 +94,16 @@ SAID_ELSEWHERE: dict[str, str] = {
 }
 DEFAULTS: dict[str, Any] = {"learning_rate": 0.3, "max_depth": 6, "tree_method": "hist"}
 
-# TabArena's ranges (Erickson et al. 2025, packages/tabarena), the learning rate up to XGBoost's default of 0.3.
+# TabArena's ranges (Erickson et al. 2025, packages/tabarena), widened to hold XGBoost's defaults and the tuned ones below.
 SPACE: dict[str, ParameterRange] = {
     "learning_rate": ParameterRange(low=0.005, high=0.3, log=True),
     "max_depth": ParameterRange(low=4, high=10, log=True),
-    "min_child_weight": ParameterRange(low=0.001, high=5.0, log=True),
+    "min_child_weight": ParameterRange(low=1e-6, high=5.0, log=True),
     "subsample": ParameterRange(low=0.6, high=1.0),
     "colsample_bylevel": ParameterRange(low=0.6, high=1.0),
     "colsample_bynode": ParameterRange(low=0.6, high=1.0),
-    "reg_alpha": ParameterRange(low=1e-4, high=5.0, log=True),
-    "reg_lambda": ParameterRange(low=1e-4, high=5.0, log=True),
+    "reg_alpha": ParameterRange(low=1e-6, high=5.0, log=True),
+    "reg_lambda": ParameterRange(low=1e-6, high=5.0, log=True),
 }
 START: dict[str, Value] = {
     "learning_rate": 0.3,
@@ -112,17 +112,18 @@ START: dict[str, Value] = {
     "subsample": 1.0,
     "colsample_bylevel": 1.0,
     "colsample_bynode": 1.0,
-    "reg_alpha": 1e-4,
+    "reg_alpha": 1e-6,
     "reg_lambda": 1.0,
 }
 """XGBoost's own defaults; its L1 penalty is 0, which no logarithm has."""
 
-# "Better by default" (Holzmüller, Grinsztajn, Steinwart 2024, arXiv 2407.04491): defaults tuned on 118 tables, XGB_TD.
+# "Better by default" (Holzmüller, Grinsztajn, Steinwart 2024, arXiv 2407.04491): defaults tuned on 118 tables, XGB_TD, whose
+# L2 penalty is 0: the least that a logarithmic range has stands for it.
 _TUNED_CLASSES: dict[str, Value] = {
     "learning_rate": 0.08,
     "max_depth": 6,
     "min_child_weight": 5e-6,
-    "reg_lambda": 0.0,
+    "reg_lambda": 1e-6,
     "colsample_bylevel": 0.9,
     "subsample": 0.65,
 }
@@ -130,14 +131,14 @@ _TUNED_NUMBERS: dict[str, Value] = {
     "learning_rate": 0.05,
     "max_depth": 9,
     "min_child_weight": 2.0,
-    "reg_lambda": 0.0,
+    "reg_lambda": 1e-6,
     "subsample": 0.7,
 }
 _BEST_LEAF_FIRST: dict[str, Value] = {
     "learning_rate": 0.05,
     "grow_policy": "lossguide",
     "max_leaves": 64,
-    "max_depth": 0,
+    "max_depth": 10,
     "min_child_weight": 1.0,
     "subsample": 0.8,
     "colsample_bynode": 0.7,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError, did_you_mean
 from synml_dagster.features.fitting.precision import label_offset
+from synml_dagster.learners.judging import Judge, StoppedError
 from synml_dagster.learners.one_process.rows import Rows, sample_note
 from synml_dagster.learners.progress import Progress
 from synml_dagster.learners.xgboost.metrics import is_higher_better, metrics_of, reported
@@ -53,6 +54,7 @@ def train(
     *,
     threads: int,
     on_progress: Callable[[Any], None] | None = None,
+    judge: Judge | None = None,
 ) -> XGBoostModel:
     """Train on `train_rows`, stopping early by the first metric on `held`.
 
@@ -81,6 +83,9 @@ def train(
     }
     history: dict[str, dict[str, list[float]]] = {}
     callbacks: list[Any] = [_signs_of_life(xgb, on_progress, spec.rounds)] if on_progress else []
+    stopped: list[StoppedError] = []
+    if judge is not None:
+        callbacks.append(_judged(xgb, judge, metrics[0], float(params.get("learning_rate", 0.3)), stopped))
     if spec.early_stopping:
         callbacks.append(
             xgb.callback.EarlyStopping(
@@ -103,6 +108,8 @@ def train(
         )
     except (xgb.core.XGBoostError, ValueError) as problem:
         raise TrainingError(f"XGBoost did not train: {_first_lines(problem)}") from problem
+    if stopped:
+        raise stopped[0]
     best = booster.best_iteration + 1 if spec.early_stopping else None
     kept = best or booster.num_boosted_rounds()
     if kept < booster.num_boosted_rounds():
@@ -200,6 +207,17 @@ def _first_lines(problem: BaseException) -> str:
     """XGBoost puts its C++ stack behind its message."""
     text = str(problem).split("Stack trace")[0].strip()
     return text.split("] ", 2)[-1] if text.startswith("[") else text
+
+
+def _judged(xgb: ModuleType, judge: Judge, metric: str, rate: float, stopped: list[StoppedError]) -> Any:
+    class Judged(xgb.callback.TrainingCallback):  # type: ignore[name-defined]
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            value = float(evals_log["validation"][metric][-1])
+            if judge((epoch + 1) * rate, value):
+                stopped.append(StoppedError(epoch + 1, value))
+            return bool(stopped)
+
+    return Judged()
 
 
 def _signs_of_life(xgb: ModuleType, on_progress: Callable[[Any], None], rounds: int) -> Any:

@@ -110,6 +110,20 @@ def test_a_class_that_no_training_row_has_is_never_the_answer():
     assert (answers[:, 2] == 0).all()
 
 
+def test_a_probability_is_none_beyond_one_by_the_last_digit_of_a_sum():
+    forest, X = grown("RandomForest", "binary", max_depth=2)
+    trees = [_nodes(one.tree_, forest, 2) for one in forest.estimators_] * 4
+    for tree in trees:
+        tree["value"] = np.ones_like(tree["value"])
+    trees = trees[:48]
+    form = read_forest(write_forest(trees, objective="x", features=4, classifies=True))
+    raw = TreeScorer(form).raw_scores(X)
+    assert raw.max() > 1
+    assert form.link.apply(raw).max() == 1
+    graph = Scorer(OnnxModel(model_to_onnx(form)), outputs=["probability"])
+    assert max(graph.score({"features": X}).column(0).to_pylist()) == 1
+
+
 def test_importance_is_scikit_learns():
     forest, _ = grown("RandomForest", "number")
     total = np.zeros(4)
@@ -200,6 +214,12 @@ def test_what_a_forest_does_not_take_is_refused(train, message):
 def test_what_does_not_go_with_the_task_is_refused_before_training(numbers, params, message):
     with pytest.raises(ConfigError, match=message):
         learner_of("random_forest").params(numbers[0], spec(**params), {})
+
+
+def test_the_share_that_a_sweep_chose_is_for_forests_that_draw_rows(numbers):
+    forest = learner_of("random_forest")
+    assert forest.params(numbers[0], spec(), {"max_samples": 0.5})["max_samples"] == 0.5
+    assert "max_samples" not in forest.params(numbers[0], spec(bootstrap=False), {"max_samples": 0.5})
 
 
 def test_rows_of_one_class_are_refused(numbers):
