@@ -170,12 +170,16 @@ def _learners() -> str:
         start = learner.start()
         for parameter, values in learner.space().items():
             scale = "log" if values.log else "linear"
+            if values.choices is not None:
+                low, high, scale = ", ".join(f"`{json.dumps(one)}`" for one in values.choices), "", "choice"
+            else:
+                low, high = str(values.low), str(values.high)
             cells = (
                 name,
                 ", ".join(sorted(learner.tasks)),
                 f"`{parameter}`",
-                values.low,
-                values.high,
+                low,
+                high,
                 scale,
                 start[parameter],
             )

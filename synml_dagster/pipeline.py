@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from synml_dagster.assets.specs import ExplainSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
+from synml_dagster.checks.balance import BalanceSpec
 from synml_dagster.checks.promotion import PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
 from synml_dagster.sources import Source
+from synml_dagster.tuning.choice import check_learners
 from synml_dagster.tuning.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -77,6 +79,10 @@ class MLPipeline(BaseModel):
     promote: PromoteSpec = Field(
         default_factory=PromoteSpec, description="When a challenger becomes the champion."
     )
+    balance: BalanceSpec | None = Field(
+        default=None,
+        description="Sensitive columns whose groups are compared, in the table and in the answers; nothing is where absent.",
+    )
     automation: AutomationSpec = Field(default_factory=AutomationSpec, description="When it runs by itself.")
     resources: Literal["embedded", "project"] = Field(
         default="embedded",
@@ -98,6 +104,7 @@ class MLPipeline(BaseModel):
         named = {
             "weight": [self.weight] if self.weight else [],
             "group": [self.group] if self.group else [],
+            "balance.columns": self.balance.columns if self.balance else [],
             "features.include": self.features.include or [],
             "features.categorical": self.features.categorical or [],
             "features.numeric": self.features.numeric or [],
@@ -106,9 +113,14 @@ class MLPipeline(BaseModel):
         }
         for key, columns in named.items():
             if self.label in columns:
-                raise ValueError(
-                    f"{key} names {self.label!r}, which is the label; a label cannot predict itself"
+                why = (
+                    "its groups are compared by it"
+                    if key == "balance.columns"
+                    else "a label cannot predict itself"
                 )
+                raise ValueError(f"{key} names {self.label!r}, which is the label; {why}")
+        if self.balance:
+            self.balance.check_task(self.task)
         if self.task == "ranking" and not self.group:
             raise ValueError(
                 "task is ranking, so `group` has to name the column that tells the queries apart"
@@ -119,8 +131,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        check_learners(self.sweep, self.train)
         if self.task != "auto":
-            learner_of(self.train.learner).check_task(self.task)
+            for learner in self.searched_learners():
+                learner_of(learner).check_task(self.task)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:
@@ -136,6 +150,11 @@ class MLPipeline(BaseModel):
             scores = self.automation.on_new_data == "score" and self.score.source is not None
             self._check_version_query("score.source" if scores else "source")
         return self
+
+    def searched_learners(self) -> list[str]:
+        """Return the families that have to learn the task: those that the description names."""
+        named = self.sweep.learners if isinstance(self.sweep.learners, list) else [self.train.learner]
+        return named if self.sweep.trials else [self.train.learner]
 
     def _check_promotion(self) -> None:
         from synml_dagster.evaluation import METRICS
@@ -206,8 +225,8 @@ class MLPipeline(BaseModel):
         from synml_dagster.assets.report import build_report
         from synml_dagster.assets.sweep import build_sweep
 
-        name = self.name
-        return [
+        name, balance = self.name, self.balance
+        stages = [
             build_raw(
                 name,
                 self.source,
@@ -219,7 +238,7 @@ class MLPipeline(BaseModel):
             build_feature_plan(
                 name,
                 carried=self.score.keep if self.score.source is None else (),
-                learner=self.train.learner,
+                learners=self.searched_learners(),
                 label=self.label,
                 task=self.task,
                 features=self.features,
@@ -227,16 +246,22 @@ class MLPipeline(BaseModel):
                 weight=self.weight,
                 group=self.group,
             ),
-            build_features(name),
+            build_features(name, ("data_balance",) if balance else ()),
             build_sweep(name, self.sweep, self.train),
-            build_model(name, self.train),
+            build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote),
             build_onnx_model(name),
-            build_champion(name, self.promote),
+            build_champion(name, self.promote, ("fairness",) if balance else ()),
             build_predictions(name, self.score, self.partitions),
             build_explanations(name, self.explain),
-            build_report(name, self.source.describe()),
+            build_report(name, self.source.describe(), groups=balance is not None),
         ]
+        if balance:
+            from synml_dagster.assets.data_balance import build_data_balance
+            from synml_dagster.assets.fairness import build_fairness
+
+            stages += [build_data_balance(name, balance), build_fairness(name, balance)]
+        return stages
 
     def definitions(
         self,

@@ -1,7 +1,7 @@
 """`champion`: the challenger becomes a registered version, and the champion when the rule holds."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.fitted import ExportedPipeline
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage
+from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
@@ -53,8 +53,8 @@ class ChampionRecord(BaseModel):
         return cls.model_validate_json((Path(directory) / _FILE).read_text(encoding="utf-8"))
 
 
-def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
-    """Return the asset that registers and promotes."""
+def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) -> dg.AssetsDefinition:
+    """Return the asset that registers and promotes, once the stages `after` have passed their checks."""
 
     @dg.asset(
         **stage(
@@ -63,6 +63,7 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
             io_manager_key="bundles",
             ins=inputs(pipeline, "evaluation", "onnx_model"),
             metadata={"bundle": "synml_dagster.assets.champion:ChampionRecord"},
+            deps=[stage_key(pipeline, name) for name in after],
         ),
         check_specs=[
             gate(pipeline, "champion", "promotion", "The challenger of this run became the champion.")
@@ -136,7 +137,17 @@ def build_champion(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
                 holder = meanwhile
                 if decision.promote:
                     mlflow.promote(pipeline, version)
-        verdict = "promoted" if decision.promote else "not promoted"
+            verdict = "promoted" if decision.promote else "not promoted"
+            mlflow.note(
+                pipeline,
+                version,
+                {
+                    "synml.decision": f"{verdict}: {decision.reason}",
+                    "synml.learner": model.learner,
+                    f"synml.test.{metric.replace('@', '_at_')}": f"{decision.challenger:.6g}",
+                    "dagster.run_id": context.run.run_id,
+                },
+            )
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
         told: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -39,6 +39,8 @@ def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         mlflow: MLflowResource,
         model: FittedPipeline,
     ) -> Iterator[Any]:
+        from synml_dagster.plots import evaluation as figures
+
         test = side(model.features, "test")
         names = set(test.schema().names)
         kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
@@ -46,7 +48,9 @@ def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
         found = evaluate_scored(scored, model.plan, model.model)
         with mlflow.run(context) as run:
             run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})
-        yield dg.Output(found, metadata=evaluation_metadata(found))
+            curves = figures.curves(found)
+            run.log_pictures(curves)
+        yield dg.Output(found, metadata=evaluation_metadata(found, curves))
         metric = rule.metric or primary_metric(found.task)
         low = below_baseline(metric, found.metrics, found.baseline)
         value = found.metrics.get(metric, float("nan"))
@@ -81,11 +85,9 @@ def evaluate_scored(scored: Any, plan: FeaturePlan, trained: TrainedModel) -> Ev
     )
 
 
-def evaluation_metadata(found: Evaluation) -> dict[str, Any]:
+def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the metrics as numbers that plot over time, and the curves as pictures."""
-    from synml_dagster.plots import evaluation as figures
-
     told: dict[str, Any] = {f"test/{name}": figure(value) for name, value in found.metrics.items()}
     told["test rows"] = found.rows
-    told["curves"] = pictures(figures.curves(found))
+    told["curves"] = pictures(curves)
     return told

@@ -7,7 +7,13 @@ from synml_dagster.assets.specs import ExplainSpec
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
+from synml_dagster.explain.base import explainer_for
+from synml_dagster.explain.kernel import KernelExplainer
+from synml_dagster.learners import learner_of
 from synml_dagster.resources import MLflowResource, SparkResource
+
+_MOST_SCORED, _FEWEST = 8_000_000, 20
+"""How many rows are scored for explanations that have no closed form, and how many are explained at least."""
 
 
 def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
@@ -30,17 +36,30 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
     ) -> Explanations:
         from synml_dagster.plots import explanations as figures
 
-        test = side(model.features, "test")
-        found = explain(test, model.model, model.plan, rows=spec.rows, seed=spec.seed, spark=spark.session)
+        test, rows = side(model.features, "test"), spec.rows
+        explainer = explainer_for(model.model.form)
+        if (
+            isinstance(explainer, KernelExplainer)
+            and (most := max(_FEWEST, _MOST_SCORED // explainer.rows_scored)) < rows
+        ):
+            rows = most
+            context.log.info(
+                f"{rows} of the {spec.rows} rows that explain.rows asks for: {learner_of(model.model.learner).title.lower()} has no closed form "
+                f"of what each column adds, and {explainer.rows_scored:,} rows are scored to explain one"
+            )
+        found = explain(test, model.model, model.plan, rows=rows, seed=spec.seed, spark=spark.session)
+        importance, beeswarm = figures.importance(found), figures.beeswarm(found)
         context.add_output_metadata(
             {
                 "rows": found.rows,
-                "importance": picture(figures.importance(found), "mean size of the SHAP value by feature"),
-                "beeswarm": picture(figures.beeswarm(found), "SHAP value of each row by feature"),
+                "method": found.method,
+                "importance": picture(importance, "mean size of the SHAP value by feature"),
+                "beeswarm": picture(beeswarm, "SHAP value of each row by feature"),
             }
         )
         with mlflow.run(context) as run:
             run.log_metrics({f"mean_abs_shap/{name}": size for name, size in found.importance.items()})
+            run.log_pictures({"shap importance": importance, "shap beeswarm": beeswarm})
         return found
 
     return explanations

@@ -25,7 +25,7 @@ def build_feature_plan(
     weight: str | None,
     group: str | None,
     carried: Sequence[str] | None = (),
-    learner: str = "lightgbm",
+    learners: Sequence[str] = ("lightgbm",),
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan; `carried` are the columns that predictions of these rows keep, None for all."""
 
@@ -64,7 +64,8 @@ def build_feature_plan(
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
-        learner_of(learner).check_task(plan.task)
+        for learner in learners:
+            learner_of(learner).check_task(plan.task)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
         if plan.label.classes and (taken := [n for n in kept if n.casefold() == "probability"]):
             raise ConfigError(

@@ -1,19 +1,20 @@
 """`features`: the model's inputs and label as one table, a folder per side of the split."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.assets.fitted import with_its_plan
-from synml_dagster.assets.stage import clearly, inputs, stage
+from synml_dagster.assets.stage import clearly, inputs, stage, stage_key
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
 from synml_dagster.files import ParquetFiles
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import Table
 
 
-def build_features(pipeline: str) -> dg.AssetsDefinition:
-    """Return the asset that assembles the features, gated by a check that no row was lost."""
+def build_features(pipeline: str, after: Sequence[str] = ()) -> dg.AssetsDefinition:
+    """Return the asset that assembles the features, gated by a check that no row was lost, and by those of the stages `after` which it runs."""
 
     @dg.asset(
         **stage(
@@ -22,6 +23,7 @@ def build_features(pipeline: str) -> dg.AssetsDefinition:
             io_manager_key="spark_tables",
             ins=inputs(pipeline, "raw", "feature_plan"),
             metadata={"partition_by": [SPLIT]},
+            deps=[stage_key(pipeline, name) for name in after],
         )
     )
     @clearly

@@ -1,6 +1,7 @@
 """`model`: the learner on all training rows, with the sweep's parameters."""
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,10 +11,19 @@ from synml_dagster.assets.fitted import FittedPipeline, plan_of
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, figure, inputs, picture, stage
 from synml_dagster.features import FeaturePlan
-from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.files import ParquetFiles
+from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners.ensemble import Member, combined
+from synml_dagster.learners.one_process.rows import background, read_rows
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
-from synml_dagster.tuning import SweepResult
+from synml_dagster.tuning import SweepResult, SweepSpec
+from synml_dagster.tuning.choice import train_spec
+from synml_dagster.tuning.losses import Measure
+
+_OF_SEVERAL = (
+    "The model of the family and with the parameters that won the sweep, trained on all training rows."
+)
 
 
 class ModelRun(dg.Config):
@@ -22,17 +32,17 @@ class ModelRun(dg.Config):
     rounds: int | None = Field(default=None, ge=1, description="The most boosting rounds.")
 
 
-def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
+def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None) -> dg.AssetsDefinition:
     """Return the asset that trains."""
-    learner = learner_of(train.learner)
+    planned = learner_of(train.learner)
 
     @dg.asset(
         **stage(
             pipeline,
             "model",
             io_manager_key="bundles",
-            description=learner.summary,
-            kinds={*learner.kinds, "spark"},
+            description=planned.summary if search is None or search.learners is None else _OF_SEVERAL,
+            kinds={*planned.kinds, "spark"},
             ins=inputs(pipeline, "features", "sweep"),
         )
     )
@@ -48,28 +58,41 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         from synml_dagster.plots import training as training_figures
 
         began, feature_plan = time.monotonic(), plan_of(features)
-        spec = (
-            train
-            if config.rounds is None
-            else TrainSpec(**train.model_dump(exclude_unset=True) | {"rounds": config.rounds})
+        train_rows, validation = side(features, "train"), side(features, "validation")
+
+        def fit(name: str, params: Mapping[str, Any], part: str = "") -> TrainedModel:
+            return learner_of(name).fit(
+                spark.session,
+                feature_plan,
+                _spec(name, train, config.rounds),
+                params,
+                train_rows,
+                validation,
+                on_progress=lambda progress: context.log.info(str(progress)),
+                checkpoint=_checkpoint(context, pipeline, feature_plan) + part,
+            )
+
+        name = sweep.learner or train.learner
+        trained = (
+            fit(name, sweep.best_params)
+            if not sweep.ensemble
+            else _together(sweep, fit, feature_plan, validation, spark)
         )
-        trained = learner.fit(
-            spark.session,
-            feature_plan,
-            spec,
-            sweep.best_params,
-            side(features, "train"),
-            side(features, "validation"),
-            on_progress=lambda progress: context.log.info(str(progress)),
-            checkpoint=_checkpoint(context, pipeline, feature_plan),
-        )
+        learner = learner_of(trained.learner)
         metric, value = trained.validation_score()
-        worries = [*learner.warnings(feature_plan, spec), *trained.facts.get("notes", [])]
+        warned = [
+            w
+            for n in {m.learner for m in sweep.ensemble} or {name}
+            for w in learner_of(n).warnings(feature_plan, _spec(n, train, config.rounds))
+        ]
+        worries = [*warned, *trained.facts.get("notes", [])]
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)
+        drawn = {"importance of features": importance}
         told: dict[str, Any] = {
             f"validation/{metric}": figure(value),
+            "learner": learner.title,
             "rounds": trained.iterations,
             "seconds": round(time.monotonic() - began, 2),
             "importance": picture(importance, f"{learner.importance_name}, by feature"),
@@ -80,14 +103,46 @@ def build_model(pipeline: str, train: TrainSpec) -> dg.AssetsDefinition:
         if trained.iterations > 1:
             history = training_figures.training_history(trained.history, trained.best_iteration)
             told["training history"] = picture(history, f"metric by {learner.round_name}")
+            drawn["training history"] = history
         context.add_output_metadata(told)
         with mlflow.run(context) as run:
             run.log_params(
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}
             )
             run.log_metrics({f"validation/{metric}": value})
+            run.log_history(
+                {f"rounds/{data}/{name}": v for data, m in trained.history.items() for name, v in m.items()}
+            )
+            run.log_pictures(drawn)
         return FittedPipeline.of(trained, feature_plan, sweep, features)
 
+    return model
+
+
+def _spec(name: str, train: TrainSpec, rounds: int | None) -> TrainSpec:
+    """Return how a family is trained in this run."""
+    spec = train_spec(name, train)
+    if rounds is None or "rounds" in learner_of(name).no_such_keys:
+        return spec
+    return TrainSpec(**spec.model_dump(exclude_unset=True) | {"rounds": rounds})
+
+
+def _together(
+    sweep: SweepResult,
+    fit: Callable[..., TrainedModel],
+    plan: FeaturePlan,
+    validation: ParquetFiles,
+    spark: SparkResource,
+) -> TrainedModel:
+    """Train the members of the sweep's ensemble on all training rows and return them as one model."""
+    members = [
+        Member(fit(m.learner, m.params, f"-member-{i}"), m.weight) for i, m in enumerate(sweep.ensemble)
+    ]
+    held = read_rows(spark.session, validation, plan.feature_names)
+    model = combined(members, {}, background(held.X))
+    measure = Measure.of(plan.task, plan.linear_gain)
+    value = measure.value(*measure.losses(model.predict(held.X), held))
+    model.history = {"validation": {measure.metric: [value]}}
     return model
 
 

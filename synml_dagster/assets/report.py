@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -45,15 +46,16 @@ def _which(record: ChampionRecord) -> str:
     return f"version {record.version}, a challenger that was not promoted: {held}"
 
 
-def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
-    """Return the asset that writes the page."""
+def build_report(pipeline: str, source: str, groups: bool = False) -> dg.AssetsDefinition:
+    """Return the asset that writes the page; `groups` says whether there are sensitive columns to speak of."""
+    on_request = ("data_balance", "fairness") if groups else ()
 
     @dg.asset(
         **stage(
             pipeline,
             "report",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "evaluation", "explanations", "champion"),
+            ins=inputs(pipeline, "evaluation", "explanations", "champion", *on_request),
         )
     )
     @clearly
@@ -63,6 +65,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
         evaluation: Evaluation,
         explanations: Explanations,
         champion: ChampionRecord,
+        **more: Any,
     ) -> Report:
         from synml_dagster.report import ReportInputs, render_report
 
@@ -88,6 +91,7 @@ def build_report(pipeline: str, source: str) -> dg.AssetsDefinition:
                     champion=champion,
                     explanations=explanations,
                     run_id=context.run.run_id,
+                    **more,
                 )
             )
         )

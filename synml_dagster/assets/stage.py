@@ -44,6 +44,15 @@ STAGES: dict[str, tuple[str, set[str]]] = {
 }
 """Name, description and kinds of each stage, in the order of the graph."""
 
+ON_REQUEST: dict[str, tuple[str, set[str]]] = {
+    "data_balance": (
+        "How the labelled rows are spread over the groups of the sensitive columns, measured before training.",
+        {"spark"},
+    ),
+    "fairness": ("How the model's answers on the test rows differ between the groups.", {"spark"}),
+}
+"""The same of stages that a description asks for by `balance`."""
+
 
 def stage_key(pipeline: str, stage: str) -> dg.AssetKey:
     """Return the key of one stage of a pipeline."""
@@ -80,7 +89,7 @@ def _said_first() -> Iterator[None]:
 
 def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
     """Return the arguments that `dagster.asset` takes for a stage."""
-    description, kinds = STAGES[name]
+    description, kinds = (STAGES | ON_REQUEST)[name]
     return {
         "key": stage_key(pipeline, name),
         "group_name": pipeline,

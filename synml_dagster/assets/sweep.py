@@ -1,22 +1,33 @@
-"""`sweep`: Optuna's search over the learner's parameters, one trained model per trial."""
+"""`sweep`: families and their parameters, searched by trials that are Spark jobs of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.fitted import plan_of
+from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
-from synml_dagster.assets.stage import clearly, figure, inputs, markdown_table, picture, stage
+from synml_dagster.assets.stage import clearly, inputs, stage
+from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
-from synml_dagster.learners import Learner, TrainSpec, learner_of
+from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.redaction import redacted
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
+from synml_dagster.resources.mlflow_children import Child, ChildRuns
 from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.tables import Table, written_table
-from synml_dagster.tuning import SweepResult, SweepSpec, TrialOutcome, TrialRecord, run_sweep
+from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord, run_sweep
+from synml_dagster.tuning.choice import families_of, family_names, train_spec
+from synml_dagster.tuning.ensemble import with_ensemble
+from synml_dagster.tuning.folds import FoldPlan
+from synml_dagster.tuning.guard import keep_default_within_noise
+from synml_dagster.tuning.ledger import name_of
+from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.runner import MOST_VALUES, SessionTrials, TrialJobs, slots_for_trials, trial_data
 
 
 class SweepRun(dg.Config):
@@ -25,19 +36,20 @@ class SweepRun(dg.Config):
     trials: int | None = Field(
         default=None, ge=0, description="How many trials in all; 0 turns the sweep off."
     )
-    minutes: float | None = Field(default=None, gt=0, description="No trial starts after this many minutes.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="No trial starts after this many minutes; those that run are stopped."
+    )
 
 
 def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.AssetsDefinition:
     """Return the asset that searches."""
-    learner = learner_of(train.learner)
 
     @dg.asset(
         **stage(
             pipeline,
             "sweep",
             io_manager_key="bundles",
-            kinds={*learner.kinds, "optuna"},
+            kinds={*learner_of(train.learner).kinds, "optuna"},
             ins=inputs(pipeline, "features"),
         )
     )
@@ -50,17 +62,20 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         features: Table,
     ) -> SweepResult:
         trials = sweep_spec.trials if config.trials is None else config.trials
-        minutes = config.minutes or sweep_spec.minutes
         feature_plan = plan_of(features)
-        metric, maximize = learner.metric(feature_plan, train)
-        direction = "maximize" if maximize else "minimize"
-        learner.params(feature_plan, train, {})  # says what does not go together before anything is trained
+        measure, own_metric = _measure(feature_plan, sweep_spec, train)
+        metric, maximize = own_metric or (measure.metric, measure.maximize)
+        names = family_names(sweep_spec, train, feature_plan.task)
+        specs = {name: train_spec(name, train) for name in names}
+        for name, spec in specs.items():  # says what does not go together before anything is trained
+            learner_of(name).params(feature_plan, spec, {})
+        families = families_of(names, sweep_spec, train, feature_plan.task)
         check_weights(spark.session, feature_plan, features)
         check_queries(spark.session, feature_plan, features)
-        space = _space(learner, sweep_spec, train)
-        if absent := check_classes(spark.session, feature_plan, features):
-            for warning in absent:
-                context.log.warning(warning)
+        absent = check_classes(spark.session, feature_plan, features)
+        for warning in absent:
+            context.log.warning(warning)
+        if absent:
             context.add_output_metadata(
                 {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in absent))}
             )
@@ -68,60 +83,156 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             context.add_output_metadata(
                 {"trials": 0, "note": "the sweep is off; the model takes its parameters from train.params"}
             )
-            return SweepResult(metric=metric, direction=direction)
+            return SweepResult(metric=metric, direction="maximize" if maximize else "minimize")
 
-        validation = side(features, "validation")
-        storage = DataDirectory().kept_here(pipeline, "sweep", "studies.db")
-        if is_remote(DataDirectory().resolved()):
-            context.log.info(
-                f"the study is in {str(storage)!r}: a database cannot be a file of an object store, and another host starts a new one"
+        storage = _storage(sweep_spec, pipeline, context)
+        with (
+            mlflow.run(context) as run,
+            ChildRuns(run, context.log.warning) as children,
+            _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation),
+        ):
+            folds = FoldPlan.of(
+                feature_plan, sweep_spec.folds, rows.count(), validation.count(), sweep_spec.rows
             )
-        # Under the data directory, which all executors reach; this process's own temporary folder they do not.
-        scratch = DataDirectory().path(pipeline, "sweep", "sample")
-        with _sampled(spark, side(features, "train"), sweep_spec.rows, scratch) as rows:
-
-            def train_trial(params: dict[str, Any]) -> TrialOutcome:
-                model = learner.fit(spark.session, feature_plan, train, params, rows, validation)
-                return TrialOutcome(value=model.validation_score(metric)[1], rounds=model.iterations)
-
-            def on_trial(trial: TrialRecord, best: TrialRecord) -> None:
-                context.log.info(
-                    f"trial {trial.number}: {metric} {trial.value:.6g} in {trial.rounds} rounds, {trial.seconds:.1f} s "
-                    f"(best {best.value:.6g}, trial {best.number})"
-                )
-
-            result = run_sweep(
-                train_trial,
-                space=space,
-                storage=storage,
-                key={
-                    "plan": feature_plan.identity,
-                    "params": learner.params(feature_plan, train, {}),
-                    "train": train.model_dump(),
-                    "rows": sweep_spec.rows,
+            key = {
+                "plan": feature_plan.identity,
+                "params": {
+                    name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
                 },
+                "train": train.model_dump(exclude={"ranks"}),
+                "rows": sweep_spec.rows,
+                "folds": [folds.folds, folds.repeats],
+                "pruning": sweep_spec.pruning,
+                "metric": metric,
+            }
+            answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
+            own = own_metric[0] if own_metric else None
+            wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
+            runner: TrialJobs | SessionTrials
+            if wide:
+                parallel = 1
+                runner = SessionTrials(
+                    spark.session, feature_plan, rows, validation, specs, measure, own, answers
+                )
+            else:
+                slots = slots_for_trials(spark.session)
+                parallel = sweep_spec.parallel or slots
+                data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
+                threads = max(1, slots // parallel)
+                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.pruning)
+            context.log.info(
+                f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"
+            )
+            result = run_sweep(
+                runner,
+                families=families,
+                storage=storage,
+                key=key,
                 metric=metric,
                 maximize=maximize,
                 trials=trials,
-                minutes=minutes,
+                minutes=config.minutes or sweep_spec.minutes,
                 seed=sweep_spec.seed,
-                start=learner.start(),
-                on_trial=on_trial,
-            ).model_copy(update={"rows": rows.count()})
-        if result.resumed:
-            context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
-        context.add_output_metadata(_metadata(result))
-        with mlflow.run(context) as run:
-            run.log_metrics({f"sweep/{metric}": result.best_value or 0.0, "sweep/trials": len(result.trials)})
+                sampler=sweep_spec.sampler,
+                parallel=parallel,
+                cancel=runner.cancel,
+                on_trial=_teller(context, metric, trials, children),
+            ).model_copy(update={"rows": rows.count(), "validation": folds.why})
+            result = keep_default_within_noise(result, names[0], measure, answers)
+            if sweep_spec.ensemble:
+                result = with_ensemble(result, measure, answers, sweep_spec.ensemble)
+            for note in result.notes:
+                context.log.info(note)
+            if result.resumed:
+                context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
+            pictures = drawn(result)
+            context.add_output_metadata(sweep_metadata(result, specs, pictures))
+            run.log_metrics(
+                {
+                    f"sweep/{metric}": result.best_value,
+                    f"sweep/ensemble/{metric}": result.ensemble_value,
+                    "sweep/trials": len(result.trials),
+                }
+            )
+            run.log_pictures(pictures)
         return result
 
     return sweep
 
 
-def _space(learner: Learner, spec: SweepSpec, train: TrainSpec) -> dict[str, Any]:
-    """Return what is searched: what the description does not decide."""
-    space = learner.space() if spec.space is None else learner.checked_space(spec.space)
-    return {name: r for name, r in space.items() if name not in train.params}
+def _measure(
+    plan: FeaturePlan, sweep: SweepSpec, train: TrainSpec
+) -> tuple[Measure, tuple[str, bool] | None]:
+    """Return what compares trials: the task's own score, or the metric that the description names for its one learner."""
+    several = sweep.learners == "all" or (sweep.learners is not None and sweep.learners != [train.learner])
+    own = (
+        learner_of(train.learner).metric(plan, train) if train.params.get("metric") and not several else None
+    )
+    return Measure.of(plan.task, plan.linear_gain), own
+
+
+def _storage(spec: SweepSpec, pipeline: str, context: dg.AssetExecutionContext) -> str | Path:
+    if spec.storage is not None:
+        context.log.info(f"the trials are kept in {redacted(spec.storage)}")
+        return spec.storage
+    storage = DataDirectory().kept_here(pipeline, "sweep", "studies.db")
+    if is_remote(DataDirectory().resolved()):
+        context.log.info(
+            f"the study is in {str(storage)!r}: a database cannot be a file of an object store, and another host starts a new one"
+        )
+    return storage
+
+
+def _teller(
+    context: dg.AssetExecutionContext, metric: str, trials: int, children: ChildRuns
+) -> Callable[[TrialRecord, TrialRecord | None], None]:
+    def tell(trial: TrialRecord, best: TrialRecord | None) -> None:
+        spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
+        ended = "stopped" if trial.state == "pruned" else "failed"
+        value = (
+            f"{metric} {trial.value:.6g}{spread}" if trial.value is not None else f"{ended}, {trial.reason}"
+        )
+        leads = f" (best {best.value:.6g}, trial {best.number}, {best.learner})" if best else ""
+        context.log.info(
+            f"trial {trial.number} of {trials}, {trial.learner} ({trial.origin}): {value} in {trial.seconds:.1f} s{leads}"
+        )
+        children.add(
+            Child(
+                f"trial {trial.number}, {trial.learner} ({trial.origin})",
+                {"learner": trial.learner, **trial.params},
+                {
+                    f"sweep/{metric}": trial.value,
+                    "standard_error": trial.spread,
+                    "rounds": trial.rounds,
+                    "seconds": trial.seconds,
+                    "kilobytes": trial.kilobytes,
+                },
+                {
+                    "synml.trial": str(trial.number),
+                    "synml.origin": trial.origin,
+                    "synml.reason": trial.reason,
+                },
+                failed=trial.state == "fail",
+            )
+        )
+
+    return tell
+
+
+@contextmanager
+def _rows(
+    spark: SparkResource, features: Table, most: int, pipeline: str
+) -> Iterator[tuple[ParquetFiles, ParquetFiles]]:
+    """Lend the training and the validation rows, at most `most` of each, chosen by their content."""
+    # Under the data directory, which all executors reach; this process's own temporary folder they do not.
+    place = DataDirectory()
+    with (
+        _sampled(spark, side(features, "train"), most, place.path(pipeline, "sweep", "sample")) as rows,
+        _sampled(
+            spark, side(features, "validation"), most, place.path(pipeline, "sweep", "held")
+        ) as validation,
+    ):
+        yield rows, validation
 
 
 @contextmanager
@@ -134,44 +245,3 @@ def _sampled(spark: SparkResource, files: ParquetFiles, most: int, scratch: str)
     sample = sample_by_content(files.dataframe(spark.session), most, rows)
     with written_table(sample, scratch) as table:
         yield table.files()
-
-
-def _history(result: SweepResult) -> bytes:
-    from synml_dagster.plots import training as training_figures
-
-    values = {t.number: t.value for t in result.trials if t.value is not None}
-    best = dict(result.best_so_far())
-    return training_figures.trials(list(best), [values[n] for n in best], list(best.values()), result.metric)
-
-
-def _metadata(result: SweepResult) -> dict[str, Any]:
-    from synml_dagster.plots import training as training_figures
-
-    trials = sorted(result.trials, key=lambda t: t.number)
-    names = sorted({name for t in trials for name in t.params})
-    told: dict[str, Any] = {
-        "trials": len(trials),
-        "resumed trials": result.resumed,
-        "metric": result.metric,
-        "best value": figure(result.best_value or 0.0),
-        "best trial": result.best_trial,
-        "best parameters": dg.MetadataValue.json(result.best_params),
-        "history": picture(_history(result), "each trial and the best so far"),
-        "all trials": markdown_table(
-            ["trial", result.metric, "rounds", "s", *names],
-            [
-                [t.number, "failed" if t.value is None else f"{t.value:.6g}", t.rounds, f"{t.seconds:.1f}"]
-                + [
-                    f"{t.params[n]:.4g}" if isinstance(t.params.get(n), float) else t.params.get(n)
-                    for n in names
-                ]
-                for t in trials
-            ],
-        ),
-    }
-    if result.importance:
-        told["parameter importance"] = picture(
-            training_figures.bars(result.importance, "FileSplit of the metric's variance"),
-            "importance of each parameter",
-        )
-    return told

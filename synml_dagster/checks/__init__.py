@@ -1,6 +1,17 @@
 """Gates between the stages: what must hold before a model goes on."""
 
+from synml_dagster.checks.balance import BalanceCheck, BalanceSpec, judge_data, judge_fairness
 from synml_dagster.checks.promotion import Decision, PromoteSpec, below_baseline, decide
 from synml_dagster.checks.rivals import another_question
 
-__all__ = ["Decision", "PromoteSpec", "another_question", "below_baseline", "decide"]
+__all__ = [
+    "BalanceCheck",
+    "BalanceSpec",
+    "Decision",
+    "PromoteSpec",
+    "another_question",
+    "below_baseline",
+    "decide",
+    "judge_data",
+    "judge_fairness",
+]

@@ -47,7 +47,7 @@ class ScoreHistogram(_Part):
 
 
 class Gains(_Part):
-    """FileSplit of all positives found in the top share of rows by score."""
+    """Share of all positives found in the top share of rows by score."""
 
     flagged: list[float]
     found: list[float]
@@ -57,7 +57,7 @@ class ThresholdRow(_Part):
     """What deciding at `threshold` (probability at or above it counts as positive) leads to."""
 
     threshold: float
-    flagged: float = Field(description="FileSplit of the rows that are flagged.")
+    flagged: float = Field(description="Share of the rows that are flagged.")
     precision: float
     recall: float
     specificity: float

@@ -1,4 +1,4 @@
-"""Why a model answers as it does: exact SHAP values on Spark.
+"""Why a model answers as it does: exact SHAP values on Spark, and Kernel SHAP and LIME for any model.
 
 Pictures live in `synml_dagster.plots.explanations` (matplotlib), the page in `synml_dagster.report.page` and the
 explainer itself in `synml_dagster.explain.tree_shap.explainer` (Numba), which is imported when `TreeExplainer` is first asked for.
@@ -12,8 +12,32 @@ from synml_dagster.explain.sample import explain
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
+    from synml_dagster.explain.agnostic.attributions import Attributions
+    from synml_dagster.explain.agnostic.background import Background
+    from synml_dagster.explain.agnostic.on_spark import explain_with
+    from synml_dagster.explain.agnostic.rows import explain_rows
+    from synml_dagster.explain.kernel import KernelExplainer
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
-__all__ = ["Explanations", "TreeExplainer", "explain", "explain_columns"]
+_MODULES = {
+    "agnostic.attributions": "Attributions",
+    "agnostic.background": "Background",
+    "agnostic.on_spark": "explain_with",
+    "agnostic.rows": "explain_rows",
+    "kernel": "KernelExplainer",
+    "tree_shap.explainer": "TreeExplainer",
+}
 
-__getattr__ = lazy(__name__, {"tree_shap.explainer": "TreeExplainer"})
+__all__ = [
+    "Attributions",
+    "Background",
+    "Explanations",
+    "KernelExplainer",
+    "TreeExplainer",
+    "explain",
+    "explain_columns",
+    "explain_rows",
+    "explain_with",
+]
+
+__getattr__ = lazy(__name__, _MODULES)

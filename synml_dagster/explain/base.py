@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synml_dagster.learners import AdditiveForm, Form
+from synml_dagster.learners import AdditiveForm, Form, ScoredForm, TreeEnsemble
 
 
 class Explainer(Protocol):
@@ -37,18 +37,27 @@ class Explainer(Protocol):
         ...
 
 
-def explainer_for(form: Form) -> Explainer:
-    """Return the exact explainer of a model's form.
+def is_explained_exactly(form: Form | ScoredForm) -> bool:
+    """Return whether a form's explanations cost next to nothing: those of trees and of sums of terms."""
+    return isinstance(form, AdditiveForm | TreeEnsemble)
+
+
+def explainer_for(form: Form | ScoredForm) -> Explainer:
+    """Return the explainer of a model's form: exact for trees and sums of terms, Kernel SHAP for any other.
 
     Raises
     ------
     ModelError
-        The model cannot be explained exactly (linear leaves).
+        The model cannot be explained (linear leaves, a background of another width).
     """
     if isinstance(form, AdditiveForm):
         from synml_dagster.explain.additive import AdditiveExplainer
 
         return AdditiveExplainer(form)
+    if not isinstance(form, TreeEnsemble):
+        from synml_dagster.explain.kernel import KernelExplainer
+
+        return KernelExplainer(form)
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
     return TreeExplainer(form)

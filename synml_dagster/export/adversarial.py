@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synml_dagster.learners import TreeEnsemble
+from synml_dagster.learners import MixtureForm, TreeEnsemble
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +68,8 @@ def _thresholds(plan: FeaturePlan, model: TrainedModel) -> dict[str, list[float]
     """Return, per raw column whose feature is the number itself, the split values on it and their neighbours."""
     found: dict[int, set[float]] = {}
     form = model.form
-    for tree in form.trees if isinstance(form, TreeEnsemble) else ():
+    forms = form.members if isinstance(form, MixtureForm) else (form,)
+    for tree in (tree for one in forms if isinstance(one, TreeEnsemble) for tree in one.trees):
         for feature, value, category in zip(
             tree.split_feature.tolist(), tree.threshold.tolist(), tree.is_categorical.tolist(), strict=True
         ):

@@ -204,11 +204,9 @@ class SplitSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    test: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.2, description="FileSplit of all rows held out."
-    )
+    test: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.2, description="Share of all rows held out.")
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.2, description="FileSplit of all rows for early stopping and the sweep."
+        default=0.2, description="Share of all rows for early stopping and the sweep."
     )
     by: SplitBy = Field(
         default="random",

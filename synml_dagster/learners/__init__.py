@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
     from synml_dagster.learners.link import Link
+    from synml_dagster.learners.mixture import MixtureForm
+    from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
+    from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
@@ -23,7 +26,10 @@ _MODULES = {
     "additive": "AdditiveForm",
     "base": "Form Learner TrainedModel learner_of",
     "link": "Link",
+    "network": "NetworkForm",
+    "mixture": "MixtureForm",
     "registry": "learner_names",
+    "scored": "ScoredForm",
     "space": "ParameterRange",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
@@ -34,7 +40,10 @@ __all__ = [
     "Form",
     "Learner",
     "Link",
+    "MixtureForm",
+    "NetworkForm",
     "ParameterRange",
+    "ScoredForm",
     "TrainSpec",
     "TrainedModel",
     "Tree",

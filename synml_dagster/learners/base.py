@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.registry import learner_module
 from synml_dagster.learners.space import ParameterRange, Value
 from synml_dagster.learners.trees import TreeEnsemble
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
+    from synml_dagster.learners.judging import Judge
+    from synml_dagster.learners.one_process.rows import Rows
 
-Form = TreeEnsemble | AdditiveForm
+Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
 """What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
 
 ABOUT = "model.json"
@@ -211,6 +216,9 @@ class Learner(ABC):
         One sentence on the asset of a model.
     tasks
         Those that it can learn.
+    scales
+        Whether it trains on the whole table, however large. A family that does not is trained in one process, on a sample
+        where the table is too large for it.
     no_such_keys
         Keys of `train` that say nothing to it, and why.
     round_name, importance_name
@@ -224,10 +232,15 @@ class Learner(ABC):
     kinds: ClassVar[frozenset[str]]
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
+    scales: ClassVar[bool] = False
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
     importance_name: ClassVar[str]
     model: ClassVar[type[TrainedModel]]
+
+    def installed(self) -> bool:
+        """Return whether the packages that the family stands on are there."""
+        return True
 
     @abstractmethod
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,14 +252,26 @@ class Learner(ABC):
             A parameter is unknown, out of its range, or said by another key.
         """
 
+    def check_installed(self) -> None:  # noqa: B027 (most families need nothing)
+        """Refuse to be chosen where a package of the family is missing.
+
+        Raises
+        ------
+        SetupError
+            It is; the message names the extra that brings it.
+        """
+
     def check(self, spec: Settings) -> None:
-        """Refuse keys of `train` that say nothing to this family.
+        """Refuse keys of `train` that say nothing to this family, and the family where its package is missing.
 
         Raises
         ------
         ValueError
             The description says one of `no_such_keys`.
+        SetupError
+            See `check_installed`.
         """
+        self.check_installed()
         for key, why in self.no_such_keys.items():
             if key in spec.model_fields_set:
                 raise ValueError(f"{key} does not go with learner {self.name}: {why}")
@@ -275,6 +300,20 @@ class Learner(ABC):
     def start(self) -> Mapping[str, Value]:
         """Return the first trial: the family's own defaults, so that no sweep ends below them."""
 
+    def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
+        """Return named sets of parameters that are worth a trial before any search, the most promising first.
+
+        Each holds parameters over the family's defaults, under its main names; one that `space()` searches has a value that
+        the sweep could choose. The defaults themselves are `start()` and not among them. The names are stable: a sweep
+        shows them.
+
+        Parameters
+        ----------
+        task
+            One of `tasks`.
+        """
+        return {}
+
     @abstractmethod
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the metric that a sweep searches by, and whether more of it is better."""
@@ -293,7 +332,6 @@ class Learner(ABC):
         """Return what the family cannot do well with this plan."""
         return []
 
-    @abstractmethod
     def fit(
         self,
         spark: SparkSession,
@@ -306,7 +344,45 @@ class Learner(ABC):
         on_progress: Callable[[Any], None] | None = None,
         checkpoint: str | None = None,
     ) -> TrainedModel:
-        """Train on `rows`, measured on `validation`; both are files of a features table."""
+        """Train on `rows`, measured on `validation`; both are files of a features table.
+
+        A family that does not say otherwise is trained in this process, by `fit_rows`, on as many rows as fit.
+        """
+        from synml_dagster.learners.one_process.rows import read_rows
+
+        features, most = plan.feature_names, self.most_rows(plan, self.params(plan, spec, chosen))
+        train, held = (read_rows(spark, files, features, most_rows=most) for files in (rows, validation))
+        cores = os.cpu_count() or 1
+        return self.fit_rows(plan, spec, chosen, train, held, threads=cores, on_progress=on_progress)
+
+    def most_rows(self, plan: FeaturePlan, params: Mapping[str, Any]) -> int | None:
+        """Return the most rows that `fit` takes into its process, None for as many as memory is meant for."""
+        return None
+
+    @abstractmethod
+    def fit_rows(
+        self,
+        plan: FeaturePlan,
+        spec: Settings,
+        chosen: Mapping[str, Any],
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
+    ) -> TrainedModel:
+        """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
+
+        Parameters
+        ----------
+        threads
+            How many of them the library may use.
+        judge
+            Asked after each round, by a family that has rounds; where it says stop, `StoppedError` is raised.
+        train, validation
+            Stay as they are: other trainings take them, too.
+        """
 
     @abstractmethod
     def form(self, text: str) -> Form:

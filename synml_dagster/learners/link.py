@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-LinkName = Literal["identity", "exp", "square", "logistic", "softmax", "log1pexp"]
+LinkName = Literal["identity", "probability", "exp", "square", "logistic", "softmax", "log1pexp"]
 WORDS: dict[str, str] = {
     "identity": "the unit of the prediction",
+    "probability": "probability",
     "exp": "the logarithm of the prediction",
     "square": "the root of the prediction",
     "logistic": "log-odds",
@@ -27,7 +28,7 @@ class Link:
     Attributes
     ----------
     name
-        `identity`; `exp`; `square`, which keeps the sign; `logistic`, 1 / (1 + exp(-slope x)) of each score; `softmax`
+        `identity`; `probability`, of scores that are probabilities but for the last digit of a sum; `exp`; `square`, which keeps the sign; `logistic`, 1 / (1 + exp(-slope x)) of each score; `softmax`
         over a row's scores; `log1pexp`, log(1 + exp(x)).
     slope
         Of `logistic`.
@@ -44,6 +45,8 @@ class Link:
     def apply(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the answers of raw scores, float64 of the same shape `[rows, outputs]`."""
         with np.errstate(over="ignore"):
+            if self.name == "probability":
+                return np.clip(raw, 0.0, 1.0)
             if self.name == "exp":
                 return np.exp(raw)
             if self.name == "square":

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.learners.additive import AdditiveForm
 from synml_dagster.learners.base import learner_of
+from synml_dagster.learners.link import Link
+from synml_dagster.learners.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +60,6 @@ def transform(
     from synml_dagster.spark.session import active_session
 
     form = model.form
-    assert isinstance(form, AdditiveForm)
     wanted = checked_outputs(outputs, OUTPUTS, form.classifies)
     if isinstance(data, ParquetFiles):
         session = spark or active_session()
@@ -79,7 +80,7 @@ def transform(
         "raw_score": scores,
     }
     schema = scored_schema(frame, kept, {name: kinds[name] for name in wanted})
-    make = _Scored(model.learner, model.text, len(kept), tuple(wanted))
+    make = _Scored(model.learner, model.text, len(kept), tuple(wanted), model.label_offset)
     return map_files(session, data, [*kept, *model.features], make, schema)
 
 
@@ -115,11 +116,26 @@ def scored_schema(frame: DataFrame, kept: Sequence[str], outputs: Mapping[str, D
     return schema
 
 
+class _RawScores(Protocol):
+    @property
+    def num_features(self) -> int: ...
+
+    @property
+    def num_outputs(self) -> int: ...
+
+    def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]: ...
+
+
 @lru_cache(maxsize=2)
-def _form(learner: str, text: str) -> AdditiveForm:
-    found = learner_of(learner).form(text)
-    assert isinstance(found, AdditiveForm)
-    return found
+def _opened(learner: str, text: str) -> tuple[_RawScores, Link, bool]:
+    """Return what scores rows, its link and whether it tells classes apart."""
+    form = learner_of(learner).form(text)
+    link = form.link or Link()
+    if not isinstance(form, TreeEnsemble):
+        return form, link, form.classifies
+    from synml_dagster.learners.tree_models.scores import TreeScorer
+
+    return TreeScorer(form), link, form.classifies
 
 
 @dataclass(frozen=True)
@@ -130,25 +146,26 @@ class _Scored:
     text: str
     kept: int
     outputs: tuple[str, ...]
+    offset: float = 0.0
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         import pyarrow as pa
 
-        form = _form(self.learner, self.text)
+        scorer, link, classifies = _opened(self.learner, self.text)
         columns = [batch.column(i) for i in range(batch.num_columns)]
-        X = np.zeros((batch.num_rows, form.num_features), np.float32)
+        X = np.zeros((batch.num_rows, scorer.num_features), np.float32)
         for i, column in enumerate(columns[self.kept :]):
             X[:, i] = column.to_numpy(zero_copy_only=False)
-        raw = form.raw_scores(X)
-        answers = form.link.apply(raw)
+        raw = scorer.raw_scores(X)
+        answers = link.apply(raw) + self.offset
+        one = scorer.num_outputs == 1
         made = []
         for name in self.outputs:
             values = raw if name == "raw_score" else answers
-            if name == "prediction" and form.classifies:
-                one = form.num_outputs == 1
+            if name == "prediction" and classifies:
                 numbers = (answers[:, 0] > 0.5) if one else answers.argmax(axis=1)
                 made.append(pa.array(numbers.astype(np.int32)))
-            elif form.num_outputs == 1:
+            elif one:
                 made.append(pa.array(values[:, 0]))
             else:
                 flat = pa.array(np.ascontiguousarray(values).ravel())

@@ -6,7 +6,8 @@ How a row goes down a tree (`decision_type` is a bit field, LightGBM's own):
   (`MISSING_NONE`, `MISSING_ZERO`, `MISSING_NAN`).
 - A numeric split sends `x <= threshold` left. NaN is read as 0 unless NaN is what counts as missing. Under
   `MISSING_ZERO` everything within `ZERO_THRESHOLD` of 0 (so NaN too) goes the default way.
-- A categorical split sends the whole part of `x` left when its bit is set; NaN, negatives and unknown go right.
+- A categorical split sends the whole part of `x` left when its bit is set; negatives and unknown go right, and so does NaN
+  unless bit 1 is set.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class Tree:
     left_child: NDArray[np.int32]
     right_child: NDArray[np.int32]
     split_gain: NDArray[np.float64]
-    internal_count: NDArray[np.int64]
-    """[nodes] training rows that reached the node."""
+    internal_count: NDArray[np.int64] | NDArray[np.float64]
+    """[nodes] training rows that reached the node, or their weight."""
     leaf_value: NDArray[np.float64]
-    leaf_count: NDArray[np.int64]
-    """[leaves] training rows that ended in the leaf."""
+    leaf_count: NDArray[np.int64] | NDArray[np.float64]
+    """[leaves] training rows that ended in the leaf, or their weight."""
     cat_boundaries: NDArray[np.int32]
     """[categorical splits + 1] where each split's words begin in `cat_threshold`."""
     cat_threshold: NDArray[np.uint32]
@@ -56,6 +57,8 @@ class Tree:
     shrinkage: float
     is_linear: bool
     """Leaves hold linear models that are not read here: callers that need exact outputs must refuse such a tree."""
+    tiny_is_zero: bool = True
+    """Magnitudes up to `ZERO_THRESHOLD` are read as 0, as LightGBM's predictions do; else each number is what it is."""
 
     @property
     def is_categorical(self) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from synml_dagster.onnx.tensors import NUMPY, Reasons, tensor
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synml_dagster.columns import RawInput
     from synml_dagster.onnx.model import OnnxModel, TensorInfo
 
 
@@ -72,6 +73,26 @@ def _paths(model: OnnxModel) -> dict[str, tuple[str, ...]]:
     if "raw_inputs" not in model.metadata or not model.is_pipeline:
         return {}
     return {raw["name"]: tuple(raw["path"]) for raw in json.loads(model.metadata["raw_inputs"])}
+
+
+def planned_columns(model: OnnxModel) -> list[RawInput] | None:
+    """Return the raw columns of a pipeline's plan; None for any other model.
+
+    Raises
+    ------
+    ModelError
+        Spark makes some of its features, and not the graph.
+    """
+    from synml_dagster.columns import RawInput
+
+    if not (model.is_pipeline and "raw_inputs" in model.metadata):
+        return None
+    outside = json.loads(model.metadata.get("outside", "{}"))
+    if outside:
+        raise ModelError(
+            f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
+        )
+    return [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
 
 
 def check_columns(bindings: Sequence[Binding], names: Sequence[str], what: str = "The table") -> None:

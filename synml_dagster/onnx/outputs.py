@@ -23,12 +23,20 @@ _WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int
 
 @dataclass(frozen=True)
 class Result:
-    """A column of the answer: the graph's output it comes from, its Arrow type, and how its values are made."""
+    """A column of the answer: the graph's output it comes from, its Arrow type, and how its values are made.
+
+    `plain` makes the list of Python values that `values(...).to_pylist()` is, past Arrow: for a row or two that is what takes time.
+    """
 
     name: str
     output: str
     type: pa.DataType
     values: Callable[[Any], pa.Array]
+    plain: Callable[[Any], list[Any]] | None = None
+
+    def listed(self, answer: Any) -> list[Any]:
+        """Return the column of an answer as Python values."""
+        return self.values(answer).to_pylist() if self.plain is None else self.plain(answer)
 
 
 def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Result]:
@@ -52,7 +60,11 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
     if "label" in roles:
         kind = model.metadata.get("class_type", "int64")
         made[PREDICTION] = Result(
-            PREDICTION, roles["label"], _class_type(kind), lambda v: _class_values(v, kind)
+            PREDICTION,
+            roles["label"],
+            _class_type(kind),
+            lambda v: _class_values(v, kind),
+            lambda v: _class_list(v, kind),
         )
         two = (classes is not None and len(classes) == 2) or not several
         if two:
@@ -61,12 +73,19 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
                 roles["probabilities"],
                 pa.float32(),
                 lambda v: pa.array(np.ascontiguousarray(v[:, 1])),
+                lambda v: v[:, 1].tolist(),
             )
         else:
-            made[PROBABILITY] = Result(PROBABILITY, roles["probabilities"], pa.list_(pa.float32()), _lists)
+            made[PROBABILITY] = Result(
+                PROBABILITY, roles["probabilities"], pa.list_(pa.float32()), _lists, _plain_lists
+            )
     else:
         made[PREDICTION] = Result(
-            PREDICTION, roles["prediction"], pa.float64(), lambda v: pa.array(v[:, 0].astype(np.float64))
+            PREDICTION,
+            roles["prediction"],
+            pa.float64(),
+            lambda v: pa.array(v[:, 0].astype(np.float64)),
+            lambda v: v[:, 0].astype(np.float64).tolist(),
         )
     made[RAW_SCORE] = (
         Result(RAW_SCORE, roles["raw_score"], pa.list_(pa.float32()), _lists)
@@ -161,6 +180,10 @@ def _lists(values: NDArray[Any], element: pa.DataType | None = None) -> pa.Array
     return pa.ListArray.from_arrays(offsets, inner)
 
 
+def _plain_lists(values: NDArray[Any]) -> list[Any]:
+    return values.reshape(len(values), -1).tolist()
+
+
 def _softmax(values: NDArray[Any]) -> NDArray[Any]:
     rows = values.reshape(len(values), -1).astype(np.float64)
     powers = np.exp(rows - rows.max(axis=1, keepdims=True))
@@ -192,3 +215,14 @@ def _class_values(values: NDArray[Any], kind: str) -> pa.Array:
             pa.array(places.astype(np.int32)), pa.array(words.tolist(), pa.string())
         ).cast(pa.string())
     return pa.array(values.astype(target.to_pandas_dtype()))
+
+
+def _class_list(values: NDArray[Any], kind: str) -> list[Any]:
+    import pyarrow as pa
+
+    target = _class_type(kind)
+    if pa.types.is_boolean(target):
+        return (values != 0).tolist()
+    if pa.types.is_string(target):
+        return [str(word) for word in values.tolist()]
+    return values.astype(target.to_pandas_dtype()).tolist()

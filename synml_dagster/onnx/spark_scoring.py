@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.columns import RawInput
-from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.onnx.binding import planned_columns
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
@@ -210,7 +209,7 @@ def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: S
     """
     from pyspark.sql import DataFrame
 
-    planned = _planned(model)
+    planned = planned_columns(model)
     if planned is None or any(raw.storage in ("array", "vector") for raw in planned):
         return True
     from synml_dagster.columns.match import matched_or_converted
@@ -280,7 +279,7 @@ def _by_file_splits(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks:
 
 def read_as_dates(model: OnnxModel) -> set[str]:
     """Return the columns of text of which a pipeline's model reads dates."""
-    return {raw.name for raw in _planned(model) or [] if raw.time_way is not None}
+    return {raw.name for raw in planned_columns(model) or [] if raw.time_way is not None}
 
 
 def unread_in(frame: DataFrame, model: OnnxModel) -> list[str]:
@@ -293,19 +292,7 @@ def unread_in(frame: DataFrame, model: OnnxModel) -> list[str]:
     """
     from synml_dagster.columns.unread import unread
 
-    return unread(frame, _planned(model) or [])
-
-
-def _planned(model: OnnxModel) -> list[RawInput] | None:
-    """The raw columns of a pipeline's plan; None for any other model."""
-    if not (model.is_pipeline and "raw_inputs" in model.metadata):
-        return None
-    outside = json.loads(model.metadata.get("outside", "{}"))
-    if outside:
-        raise ModelError(
-            f"The features of {', '.join(map(repr, outside))} are made by Spark and not by this graph ({next(iter(outside.values()))}). Assemble them first and score with inputs=."
-        )
-    return [RawInput.model_validate(raw) for raw in json.loads(model.metadata["raw_inputs"])]
+    return unread(frame, planned_columns(model) or [])
 
 
 def _inputs(
@@ -315,7 +302,7 @@ def _inputs(
 
     Where columns of other types are read row by row, the reasons of the rows that hold what cannot be read come along.
     """
-    planned = _planned(model)
+    planned = planned_columns(model)
     if planned is None:
         columns = frame.columns
         there = set(columns)

@@ -150,14 +150,14 @@ def scores(found: Evaluation, form: Format = "png") -> bytes:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     percent_axis(axes.yaxis)
-    label(axes, f"Predicted probability of {shortened(names[1])}", "FileSplit of the class")
+    label(axes, f"Predicted probability of {shortened(names[1])}", "Share of the class")
     legend(axes, loc="upper center", title="True class", title_fontsize=8.5)
     return rendered(figure, form, "scores")
 
 
 @guarded
 def gains(found: Evaluation, form: Format = "png") -> bytes:
-    """FileSplit of the positives found by working through the rows from the highest score down."""
+    """Share of the positives found by working through the rows from the highest score down."""
     curve = _part(found.gains, "gains curve")
     figure, axes = canvas(5.6, 3.4)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -264,7 +264,7 @@ def residuals(found: Evaluation, form: Format = "png") -> bytes:
     axes.set_ylim(0, max(share) * 1.12)
     percent_axis(axes.yaxis)
     number_axis(axes.xaxis)
-    label(axes, "Predicted minus actual", "FileSplit of rows")
+    label(axes, "Predicted minus actual", "Share of rows")
     return rendered(figure, form, "residuals")
 
 

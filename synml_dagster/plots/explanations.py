@@ -237,6 +237,11 @@ def _output(found: Explanations, output: int | None) -> int:
 
 
 def _unit(found: Explanations, output: int | None = None) -> str:
+    if found.link.name == "probability":
+        several = "the classes' probabilities"
+        if found.task == "multiclass":
+            return several if output is None else f"probability of {shortened(found.outputs[output])}"
+        return f"probability of {shortened(found.classes[1])}" if len(found.classes) == 2 else "probability"
     if found.task == "binary":
         return f"log-odds of {shortened(found.classes[1])}" if len(found.classes) == 2 else "log-odds"
     if found.task == "multiclass":

@@ -90,7 +90,7 @@ def importance(
     form: Format = "png",
 ) -> bytes:
     """Bars of the features that matter most to a model by its own `measure`, as shares of the whole."""
-    return bars(values, f"FileSplit of the {measure}", most, form, "importance")
+    return bars(values, f"Share of the {measure}", most, form, "importance")
 
 
 @guarded
@@ -142,3 +142,32 @@ def trials(
     label(axes, "Trial", metric)
     legend(axes)
     return rendered(figure, form, "trials")
+
+
+@guarded
+def leaderboard(
+    entries: Sequence[tuple[str, float, float | None]], metric: str, most: int = 12, form: Format = "png"
+) -> bytes:
+    """The best trials: a dot for the metric, a line for its spread over folds; the best one marked.
+
+    Parameters
+    ----------
+    entries
+        (name, value, standard error or None), best first.
+    """
+    shown = list(entries[:most])
+    figure, axes = canvas(5.6, 1.0 + 0.27 * max(1, len(shown)))
+    places = list(range(len(shown)))
+    for place, (_, value, spread) in zip(places, shown, strict=True):
+        colour = ORANGE if place == 0 else BLUE
+        if spread is not None:
+            axes.plot([value - spread, value + spread], [place, place], color=colour, linewidth=2, alpha=0.45)
+        axes.plot(value, place, "o", color=colour, markersize=6, markeredgecolor=SURFACE)
+    axes.set_yticks(places, [shortened(name, 32) for name, _, _ in shown])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(False, axis="y")
+    number_axis(axes.xaxis)
+    axes.margins(x=0.08, y=0.06)
+    label(axes, metric, "")
+    return rendered(figure, form, "leaderboard")

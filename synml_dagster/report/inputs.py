@@ -11,6 +11,7 @@ from synml_dagster.evaluation.result import Evaluation
 from synml_dagster.explain.explanations import Explanations
 
 if TYPE_CHECKING:
+    from synml_dagster.balance import DataBalance, Fairness
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners import TrainedModel
 
@@ -93,6 +94,8 @@ class ReportInputs:
     onnx_path: str = "model.onnx"
     champion: Decision | None = None
     explanations: Explanations | None = None
+    data_balance: DataBalance | None = None
+    fairness: Fairness | None = None
     run_id: str | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     """More lines for the end of the page: MLflow run, table versions, who."""

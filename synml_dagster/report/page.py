@@ -17,7 +17,7 @@ def render_report(inputs: ReportInputs) -> str:
     """Return the report as one HTML page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from synml_dagster.report import data, model, reasons, training
+    from synml_dagster.report import data, groups, model, reasons, training
 
     environment = Environment(
         loader=PackageLoader("synml_dagster.report", "templates"),
@@ -41,6 +41,7 @@ def render_report(inputs: ReportInputs) -> str:
         per_class=model.class_table(inputs),
         drivers=reasons.drivers(inputs),
         cases=reasons.cases(inputs),
+        groups=groups.groups(inputs),
         data=data.data(inputs),
         training=training.training(inputs),
         use=data.use(inputs),

@@ -48,6 +48,8 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),
     ]
     effect = {"multiclass": "class scores", "ranking": "scores"}.get(found.task, found.link.unit)
+    if found.link.name == "probability":
+        effect = found.link.unit
     shown = [name for name in top[:_DEPENDENCE] if found.importance[name] > 0]
     return {
         "intro": (

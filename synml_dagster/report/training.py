@@ -48,7 +48,7 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
         if sweep.importance:
             svg = training_figures.bars(
                 sweep.importance,
-                f"FileSplit of the variance of {sweep.metric}",
+                f"Share of the variance of {sweep.metric}",
                 12,
                 "svg",
                 "sweep-importance",

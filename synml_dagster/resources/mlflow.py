@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,10 @@ class MLflowResource(dg.ConfigurableResource):
     ui_url: str | None = Field(
         default=None,
         description="Where MLflow's UI is served, for links to runs; a tracking server's own address is known.",
+    )
+    dagster_url: str | None = Field(
+        default=None,
+        description="Where Dagster's UI is served, for the link from an MLflow run to its Dagster run. Default: the environment's DAGSTER_UI_URL.",
     )
     data_dir: str | None = Field(
         default=None, description="The data directory. Default: the environment's SYNML_DATA_DIR."
@@ -111,7 +115,7 @@ class MLflowResource(dg.ConfigurableResource):
             experiment_id,
             dagster_run.run_id,
             name=f"{dagster_run.job_name}-{dagster_run.run_id[:8]}",
-            tags={"dagster.job_name": dagster_run.job_name},
+            tags={"dagster.job_name": dagster_run.job_name, **self._address_of(dagster_run.run_id)},
         )
         run_id = entity.info.run_id
         lent = MLflowRun(self.client, run_id, experiment_id, self._url(experiment_id, run_id))
@@ -160,6 +164,11 @@ class MLflowResource(dg.ConfigurableResource):
     def set_alias(self, name: str, alias: str, version: ModelVersion | str | int) -> None:
         """Let `alias` point at `version`, and at no other version of the model `name`."""
         set_alias(self.client, name, alias, version)
+
+    def note(self, name: str, version: ModelVersion, facts: Mapping[str, Any]) -> None:
+        """Tag a version with facts, such as why it was promoted or not."""
+        for key, value in facts.items():
+            self.client.set_model_version_tag(name, version.version, key, redacted(str(value))[:5000])
 
     def promote(self, name: str, version: ModelVersion) -> None:
         """Let the alias `champion` point at `version`, and note on the version that it was promoted."""
@@ -212,6 +221,10 @@ class MLflowResource(dg.ConfigurableResource):
             if (found := self.client.get_experiment_by_name(self.experiment)) is None:
                 raise
             return str(found.experiment_id)
+
+    def _address_of(self, dagster_run_id: str) -> dict[str, str]:
+        base = self.dagster_url or os.environ.get("DAGSTER_UI_URL")
+        return {"dagster.run_url": f"{redacted(base).rstrip('/')}/runs/{dagster_run_id}"} if base else {}
 
     def _url(self, experiment_id: str, run_id: str) -> str:
         base = redacted(self.ui_url or self.resolved_uri())

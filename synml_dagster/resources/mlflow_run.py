@@ -79,6 +79,33 @@ class MLflowRun:
         for start in range(0, len(new), 1000):
             self.client.log_batch(self.run_id, metrics=new[start : start + 1000])
 
+    def log_pictures(self, pngs: Mapping[str, bytes], folder: str = "pictures") -> None:
+        """Store PNG pictures with the run, each under its name."""
+        with tempfile.TemporaryDirectory(prefix="synml-pictures-") as place:
+            for name, png in pngs.items():
+                with open(os.path.join(place, re.sub(r"\W+", "_", name).strip("_") + ".png"), "wb") as out:
+                    out.write(png)
+            self.client.log_artifacts(self.run_id, place, folder)
+
+    def child(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float | None],
+        tags: Mapping[str, str],
+        failed: bool = False,
+    ) -> str:
+        """Make a finished run below this one, shown nested in MLflow's UI, and return its id."""
+        own = {**tags, "mlflow.parentRunId": self.run_id}
+        made = self.client.create_run(
+            self.experiment_id, run_name=name, tags={k: v[:_MAX_PARAM] for k, v in own.items()}
+        )
+        below = MLflowRun(self.client, made.info.run_id, self.experiment_id, self.url)
+        below.log_params(params)
+        below.log_metrics(metrics)
+        self.client.set_terminated(made.info.run_id, "FAILED" if failed else "FINISHED")
+        return str(made.info.run_id)
+
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; a later value replaces an earlier one."""
         for key, value in tags.items():

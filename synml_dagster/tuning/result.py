@@ -17,10 +17,36 @@ class TrialRecord(BaseModel):
 
     number: int
     params: dict[str, Any]
-    value: float | None = Field(description="The metric on the validation rows; None where the trial failed.")
-    rounds: int | None = Field(default=None, description="Boosting rounds of the best model of the trial.")
+    value: float | None = Field(description="The metric on held-out rows; None where the trial failed.")
+    rounds: int | None = Field(default=None, description="Boosting rounds of the trial's model.")
     seconds: float = 0.0
     state: str = "complete"
+    learner: str = ""
+    origin: str = Field(default="search", description="A candidate's name, or search.")
+    folds: list[float] = Field(default_factory=list, description="The metric of each fold.")
+    kilobytes: float | None = Field(default=None, description="Size of the trial's model.")
+    milliseconds: float | None = Field(default=None, description="To score 1,000 rows in one thread.")
+    reason: str = Field(default="", description="Why it failed.")
+
+    @property
+    def spread(self) -> float | None:
+        """Standard error of the value over the folds; None for a single held-out part."""
+        n = len(self.folds)
+        if n < 2:
+            return None
+        mean = sum(self.folds) / n
+        return float((sum((v - mean) ** 2 for v in self.folds) / (n - 1) / n) ** 0.5)
+
+
+class EnsembleMember(BaseModel):
+    """A trial that answers together with others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trial: int
+    learner: str
+    params: dict[str, Any]
+    weight: float
 
 
 class SweepResult(BaseModel):
@@ -30,16 +56,25 @@ class SweepResult(BaseModel):
 
     metric: str
     direction: str
+    learner: str = Field(default="", description="The family that won; empty where the sweep was off.")
     best_params: dict[str, Any] = Field(default_factory=dict, description="Empty where the sweep was off.")
     best_value: float | None = None
     best_trial: int | None = None
     trials: list[TrialRecord] = Field(default_factory=list)
     importance: dict[str, float] = Field(
-        default_factory=dict, description="FileSplit of the variance, adding up to 1."
+        default_factory=dict,
+        description="By parameter of the family that won, its part of the variance; they add up to 1.",
     )
     resumed: int = Field(default=0, description="Trials that an earlier, interrupted sweep had finished.")
     study: str = ""
-    rows: int = Field(default=0, description="Training rows that each trial saw.")
+    rows: int = Field(default=0, description="Rows that each trial saw.")
+    validation: str = Field(default="", description="On which rows trials were measured, in words.")
+    ensemble: list[EnsembleMember] = Field(
+        default_factory=list,
+        description="The trials whose weighted mean is better than the best one, heaviest first.",
+    )
+    ensemble_value: float | None = Field(default=None, description="The ensemble's metric on held-out rows.")
+    notes: list[str] = Field(default_factory=list, description="What was found and decided, in words.")
 
     def best_so_far(self) -> list[tuple[int, float]]:
         """Return the best value after each finished trial, as (trial number, value)."""
@@ -49,6 +84,12 @@ class SweepResult(BaseModel):
             if trial.value is not None:
                 best.append((trial.number, better(best[-1][1], trial.value) if best else trial.value))
         return best
+
+    def leaderboard(self) -> list[TrialRecord]:
+        """Return the trials that have a value, best first; equal ones in the order in which they were tried."""
+        sign = -1 if self.direction == "maximize" else 1
+        done = [t for t in self.trials if t.value is not None]
+        return sorted(done, key=lambda t: (sign * (t.value or 0.0), t.number))
 
     def save(self, directory: str | Path) -> None:
         """Write `sweep.json` into `directory`, which must exist."""

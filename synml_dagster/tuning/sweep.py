@@ -1,45 +1,30 @@
-"""A sweep: Optuna's TPE asks, the caller trains, and every answer is on disk before the next question."""
+"""A sweep: candidates of each family first, then Optuna's questions, several trials at a time, every answer on disk."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import socket
+import queue
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synml_dagster.errors import ConfigError, TrainingError
-from synml_dagster.learners.space import ParameterRange
+from synml_dagster.tuning.families import DEFAULT, Family, Question, first_questions
+from synml_dagster.tuning.ledger import BUDGET, Ledger, TrialOutcome
 from synml_dagster.tuning.result import SweepResult, TrialRecord
-from synml_dagster.turns import take_turns
+from synml_dagster.tuning.shares import next_family
 
-if TYPE_CHECKING:
-    import optuna
-
-_FAILURES_IN_A_ROW = 3
-_ELSEWHERE_SECONDS = 3600.0
-"""How long a trial of another host counts as running: its process cannot be asked."""
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """What training with one choice of parameters gave on the validation rows."""
-
-    value: float
-    rounds: int | None = None
+_FAILURES_AT_FIRST = 3
+_LET_GO_SECONDS = 5.0
+"""How long a cancelled trial is waited for."""
 
 
 def run_sweep(
-    train: Callable[[dict[str, Any]], TrialOutcome],
+    train: Callable[[Question], TrialOutcome],
     *,
-    space: Mapping[str, ParameterRange],
+    families: Sequence[Family],
     storage: str | Path,
     key: Mapping[str, Any],
     metric: str,
@@ -47,201 +32,269 @@ def run_sweep(
     trials: int,
     minutes: float,
     seed: int = 0,
-    start: Mapping[str, Any] | None = None,
-    on_trial: Callable[[TrialRecord, TrialRecord], None] | None = None,
+    sampler: str = "tpe",
+    parallel: int = 1,
+    cancel: Callable[[Question], None] | None = None,
+    on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None = None,
 ) -> SweepResult:
-    """Search `space` for the parameters that `train` scores best.
+    """Search the families for the parameters that `train` scores best.
 
-    The study lives in the SQLite file `storage`, under a name made of `key`: the same key goes on where an
-    interrupted sweep stopped, another key (other rows, another space, another seed) starts afresh. Trials that a
-    killed process left running are marked as failed, and run again with the parameters that they had. Two sweeps over
-    one study at the same time share its trials: each ends when there are as many as were asked for, and leaves running
-    what the other still tries.
+    First come the families' candidates, the default of the first family before all; then each next trial goes to the
+    family that is furthest below its share (`next_family`), whose sampler asks. What is asked depends on the seed and on
+    the answers before, never on which of several trials at a time ends first: a question waits for the answers to all
+    but the last `2 * parallel - 1` before it, and sees no later ones.
+
+    Trials live in `storage` under a name made of `key`: the same key goes on where an interrupted sweep stopped, another
+    starts afresh. Trials that a killed process left running are asked again with their parameters. More trials, another
+    family or other ranges keep the trials that still fit. Two sweeps over one key at the same time share its trials.
 
     Parameters
     ----------
     train : callable
-        Takes the chosen parameters, trains, and returns the metric on the validation rows.
-    start : mapping, optional
-        Parameters of the first trial, so that the sweep never ends below them.
+        Trains what a question says and returns the metric on held-out rows; called from threads, as many as `parallel`.
+    storage
+        A file for SQLite, or a database's address.
+    cancel : callable, optional
+        Stops the training of a question, from another thread; called when the minutes are over.
     on_trial : callable, optional
-        Called with each finished trial and the best one so far.
+        Called with each trial that ended or failed, and the best one so far, None before the first.
 
     Raises
     ------
     ConfigError
-        The space is empty.
+        There is nothing to search and nothing to try.
     TrainingError
-        Three trials in a row failed, or none succeeded; the last trial's error is named and chained.
+        The first three trials failed, or all; the last one's error is named and chained.
+    SetupError
+        The database cannot be reached, or a sampler's package is missing.
     """
-    if not space:
+    if not any(f.space or f.portfolio for f in families):
         raise ConfigError(
             "sweep: there is nothing to search: every parameter of sweep.space is fixed in train"
         )
-    import optuna
+    ledger = Ledger(storage, families, key, maximize=maximize, seed=seed, sampler=sampler)
+    resumed = ledger.resumed
+    _Search(
+        train, families, ledger, trials, time.monotonic() + 60 * minutes, parallel, cancel, on_trial
+    ).run()
+    return _result(ledger, metric, resumed)
 
-    direction = "maximize" if maximize else "minimize"
-    name = _study_name(key, space, metric, seed)
-    with _turn(storage):
-        study = _open_study(Path(storage), name, direction, seed, optuna)
-        finished = _complete(study, optuna)
-        _ask_first(
-            study, {k: v for k, v in (start or {}).items() if k in space and space[k].holds(v)}, optuna
+
+class _Search:
+    """The loop of one sweep: asks in this thread, trains in others."""
+
+    def __init__(
+        self,
+        train: Callable[[Question], TrialOutcome],
+        families: Sequence[Family],
+        ledger: Ledger,
+        trials: int,
+        deadline: float,
+        parallel: int,
+        cancel: Callable[[Question], None] | None,
+        on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None,
+    ) -> None:
+        self.train, self.families, self.ledger, self.trials = train, families, ledger, trials
+        self.deadline, self.parallel, self.cancel, self.on_trial = deadline, parallel, cancel, on_trial
+        self.window = 1 if parallel == 1 else 2 * parallel
+        self.untold: deque[Question] = deque()
+        self.answers: dict[int, TrialOutcome | Exception] = {}
+        self.seconds: dict[int, float] = {}
+        self.running: dict[int, Question] = {}
+        self.ended: queue.SimpleQueue[tuple[Question, TrialOutcome | BaseException, float]] = (
+            queue.SimpleQueue()
         )
+        self.failures: list[str] = []
+        self.succeeded = ledger.resumed > 0
 
-    failures = 0
-    deadline = time.monotonic() + 60 * minutes
-    while (done := _complete(study, optuna)) < trials and (time.monotonic() < deadline or done == 0):
-        with _turn(
-            storage
+    def run(self) -> None:
+        """Ask and wait until there are enough trials, or no time is left."""
+        try:
+            while True:
+                while len(self.running) < self.parallel and self._ask():
+                    pass
+                if not self.running:
+                    break
+                self._wait()
+                if self._over() and self.ledger.spent() + len(self.answers) > 0:
+                    self._let_go()
+            while self.untold:
+                self._tell_first()
+        except BaseException:
+            # Whoever interrupts the sweep wants its jobs gone; what they were is asked again by the next one.
+            for question in self.running.values():
+                if self.cancel is not None:
+                    self.cancel(question)
+            raise
+
+    def _over(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def _ask(self) -> bool:
+        """Start the next trial; False where it has to wait, or there is none."""
+        counted = self.ledger.spent() + len(self.untold)
+        if counted >= self.trials or (self._over() and counted > 0):
+            return False
+        while len(self.untold) >= self.window:
+            if self.untold[0].order not in self.answers:
+                return False
+            self._tell_first()
+        with (
+            self.ledger.turn()
         ):  # a running trial without an owner would be taken for one that a killed process left
-            trial = study.ask()
-            trial.set_user_attr("owner", _owner())
-        params = {parameter: r.suggest(trial, parameter) for parameter, r in space.items()}
+            question = self._next_question()
+        if question is None:
+            return False
+        self.untold.append(question)
+        if (known := self.ledger.known_answer(question)) is not None:
+            self._note(question, known, 0.0)
+            return True
+        self.running[question.order] = question
+        threading.Thread(
+            target=self._work, args=(question,), name=f"trial-{question.order}", daemon=True
+        ).start()
+        return True
+
+    def _next_question(self) -> Question | None:
+        if (left := self.ledger.waiting()) is not None:
+            return left
+        asked, order = self.ledger.asked(), self.ledger.next_order()
+        for family, candidate in first_questions(self.families):
+            if (family, candidate.name) not in asked:
+                return self.ledger.ask_candidate(order, family, candidate)
+        if not any(f.space for f in self.families):
+            return None
+        chosen = next_family(self.families, self.ledger.standings(), self.ledger.maximize)
+        return self.ledger.ask_search(order, chosen.name, {})
+
+    def _work(self, question: Question) -> None:
         began = time.monotonic()
         try:
-            outcome = train(params)
-        except Exception as problem:
-            trial.set_user_attr("failed", str(problem)[:1000])
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            failures += 1
-            if failures >= _FAILURES_IN_A_ROW:
-                raise TrainingError(
-                    f"sweep: {failures} trials in a row failed, the last one, {trial.number}, with {params}: {problem}"
-                ) from problem
-            continue
-        failures = 0
-        trial.set_user_attr("rounds", outcome.rounds)
-        trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
-        study.tell(trial, outcome.value)
-        if on_trial:
-            on_trial(_record(study.trials[trial.number]), _record(study.best_trial))
-    return _result(study, metric, direction, finished, name)
+            answer: TrialOutcome | BaseException = self.train(question)
+        except BaseException as problem:
+            answer = problem
+        self.ended.put((question, answer, time.monotonic() - began))
 
-
-def _turn(storage: str | Path) -> AbstractContextManager[None]:
-    """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
-    busy = TrainingError(
-        f"sweep: another process has been opening the study in {str(storage)!r} for 60 s; is it stuck? Ending it frees its lock."
-    )
-    return take_turns(f"{storage}.lock", busy)
-
-
-def _complete(study: optuna.Study, optuna: Any) -> int:
-    return len(study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
-
-
-def _study_name(key: Mapping[str, Any], space: Mapping[str, ParameterRange], metric: str, seed: int) -> str:
-    told = {
-        "key": dict(key),
-        "space": {k: v.model_dump() for k, v in space.items()},
-        "metric": metric,
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _open_study(storage: Path, name: str, direction: str, seed: int, optuna: Any) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    database = optuna.storages.RDBStorage(
-        f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
-    # A sampler that goes on must not ask its first questions again, so the seed moves with what was answered.
-    study = optuna.create_study(storage=database, study_name=name, direction=direction, load_if_exists=True)
-    study.sampler = optuna.samplers.TPESampler(
-        seed=seed + len(study.trials), n_startup_trials=5, multivariate=True
-    )
-    for trial in study.trials:
-        if trial.state == optuna.trial.TrialState.RUNNING and not _lives(trial):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            if params := trial.params or trial.system_attrs.get("fixed_params"):
-                study.enqueue_trial(params, skip_if_exists=False)
-    return study
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _lives(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether the process that runs a trial may still do so: another sweep over the same study, at the same time."""
-    host, _, pid = str(trial.user_attrs.get("owner", "")).rpartition(":")
-    if not host or f"{host}:{pid}" == _owner():
-        return False
-    if host != socket.gethostname():
-        began = trial.datetime_start
-        return began is not None and (datetime.now() - began).total_seconds() < _ELSEWHERE_SECONDS
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True
-
-
-def _ask_first(study: optuna.Study, start: dict[str, Any], optuna: Any) -> None:
-    """See that the start is tried, whenever no trial has finished with it and none is waiting to."""
-    if not start:
-        return
-    states = optuna.trial.TrialState
-    for trial in study.trials:
-        params = trial.params or trial.system_attrs.get("fixed_params", {})
-        if trial.state in (states.COMPLETE, states.WAITING) and all(
-            params.get(k) == v for k, v in start.items()
-        ):
+    def _wait(self) -> None:
+        """Take the next trial that ends; come back without one where the time is over first."""
+        left = self.deadline - time.monotonic()
+        finished = self.ledger.spent() + len(self.answers) > 0
+        try:
+            # A wait without an end could not be interrupted by a signal on every platform.
+            timeout = min(1.0, left) if finished and left > 0 else 1.0
+            question, answer, seconds = self.ended.get(timeout=timeout)
+        except queue.Empty:
             return
-    if any(
-        t.state == states.FAIL
-        and all(t.params.get(k) == v for k, v in start.items())
-        and t.user_attrs.get("failed")
-        for t in study.trials
-    ):
-        return  # it was tried, and training itself failed
-    study.enqueue_trial(start)
+        self._take(question, answer, seconds)
+
+    def _take(self, question: Question, answer: TrialOutcome | BaseException, seconds: float) -> None:
+        self.running.pop(question.order, None)
+        if isinstance(answer, Exception):
+            self.answers[question.order] = answer
+            self.seconds[question.order] = seconds
+            self.failures.append(str(answer))
+            self._say_failed(question, answer, seconds)
+            if not self.succeeded and len(self.failures) >= min(_FAILURES_AT_FIRST, self.trials):
+                self._end_all_failed(question, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            self._note(question, answer, seconds)
+
+    def _say_failed(self, question: Question, answer: Exception, seconds: float) -> None:
+        if self.on_trial is not None:
+            record = TrialRecord(
+                number=question.order,
+                params=dict(question.params),
+                value=None,
+                seconds=round(seconds, 3),
+                state="fail",
+                learner=question.family,
+                origin=question.origin,
+                reason=str(answer)[:1000],
+            )
+            self.on_trial(record, self._best(self.ledger.trials()))
+
+    def _best(self, records: Sequence[TrialRecord]) -> TrialRecord | None:
+        sign = -1 if self.ledger.maximize else 1
+        done = [r for r in records if r.value is not None]
+        return min(done, key=lambda r: (sign * (r.value or 0.0), r.number), default=None)
+
+    def _end_all_failed(self, question: Question, answer: Exception) -> None:
+        for left in list(self.untold):
+            if left.order in self.answers:
+                self.ledger.fail(left, str(self.answers[left.order]), self.seconds.get(left.order, 0.0))
+        raise TrainingError(
+            f"sweep: {len(self.failures)} trials in a row failed, the last one, {question.order}, "
+            f"{question.family} with {dict(question.params)}: {answer}"
+        ) from answer
+
+    def _note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
+        self.succeeded = True
+        self.ledger.note(question, outcome, seconds)
+        self.answers[question.order] = outcome
+        if self.on_trial is None:
+            return
+        records = self.ledger.trials()
+        mine = next(r for r in records if r.number == question.order)
+        self.on_trial(mine, self._best(records))
+
+    def _tell_first(self) -> None:
+        question = self.untold.popleft()
+        answer = self.answers.pop(question.order)
+        if isinstance(answer, Exception):
+            self.ledger.fail(question, str(answer) or type(answer).__name__, self.seconds[question.order])
+        else:
+            self.ledger.tell(question, answer)
+
+    def _let_go(self) -> None:
+        """End what runs: the time is over, and a trial that was cut off says nothing of its parameters."""
+        if self.cancel is not None:
+            for question in list(self.running.values()):
+                self.cancel(question)
+        end = time.monotonic() + (_LET_GO_SECONDS if self.cancel is not None else 1e9)
+        while self.running and time.monotonic() < end:
+            try:
+                question, answer, seconds = self.ended.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if isinstance(answer, TrialOutcome):
+                self._take(question, answer, seconds)
+            else:
+                self.running.pop(question.order, None)
+        untold = [q for q in self.untold if q.order not in self.answers]
+        for question in untold:
+            self.untold.remove(question)
+            self.running.pop(question.order, None)
+            self.ledger.fail(question, BUDGET)
 
 
-def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
-    return TrialRecord(
-        number=trial.number,
-        params=trial.params,
-        value=trial.value,
-        rounds=trial.user_attrs.get("rounds"),
-        seconds=trial.user_attrs.get("seconds", 0.0),
-        state=trial.state.name.lower(),
-    )
-
-
-def _result(study: optuna.Study, metric: str, direction: str, resumed: int, name: str) -> SweepResult:
-    records = [_record(t) for t in study.trials if t.state.is_finished()]
-    if not any(r.value is not None for r in records):
-        raise TrainingError("sweep: no trial succeeded")
-    best = study.best_trial
-    return SweepResult(
+def _result(ledger: Ledger, metric: str, resumed: int) -> SweepResult:
+    records = ledger.trials()
+    result = SweepResult(
         metric=metric,
-        direction=direction,
-        best_params=best.params,
-        best_value=best.value,
-        best_trial=best.number,
+        direction="maximize" if ledger.maximize else "minimize",
         trials=records,
-        importance=_importance(study),
         resumed=resumed,
-        study=name,
+        study=ledger.name,
+    )
+    board = result.leaderboard()
+    if not board:
+        reasons = [f"{r.learner} with {r.params}: {r.reason}" for r in records if r.reason]
+        raise TrainingError(f"sweep: no trial succeeded{'; the last one, ' + reasons[-1] if reasons else ''}")
+    best = board[0]
+    return result.model_copy(
+        update={
+            "learner": best.learner,
+            "best_params": best.params,
+            "best_value": best.value,
+            "best_trial": best.number,
+            "importance": ledger.importance(best.learner),
+        }
     )
 
 
-def _importance(study: optuna.Study) -> dict[str, float]:
-    """FileSplit of the metric's variance that each parameter explains (PED-ANOVA; none for a handful of trials)."""
-    import optuna
-
-    complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    if len(complete) < 4 or len({t.value for t in complete}) < 2:
-        return {}
-    try:
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    except (ValueError, RuntimeError):
-        return {}
-    return {name: float(share) for name, share in found.items()}
+def default_of(result: SweepResult, family: str) -> TrialRecord | None:
+    """Return the trial of a family's defaults, where it has a value."""
+    done = [t for t in result.trials if t.origin == DEFAULT and t.learner == family and t.value is not None]
+    return min(done, key=lambda t: t.number, default=None)

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster.assets.split import check_classes
-from synml_dagster.assets.sweep import _space
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import FeatureSpec, SplitSpec, assemble, fit_plan
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import SweepSpec
+from synml_dagster.tuning.choice import families_of
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,14 @@ def test_dart_is_told_to_train_without_early_stopping(frame):
     learner_of("lightgbm").params(plan, TrainSpec(params={"boosting": "dart"}, early_stopping=0), {})
 
 
+def searched(spec, train):
+    return list(families_of(["lightgbm"], spec, train, "binary")[0].space)
+
+
 def test_a_sweep_searches_by_main_names_and_not_what_is_fixed():
     spec = SweepSpec(space={"eta": {"low": 0.1, "high": 0.2}, "num_leaf": {"low": 4, "high": 9}})
-    assert list(_space(learner_of("lightgbm"), spec, TrainSpec())) == ["learning_rate", "num_leaves"]
-    assert list(_space(learner_of("lightgbm"), spec, TrainSpec(params={"shrinkage_rate": 0.1}))) == [
-        "num_leaves"
-    ]
+    assert searched(spec, TrainSpec()) == ["learning_rate", "num_leaves"]
+    assert searched(spec, TrainSpec(params={"shrinkage_rate": 0.1})) == ["num_leaves"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_sweep_searches_by_main_names_and_not_what_is_fixed():
 def test_a_space_that_cannot_be_searched_is_refused_before_a_trial(names, said):
     space = SweepSpec(space={n: {"low": 1, "high": 9} for n in names})
     with pytest.raises(ConfigError, match=said):
-        _space(learner_of("lightgbm"), space, TrainSpec())
+        searched(space, TrainSpec())
 
 
 def test_numbers_with_fractions_that_a_file_holds_as_text_are_no_classes(classic_spark):

@@ -11,7 +11,7 @@ from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeatureSpec, fit_plan
 from synml_dagster.learners.lightgbm.metrics import is_higher_better, metric_names, stopping_metrics
 from synml_dagster.learners.space import ParameterRange
-from synml_dagster.tuning import TrialOutcome, run_sweep
+from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
 
 
 def test_a_tie_promotes_nothing():
@@ -95,49 +95,48 @@ def test_a_trial_that_a_kill_broke_off_runs_again_with_its_parameters(tmp_path):
     space = {"x": ParameterRange(low=0.0, high=1.0)}
     seen: list[float] = []
 
-    def killed(params):
-        seen.append(params["x"])
+    def killed(question):
+        seen.append(question.params["x"])
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return TrialOutcome(params["x"])
+        return TrialOutcome(question.params["x"])
 
     def sweep(train):
         return run_sweep(
             train,
-            space=space,
+            families=[Family("f", space, [Candidate("default", {"x": 0.25})])],
             storage=tmp_path / "s.db",
             key={"k": 1},
             metric="m",
             maximize=False,
             trials=3,
             minutes=1,
-            start={"x": 0.25},
         )
 
     with pytest.raises(KeyboardInterrupt):
         sweep(killed)
     assert seen[0] == 0.25
     again: list[float] = []
-    sweep(lambda p: (again.append(p["x"]), TrialOutcome(p["x"]))[1])
+    sweep(lambda q: (again.append(q.params["x"]), TrialOutcome(q.params["x"]))[1])
     assert again[0] == seen[1]
 
 
 def test_a_kill_in_the_first_trial_does_not_lose_the_defaults(tmp_path):
     space = {"x": ParameterRange(low=0.0, high=1.0)}
-    told = {"space": space, "storage": tmp_path / "s.db", "key": {}, "metric": "m", "maximize": False}
+    families = [Family("f", space, [Candidate("default", {"x": 0.25})])]
+    told = {"families": families, "storage": tmp_path / "s.db", "key": {}, "metric": "m", "maximize": False}
 
-    def killed(params):
+    def killed(question):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(killed, **told, trials=2, minutes=1, start={"x": 0.25})
+        run_sweep(killed, **told, trials=2, minutes=1)
     seen: list[float] = []
     run_sweep(
-        lambda p: (seen.append(p["x"]), TrialOutcome(p["x"]))[1],
+        lambda q: (seen.append(q.params["x"]), TrialOutcome(q.params["x"]))[1],
         **told,
         trials=2,
         minutes=1,
-        start={"x": 0.25},
     )
     assert seen.count(0.25) == 1
     assert seen[0] == 0.25

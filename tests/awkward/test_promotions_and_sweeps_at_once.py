@@ -15,12 +15,12 @@ from tests.pipeline.tables import breast_cancer
 
 SWEEP = """
 import sys
-from synml_dagster.tuning import TrialOutcome, run_sweep
+from synml_dagster.tuning import Family, TrialOutcome, run_sweep
 from synml_dagster.learners.space import ParameterRange
 import optuna
 print("ready", flush=True)
 sys.stdin.readline()
-result = run_sweep(lambda p: TrialOutcome(p["x"]), space={"x": ParameterRange(low=0.0, high=1.0)}, storage=sys.argv[1],
+result = run_sweep(lambda q: TrialOutcome(q.params["x"]), families=[Family("f", {"x": ParameterRange(low=0.0, high=1.0)})], storage=sys.argv[1],
     key={}, metric="m", maximize=False, trials=8, minutes=1)
 print(len(result.trials), {t.state for t in result.trials}, flush=True)
 """

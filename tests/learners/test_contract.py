@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import pytest
+
 from synml_dagster.testing import LearnerContract
 
 
@@ -12,3 +14,27 @@ class TestLightGBM(LearnerContract):
 
 class TestLinear(LearnerContract):
     learner = "linear"
+
+
+class TestXGBoost(LearnerContract):
+    learner = "xgboost"
+    train: ClassVar = {"rounds": 15, "params": {"nthread": 1}}
+
+
+class TestRandomForest(LearnerContract):
+    learner = "random_forest"
+    slow_on_connect = True
+    train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
+
+
+@pytest.mark.slow  # all but the growing of a tree is the random forest's
+class TestExtraTrees(LearnerContract):
+    learner = "extra_trees"
+    slow_on_connect = True
+    train: ClassVar = {"params": {"n_estimators": 20, "n_jobs": 1}}
+
+
+class TestPerceptron(LearnerContract):
+    learner = "mlp"
+    slow_on_connect = True
+    train: ClassVar = {"rounds": 25, "params": {"width": 32}}

@@ -57,10 +57,11 @@ def test_the_compose_file_says_only_what_compose_knows_and_what_is_there(compose
             assert source in compose["volumes"] or (DEPLOY / source).exists(), volume
 
 
-def test_what_the_image_copies_is_there_and_not_ignored():
-    ignore = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+@pytest.mark.parametrize("file", ["Dockerfile", "serving.Dockerfile"])
+def test_what_the_image_copies_is_there_and_not_ignored(file):
+    ignore = (DEPLOY / f"{file}.dockerignore").read_text().split()
     kept = [line[1:] for line in ignore if line.startswith("!")]
-    for line in (DEPLOY / "Dockerfile").read_text().splitlines():
+    for line in (DEPLOY / file).read_text().splitlines():
         if line.startswith("COPY") and "--from" not in line:
             for source in [w for w in line.split()[1:-1] if not w.startswith("--")]:
                 assert (CHECKOUT / source).exists(), line

@@ -53,6 +53,34 @@ def test_a_linear_model_goes_the_whole_way(tmp_path, classic_spark, monkeypatch)
     assert "boosting round" not in page
 
 
+FAMILIES = [
+    ("xgboost", {"rounds": 60, "early_stopping": 10}, "Exact tree SHAP values"),
+    pytest.param("random_forest", {}, "to its own, in probability", marks=pytest.mark.slow),
+    pytest.param("extra_trees", {}, "to its own, in probability", marks=pytest.mark.slow),
+    pytest.param(
+        "mlp",
+        {"rounds": 60},
+        "There are exact SHAP values of trees and of linear models",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize(("learner", "train", "method"), FAMILIES)
+def test_every_family_goes_the_whole_way(tmp_path, classic_spark, monkeypatch, learner, train, method):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    told = run_whole(description("binary", tmp_path) | {"train": {"learner": learner, **train}})
+    assert told["success"], told["failures"]
+    assert told["checks"]["parity"] is True
+    assert told["metadata"]["evaluation"]["test/auc"] > 0.97
+    assert told["metadata"]["champion"]["promoted"]
+    assert len(scores(told)) == 569
+    page = (Path(told["metadata"]["report"]["path"]) / "report.html").read_text()
+    assert method in page
+    assert "LightGBM" not in page
+
+
 def scores(told):
     return pq.read_table(told["metadata"]["predictions"]["path"]).to_pandas()
 

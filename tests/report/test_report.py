@@ -246,3 +246,32 @@ def test_the_strongest_partner_is_the_one_that_interacts():
     found = Explanations("regression", ["a", "b", "c"], ["0"], np.zeros(1), X, phi)
     assert strongest_partner(found, 0) == 2
     assert strongest_partner(found, 1) is None
+
+
+def test_groups_have_a_section_that_no_name_breaks(inputs, classic_spark):
+    from dataclasses import replace
+
+    from synml_dagster.balance import data_balance, prediction_fairness
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({HOSTILE: rng.choice(["<b>f</b>", "m"], 200), "kind": rng.choice(["x", "y"], 200)})
+    task = inputs.evaluation.task
+    numbers = task == "regression"
+    classes = None if numbers else ["<i>no</i>", *(str(i) for i in range(1, len(inputs.evaluation.classes)))]
+    frame["__label"] = rng.normal(size=200) if numbers else rng.integers(0, len(classes), 200)
+    frame["prediction"] = frame["__label"] + 0.5 if numbers else rng.permutation(frame["__label"])
+    df = classic_spark.createDataFrame(frame)
+    columns = [HOSTILE, "kind"]
+    kind = "regression" if numbers else "classes"
+    given = replace(
+        inputs,
+        data_balance=data_balance(df, columns, label="__label", task=kind, classes=classes),
+        fairness=prediction_fairness(df, columns, task=task, classes=classes, minimum=10),
+    )
+    page = read(render_report(given))
+    assert ("section", {"id": "groups"}) in page.tags
+    assert not any(tag == "script" for tag, _ in page.tags)
+    said = " ".join(page.texts)
+    assert "<b>f</b>" in said
+    assert ("Bias" if numbers else "Equalised odds") in said
+    assert 'id="groups"' not in render_report(inputs)

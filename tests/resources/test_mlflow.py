@@ -249,3 +249,34 @@ def test_a_fresh_store_is_copied_from_the_first_one_made_on_this_host(tmp_path, 
     assert len(client.search_experiments()) == 2
     create_store(tmp_path / "b" / "mlflow.db")  # what is there stays
     assert len(client.search_experiments()) == 2
+
+
+def test_runs_below_a_run_are_written_beside_the_work_and_a_lost_one_is_said(instance, monkeypatch):
+    from synml_dagster.resources.mlflow_children import Child, ChildRuns
+
+    warned: list[str] = []
+
+    @dg.asset
+    def sweep(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        with mlflow.run(context) as run, ChildRuns(run, warned.append) as children:
+            children.add(Child("trial 0", {"x": 1}, {"loss": 0.5, "spread": None}, {"synml.trial": "0"}))
+            children.add(Child("trial 1", {"x": 2}, {"loss": None}, {}, failed=True))
+            children.add(Child("trial 2", {"x": 2}, {"loss": "no number"}, {}))  # type: ignore[dict-item]
+            run.log_pictures({"each trial, and the best": b"png"})
+
+    monkeypatch.setenv("DAGSTER_UI_URL", "http://dagster.example.org:3000/")
+    result = run([sweep], instance)
+    assert result.success
+    (parent,) = runs_of(result.run_id)
+    client = MLflowResource().client
+    below = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    states = {r.info.run_name: (r.info.status, r.data.metrics) for r in below}
+    assert states["trial 0"] == ("FINISHED", {"loss": 0.5})
+    assert states["trial 1"] == ("FAILED", {})
+    assert [w for w in warned if "1 runs could not be written" in w]
+    assert [f.path for f in client.list_artifacts(parent.info.run_id, "pictures")] == [
+        "pictures/each_trial_and_the_best.png"
+    ]
+    assert parent.data.tags["dagster.run_url"] == f"http://dagster.example.org:3000/runs/{result.run_id}"

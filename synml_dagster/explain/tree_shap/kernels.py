@@ -18,40 +18,21 @@ Rows go through in blocks, tree by tree, so that a tree's tables stay in the cac
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-import numba
 import numpy as np
+
+from synml_dagster.learners.tree_models.compiled import compiled
 
 BLOCK = 256
 _ZERO = np.float32(1e-35)
 
 
-_OPTIONS = {"nogil": True, "fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy"}
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use, kept on disk for the next process where there is a folder to keep it in.
-
-    Executors run this from a zip, perhaps as a user without a home: then every process compiles for itself.
-    """
-    try:
-        kept = numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # Numba knows of no folder
-        return cast(Callable[..., Any], numba.njit(**_OPTIONS)(function))
-    chosen = [kept]
-
-    def call(*arguments: Any) -> Any:
-        try:
-            return chosen[0](*arguments)
-        except (
-            OSError
-        ):  # it knew of one and cannot write there; raised by compiling, before anything was computed
-            chosen[0] = numba.njit(**_OPTIONS)(function)
-            return chosen[0](*arguments)
-
-    return call
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    "error_model": "numpy",
+}
 
 
 def _fill_tables(slot_start, slot_cover, value, table_start, points, weights, tables):  # type: ignore[no-untyped-def]
@@ -132,7 +113,7 @@ def _add_values(  # type: ignore[no-untyped-def]
                     w0, bits = word_start[at], 32 * word_count[at]
                     for r in range(size):
                         v = column[r]
-                        left[node, r] = 0
+                        left[node, r] = default_left[at] if v != v else 0
                         # Also false for NaN. A category is the whole part; -0.5 is category 0, as in C.
                         if v > -1.0 and v < bits:
                             c = int(v)
@@ -200,5 +181,5 @@ def _add_values(  # type: ignore[no-untyped-def]
                             target[r] += product[r] * (failed + more * taken[j, r])
 
 
-fill_tables = _compiled(_fill_tables)
-add_values = _compiled(_add_values)
+fill_tables = compiled(_fill_tables, **_OPTIONS)
+add_values = compiled(_add_values, **_OPTIONS)

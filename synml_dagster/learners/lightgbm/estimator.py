@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.learners.lightgbm.progress import Progress
+    from synml_dagster.learners.progress import Progress
 
 _known_slots: dict[int, tuple[float, list[int]]] = {}
 _FILE_PARAMS = ("forcedbins_filename", "forcedsplits_filename")

@@ -19,7 +19,7 @@ from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, fits_task, objective_of, root_of_labels
 from synml_dagster.learners.lightgbm.params import catalogue, check_params
-from synml_dagster.learners.lightgbm.space import SPACE, START
+from synml_dagster.learners.lightgbm.space import SPACE, START, portfolio
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.trees import TreeEnsemble
 
@@ -60,6 +62,7 @@ class LightGBMLearner(Learner):
     title: ClassVar[str] = "LightGBM"
     kinds: ClassVar[frozenset[str]] = frozenset({"lightgbm"})
     summary: ClassVar[str] = "LightGBM, trained on Spark ranks with early stopping on the validation rows."
+    scales: ClassVar[bool] = True
     round_name: ClassVar[str] = "boosting round"
     importance_name: ClassVar[str] = "gain of all splits"
     model: ClassVar[type[TrainedModel]] = LightGBMModel
@@ -100,6 +103,10 @@ class LightGBMLearner(Learner):
     def start(self) -> Mapping[str, Value]:
         """Return LightGBM's defaults."""
         return START
+
+    def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
+        """Return a tuned default, extremely randomised trees, few leaves and slow, many leaves with a strong L2 penalty."""
+        return portfolio(task)
 
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the first metric that is asked for."""
@@ -197,6 +204,36 @@ class LightGBMLearner(Learner):
             validation=validation,
             categorical=plan.categorical_features,
             on_progress=on_progress,
+        )
+
+    def fit_rows(
+        self,
+        plan: FeaturePlan,
+        spec: Settings,
+        chosen: Mapping[str, Any],
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int = 1,
+        on_progress: Callable[[Any], None] | None = None,
+        judge: Judge | None = None,
+    ) -> LightGBMModel:
+        """Train in this process, stopping early by `validation`."""
+        from synml_dagster.learners.lightgbm.in_memory import fit_rows
+
+        params = self.params(plan, spec, chosen)
+        return fit_rows(
+            params,
+            train,
+            validation,
+            features=plan.feature_names,
+            categorical=plan.categorical_features,
+            rounds=spec.rounds,
+            early_stopping=spec.early_stopping or None,
+            seed=spec.seed,
+            threads=threads,
+            judge=judge,
+            label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
         )
 
     def form(self, text: str) -> TreeEnsemble:

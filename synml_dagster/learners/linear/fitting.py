@@ -11,32 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError
-from synml_dagster.learners.linear.design import Design
 from synml_dagster.learners.linear.model import LinearModel, write_form
-from synml_dagster.learners.linear.rows import Rows, read_rows
 from synml_dagster.learners.link import Link
+from synml_dagster.learners.one_process.design import Design
+from synml_dagster.learners.one_process.losses import loss
+from synml_dagster.learners.one_process.rows import Rows, sample_note
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
 
 _NEVER = -30.0
 """The score of a class that no training row has: a probability of 1e-13."""
 
 
 def fit(
-    spark: SparkSession,
     plan: FeaturePlan,
     params: Mapping[str, Any],
-    rows: ParquetFiles,
-    validation: ParquetFiles,
+    train: Rows,
+    held: Rows,
     *,
     metric: str,
     seed: int,
 ) -> LinearModel:
-    """Train on `rows` and measure on `validation`.
+    """Train on `train` and measure on `held`.
 
     With the mean of the loss over the rows (half the squared error of a regression), the penalty is
     `alpha * ((1 - l1_ratio) / 2 * |w|^2 + l1_ratio * |w|_1)` of the coefficients of standardised columns, so that one
@@ -49,7 +46,6 @@ def fit(
     """
     began = time.monotonic()
     features, task = plan.feature_names, plan.task
-    train = read_rows(spark, rows, features)
     categorical = {features.index(name) for name in plan.categorical_features}
     design = Design.of(train.X, train.weight, categorical)
     columns = design.columns(train.X)
@@ -63,10 +59,7 @@ def fit(
             intercept, coefficients = _classification(columns, train, params, count, seed)
             link = Link("logistic") if count == 2 else Link("softmax")
     notes = sorted({str(one.message).splitlines()[0] for one in caught if "onverge" in str(one.message)})
-    if train.of > len(train.y):
-        notes.append(
-            f"trained on {len(train.y)} of {train.of} rows, chosen by their content: a linear model is trained in one process"
-        )
+    notes += sample_note(train, "a linear model")
     form, spread = design.form(
         intercept, coefficients, train.X, train.weight, link, classifies=task != "regression"
     )
@@ -79,8 +72,7 @@ def fit(
         facts={"rows": len(train.y), "rows of the table": train.of, "notes": notes},
         spread=spread.tolist(),
     )
-    held = read_rows(spark, validation, features)
-    model.history = {"validation": {metric: [_loss(model.predict(held.X), held, task)]}}
+    model.history = {"validation": {metric: [loss(model.predict(held.X), held, task)]}}
     model.facts["seconds"] = round(time.monotonic() - began, 3)
     return model
 
@@ -133,15 +125,3 @@ def _classification(
         bases[seen], weights[seen] = intercept, coefficients
         return bases, weights
     return intercept, coefficients
-
-
-def _loss(answers: NDArray[np.float64], held: Rows, task: str) -> float:
-    if task == "regression":
-        return float(np.sqrt(np.average((answers - held.y) ** 2, weights=held.weight)))
-    index = held.y.astype(np.int64)
-    right = (
-        np.where(index == 1, answers, 1 - answers)
-        if task == "binary"
-        else answers[np.arange(len(index)), index]
-    )
-    return float(-np.average(np.log(np.clip(right, 1e-15, None)), weights=held.weight))

@@ -11,12 +11,11 @@ from synml_dagster.learners.linear.model import LinearModel, read_form
 from synml_dagster.learners.space import ParameterRange
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Settings
+    from synml_dagster.learners.judging import Judge
+    from synml_dagster.learners.one_process.rows import Rows
     from synml_dagster.learners.space import Value
 
 _METRIC = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
@@ -65,6 +64,10 @@ class LinearLearner(Learner):
         """Return a light penalty."""
         return {"alpha": _DEFAULTS["alpha"]}
 
+    def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
+        """Return a stronger ridge, and an elastic net that leaves columns out."""
+        return {"ridge": {"alpha": 1e-2}, "elastic_net": {"alpha": 1e-3, "l1_ratio": 0.5}}
+
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the loss that the model minimises, on the validation rows."""
         self.check_task(plan.task)
@@ -75,23 +78,23 @@ class LinearLearner(Learner):
         self.check_task(plan.task)
         return {**_DEFAULTS, **chosen, **spec.params}
 
-    def fit(
+    def fit_rows(
         self,
-        spark: SparkSession,
         plan: FeaturePlan,
         spec: Settings,
         chosen: Mapping[str, Any],
-        rows: ParquetFiles,
-        validation: ParquetFiles,
+        train: Rows,
+        validation: Rows,
         *,
+        threads: int = 1,
         on_progress: Callable[[Any], None] | None = None,
-        checkpoint: str | None = None,
+        judge: Judge | None = None,
     ) -> LinearModel:
-        """Train in this process on as many rows of `rows` as fit; `facts` has how many, and the solver's warnings."""
+        """Train in this process; `facts` has how many rows of the table, and the solver's warnings."""
         from synml_dagster.learners.linear.fitting import fit
 
         params = self.params(plan, spec, chosen)
-        return fit(spark, plan, params, rows, validation, metric=_METRIC[plan.task], seed=spec.seed)
+        return fit(plan, params, train, validation, metric=_METRIC[plan.task], seed=spec.seed)
 
     def form(self, text: str) -> AdditiveForm:
         """Return the terms of a model's text."""

@@ -24,6 +24,8 @@ def add_link(graph: Graph, link: Link | None, raw: str, objective: str = "") -> 
         )
     if link.name == "identity":
         return raw
+    if link.name == "probability":
+        return graph.node("Clip", raw, graph.constant(0.0, "float64"), graph.constant(1.0, "float64"))
     if link.name == "exp":
         return graph.node("Exp", raw)
     if link.name == "square":

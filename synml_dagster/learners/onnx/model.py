@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ModelError
+from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.onnx.additive import add_additive
 from synml_dagster.learners.onnx.ensemble import add_ensemble
 from synml_dagster.learners.onnx.links import add_link
+from synml_dagster.learners.onnx.network import add_network
 from synml_dagster.learners.trees import TreeEnsemble
 from synml_dagster.onnx.graph import Graph
 
@@ -73,16 +76,7 @@ def add_model(
     ModelError
         The number of classes does not fit the model.
     """
-    if isinstance(form, TreeEnsemble):
-        raw = add_ensemble(graph, form, features, whole_categories=whole_categories)
-        score = graph.cast(raw, "double")
-        if form.average_output:  # a random forest answers the mean of its trees; its raw score is their sum
-            score = graph.node("Div", score, graph.constant(float(max(1, form.iterations)), "float64"))
-        predicted = add_link(graph, form.link, score, form.objective)
-    else:
-        score = add_additive(graph, form, features)
-        raw = graph.cast(score, "float")
-        predicted = add_link(graph, form.link, score)
+    raw, predicted = _add_answer(graph, form, features, whole_categories)
     if not form.classifies:
         if offset:
             predicted = graph.node("Add", predicted, graph.constant(offset, "float64"))
@@ -101,6 +95,36 @@ def add_model(
         label=_labels(graph, best, classes.in_graph),
         probabilities=graph.cast(predicted, "float"),
     )
+
+
+def _add_answer(graph: Graph, form: Form, features: str, whole_categories: bool) -> tuple[str, str]:
+    """Add a model and its link; return the float32 raw score and the float64 answer, both `[N, k]`."""
+    if isinstance(form, MixtureForm):
+        answer = _add_mixture(graph, form, features, whole_categories)
+        return graph.cast(answer, "float"), answer
+    if isinstance(form, TreeEnsemble):
+        raw = add_ensemble(graph, form, features, whole_categories=whole_categories)
+        score = graph.cast(raw, "double")
+        if form.average_output:  # a random forest answers the mean of its trees; its raw score is their sum
+            score = graph.node("Div", score, graph.constant(float(max(1, form.iterations)), "float64"))
+        return raw, add_link(graph, form.link, score, form.objective)
+    if isinstance(form, NetworkForm):
+        score = add_network(graph, form, features)
+    else:
+        score = add_additive(graph, form, features)
+    return graph.cast(score, "float"), add_link(graph, form.link, score)
+
+
+def _add_mixture(graph: Graph, form: MixtureForm, features: str, whole_categories: bool) -> str:
+    """Add the members; return the float64 weighted mean of their answers."""
+    total = ""
+    for member, weight, offset in zip(form.members, form.weights, form.offsets, strict=True):
+        _, answer = _add_answer(graph, member, features, whole_categories)
+        if offset:
+            answer = graph.node("Add", answer, graph.constant(float(offset), "float64"))
+        part = graph.node("Mul", answer, graph.constant(float(weight), "float64"))
+        total = graph.node("Add", total, part) if total else part
+    return total
 
 
 def is_wide(form: Form, offset: float) -> bool:

@@ -1,4 +1,4 @@
-"""LightGBM's trees as the attributes of one ai.onnx.ml `TreeEnsembleRegressor` that answers the raw score.
+"""Trees as the attributes of one ai.onnx.ml `TreeEnsembleRegressor` that answers the raw score.
 
 A split cuts the number line into intervals that go left or right: one cut for a number, up to two per category that
 goes left (LightGBM keeps those few: `max_cat_threshold`). The cuts of one split are searched by `x <= t` like a sorted
@@ -73,9 +73,11 @@ def floor32(value: Any) -> NDArray[np.float32]:
     return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
 
 
-def _cuts(thresholds: Any) -> NDArray[np.float32]:
+def _cuts(thresholds: Any, tiny_is_zero: bool) -> NDArray[np.float32]:
     """Return numeric thresholds as float32; LightGBM reads magnitudes up to 1e-35 as 0, so none lies among them."""
     cuts = floor32(thresholds)
+    if not tiny_is_zero:
+        return cuts
     near_zero = (cuts >= -_ZERO32) & (cuts <= _ZERO32)
     return np.where(near_zero, np.where(np.asarray(thresholds) < 0, _BELOW_ZERO, _ZERO32), cuts).astype(
         np.float32
@@ -84,7 +86,7 @@ def _cuts(thresholds: Any) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Split:
-    """One LightGBM split: interval `i` holds `cuts[i-1] < x <= cuts[i]` and goes left where `left[i]`."""
+    """One split: interval `i` holds `cuts[i-1] < x <= cuts[i]` and goes left where `left[i]`."""
 
     cuts: NDArray[np.float32]
     left: tuple[bool, ...]
@@ -95,8 +97,8 @@ def read_split(tree: Tree, node: int, above: int = -1) -> Split:
     """Return the intervals of one split, of its categories those larger than `above`; see `synml_dagster.learners.lightgbm.model_text` for the rules they follow."""
     if tree.is_categorical[node]:
         categories = tree.categories(node)
-        return _category_split(categories[categories > above])
-    cut = _cuts(tree.threshold[node])
+        return _category_split(categories[categories > above], bool(tree.default_left[node]))
+    cut = _cuts(tree.threshold[node], tree.tiny_is_zero)
     default_left = bool(tree.default_left[node])
     missing = int(tree.missing_type[node])
     if missing == MISSING_NAN:
@@ -113,7 +115,7 @@ def read_split(tree: Tree, node: int, above: int = -1) -> Split:
     return _merged(pieces, missing_left=default_left)
 
 
-def _category_split(categories: NDArray[np.int64]) -> Split:
+def _category_split(categories: NDArray[np.int64], missing_left: bool) -> Split:
     """LightGBM cuts the fraction off, so category c is `c <= x < c + 1`, and category 0 also `-1 < x < 0`."""
     if not len(categories):
         return Split(np.zeros(0, dtype=np.float32), (_RIGHT,), missing_left=False)
@@ -127,7 +129,7 @@ def _category_split(categories: NDArray[np.int64]) -> Split:
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         before = np.float32(-1) if start == 0 else np.nextafter(np.float32(start), np.float32(-np.inf))
         pieces += [(before, _RIGHT), (np.nextafter(np.float32(end), np.float32(-np.inf)), _LEFT)]
-    return _merged([*pieces, (np.float32(np.inf), _RIGHT)], missing_left=False)
+    return _merged([*pieces, (np.float32(np.inf), _RIGHT)], missing_left)
 
 
 def _merged(pieces: list[tuple[np.float32, bool]], missing_left: bool) -> Split:
@@ -199,7 +201,7 @@ def _add_plain_tree(out: NodeArrays, number: int, target: int, tree: Tree) -> No
     out.tree += [number] * (inner + leaves)
     out.node += range(inner + leaves)
     out.feature += tree.split_feature.tolist() + nothing
-    out.threshold += _cuts(tree.threshold).tolist() + nothing
+    out.threshold += _cuts(tree.threshold, tree.tiny_is_zero).tolist() + nothing
     out.mode += [_AT_MOST] * inner + [_LEAF] * leaves
     out.when_true += place(tree.left_child) + nothing
     out.when_false += place(tree.right_child) + nothing
@@ -284,8 +286,8 @@ class _TreeWriter:
                 stack.append(self._edge(node, split.left[low], place, False))
                 continue
             middle = (low + high) // 2
-            # Missing values take the first interval where that goes their way, else the last.
-            first_for_missing = int(split.left[0] == split.missing_left)
+            # Missing values take the first interval that goes their way.
+            first_for_missing = int(split.left.index(split.missing_left) <= middle)
             self.rows.append((feature, float(split.cuts[middle]), _AT_MOST, 0, 0, first_for_missing))
             for first, last, true in ((low, middle, True), (middle + 1, high, False)):
                 if first == last:
@@ -306,7 +308,7 @@ class _TreeWriter:
         for category in small:
             place = len(self.rows)
             self._point(parent, by_true, place)
-            self.rows.append((feature, float(category), _EQUAL, 0, 0, 0))
+            self.rows.append((feature, float(category), _EQUAL, 0, 0, int(self.tree.default_left[node])))
             stack.append(self._edge(node, _LEFT, place, True))
             parent, by_true = place, False
         return largest if small else -1

@@ -10,10 +10,10 @@ from synml_dagster import MLPipeline
 from synml_dagster.errors import DataError
 from synml_dagster.features import LABEL, WEIGHT
 from synml_dagster.learners import TrainSpec
-from synml_dagster.learners.linear.design import Design
 from synml_dagster.learners.linear.fitting import _classification, _regression
-from synml_dagster.learners.linear.rows import Rows, read_rows
 from synml_dagster.learners.link import Link
+from synml_dagster.learners.one_process.design import Design
+from synml_dagster.learners.one_process.rows import Rows, read_rows
 from synml_dagster.tables import publish_table
 
 PARAMS = {"alpha": 1e-3, "l1_ratio": 0.0, "max_iter": 5000}

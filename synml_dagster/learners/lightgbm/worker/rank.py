@@ -85,7 +85,7 @@ def _work(
             return  # the rank that failed says why
         raise verdict from problem
     if member.rank == 0:
-        yield "model", _clean_text(booster.model_to_string(num_iteration=watch.finish() or -1)).encode()
+        yield "model", clean_text(booster.model_to_string(num_iteration=watch.finish() or -1)).encode()
         yield "facts", json.dumps(_facts(job, params, watch, booster, clock, train)).encode()
 
 
@@ -117,7 +117,7 @@ def _described(problem: Exception) -> dict[str, str]:
     return {"kind": kind, "message": said, "trace": traceback.format_exc()[-4000:]}
 
 
-def _clean_text(text: str) -> str:
+def clean_text(text: str) -> str:
     """Take out of the model what tells where it was trained: the same training gives the same text everywhere."""
     own = {
         "machines": "",

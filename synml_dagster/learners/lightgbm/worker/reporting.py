@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from synml_dagster.learners.lightgbm.progress import Progress
+from synml_dagster.learners.progress import Progress
 
 _PACE = 1.0
 

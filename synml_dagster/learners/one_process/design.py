@@ -1,4 +1,4 @@
-"""Features as a linear model wants them: standardised numbers, flags of what is missing, a column for each category."""
+"""Features as models of weighted sums want them: standardised numbers, flags of what is missing, a column for each category."""
 
 from __future__ import annotations
 
@@ -85,6 +85,32 @@ class Design:
             parts.append(sparse.csr_matrix(ones, shape=(len(X), len(codes))))
         return sparse.hstack(parts, format="csr")
 
+    def terms(
+        self,
+        intercept: NDArray[np.float64],
+        coefficients: NDArray[np.float64],
+        link: Link,
+        classifies: bool,
+    ) -> AdditiveForm:
+        """Return what `coefficients` `[outputs, columns]` make of features, with no mean terms."""
+        outputs, a, b = len(intercept), len(self.numeric), len(self.numeric) + len(self.flagged)
+        slope, missing = np.zeros((self.features, outputs)), np.zeros((self.features, outputs))
+        slope[self.numeric] = (coefficients[:, :a] / self.spread).T
+        # A missing number counts as the mean one, and its flag says what is different about it.
+        missing[self.numeric] = slope[self.numeric] * self.mean[:, None]
+        missing[self.flagged] += coefficients[:, a:b].T
+        return AdditiveForm(
+            intercept=intercept - (slope[self.numeric] * self.mean[:, None]).sum(0),
+            slope=slope,
+            missing=missing,
+            category_feature=self.category_feature,
+            category_code=self.category_code,
+            category_term=np.ascontiguousarray(coefficients[:, b:].T),
+            mean_term=np.zeros_like(slope),
+            link=link,
+            classifies=classifies,
+        )
+
     def form(
         self,
         intercept: NDArray[np.float64],
@@ -95,27 +121,10 @@ class Design:
         classifies: bool,
     ) -> tuple[AdditiveForm, NDArray[np.float64]]:
         """Return the terms of `coefficients` `[outputs, columns]`, and how far each feature's spreads over the rows."""
-        outputs, a, b = len(intercept), len(self.numeric), len(self.numeric) + len(self.flagged)
-        slope, missing = np.zeros((self.features, outputs)), np.zeros((self.features, outputs))
-        slope[self.numeric] = (coefficients[:, :a] / self.spread).T
-        # A missing number counts as the mean one, and its flag says what is different about it.
-        missing[self.numeric] = slope[self.numeric] * self.mean[:, None]
-        missing[self.flagged] += coefficients[:, a:b].T
-        base = intercept - (slope[self.numeric] * self.mean[:, None]).sum(0)
-        bare = AdditiveForm(
-            intercept=base,
-            slope=slope,
-            missing=missing,
-            category_feature=self.category_feature,
-            category_code=self.category_code,
-            category_term=np.ascontiguousarray(coefficients[:, b:].T),
-            mean_term=np.zeros_like(slope),
-            link=link,
-            classifies=classifies,
-        )
-        mean, square = np.zeros_like(slope), np.zeros_like(slope)
+        bare = self.terms(intercept, coefficients, link, classifies)
+        mean, square = np.zeros_like(bare.slope), np.zeros_like(bare.slope)
         share = weight / weight.sum()
-        step = max(1, 10_000_000 // max(1, self.features * outputs))
+        step = max(1, 10_000_000 // max(1, self.features * len(intercept)))
         for start in range(0, len(X), step):
             terms = bare.terms(X[start : start + step])
             mean += np.einsum("n,nfk->fk", share[start : start + step], terms)

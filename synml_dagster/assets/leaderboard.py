@@ -1,0 +1,108 @@
+"""What the page of `sweep` shows: the decision, the leaderboard with the YAML of each trial, guardrails and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage import figure, markdown_table, pictures
+from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.tuning import SweepResult, TrialRecord
+
+_SHOWN = 50
+
+
+def sweep_metadata(
+    result: SweepResult, specs: Mapping[str, TrainSpec], drawn: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Return the metadata of a sweep, its metric first."""
+    told: dict[str, Any] = {
+        result.metric: figure(result.best_value or 0.0),
+        "learner": result.learner,
+        "best trial": result.best_trial,
+        "trials": len(result.trials),
+        "resumed trials": result.resumed,
+        "seconds of all trials": round(sum(t.seconds for t in result.trials), 1),
+        "measured on": result.validation,
+        "best parameters": dg.MetadataValue.json(result.best_params),
+        "leaderboard": _leaderboard(result, specs),
+        "pictures": pictures(drawn),
+    }
+    if result.ensemble:
+        told = {f"ensemble {result.metric}": figure(result.ensemble_value or 0.0), **told}
+        told["ensemble"] = markdown_table(
+            ["weight", "trial", "learner"],
+            [[f"{m.weight:.3f}", m.trial, learner_of(m.learner).title] for m in result.ensemble],
+        )
+    if result.notes:
+        told["decisions"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in result.notes))
+    if failed := [t for t in result.trials if t.value is None]:
+        told["trials without a value"] = markdown_table(
+            ["trial", "learner", "state", "why", "parameters"],
+            [[t.number, t.learner, t.state, t.reason or "–", json.dumps(t.params)] for t in failed[:_SHOWN]],
+        )
+    return told
+
+
+def as_yaml(trial: TrialRecord, spec: TrainSpec) -> str:
+    """Return the `train` of a description that trains a trial's model again."""
+    said = spec.model_dump(exclude_unset=True) | {"learner": trial.learner}
+    return json.dumps({"train": said | {"params": {**trial.params, **spec.params}}})
+
+
+def _leaderboard(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dg.MarkdownMetadataValue:
+    rows = []
+    for place, trial in enumerate(result.leaderboard()[:_SHOWN], 1):
+        spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
+        rows.append(
+            [
+                place,
+                trial.number,
+                learner_of(trial.learner).title,
+                trial.origin,
+                f"{trial.value:.6g}{spread}",
+                "–" if trial.rounds is None else trial.rounds,
+                f"{trial.seconds:.1f}",
+                "–" if trial.kilobytes is None else f"{trial.kilobytes:,.0f}",
+                "–" if trial.milliseconds is None else f"{trial.milliseconds:.2f}",
+                f"`{as_yaml(trial, specs[trial.learner])}`" if trial.learner in specs else "–",
+            ]
+        )
+    return markdown_table(
+        [
+            "",
+            "trial",
+            "learner",
+            "from",
+            result.metric,
+            "rounds",
+            "s",
+            "kB",
+            "ms / 1,000 rows",
+            "again, as YAML",
+        ],
+        rows,
+    )
+
+
+def drawn(result: SweepResult) -> dict[str, bytes]:
+    """Return the pictures of a sweep by their captions."""
+    from synml_dagster.plots import training as training_figures
+
+    values = {t.number: t.value for t in result.trials if t.value is not None}
+    best = dict(result.best_so_far())
+    board = [(f"{t.number} {t.learner}, {t.origin}", t.value or 0.0, t.spread) for t in result.leaderboard()]
+    found = {
+        "each trial and the best so far": training_figures.trials(
+            list(best), [values[n] for n in best], list(best.values()), result.metric
+        ),
+        "the best trials": training_figures.leaderboard(board, result.metric),
+    }
+    if result.importance:
+        found[f"which parameters of {result.learner} mattered"] = training_figures.bars(
+            result.importance, f"Share of the variance of {result.metric}"
+        )
+    return found

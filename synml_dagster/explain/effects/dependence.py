@@ -1,0 +1,171 @@
+"""Partial dependence and individual conditional expectation: a model's answers while one or two columns are stepped through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.explain.agnostic.models import Takes, needed, scored
+from synml_dagster.explain.effects.grid import check_columns, grids_of, sampled
+from synml_dagster.explain.effects.on_spark import answers, collected, summed, with_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+_MOST_CURVES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """A model's answers where all rows have the same value in one column, or in two.
+
+    Attributes
+    ----------
+    columns
+        One column, or two.
+    grid
+        By column: the values that were asked about.
+    mean, deviation
+        float64 [values, outputs] or [values, values, outputs]: mean over the rows (partial dependence, Friedman 2001) and
+        standard deviation, which is above 0 between columns that interact too.
+    rows
+        Rows that were asked about.
+    curves
+        float64 [rows, values, outputs]: the answers row by row (ICE, Goldstein et al. 2015), where asked for.
+    curve_rows
+        pyarrow Table of the rows behind the curves.
+    """
+
+    columns: tuple[str, ...]
+    grid: tuple[list[Any], ...]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    rows: int
+    curves: NDArray[np.float64] | None = None
+    curve_rows: pa.Table | None = None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one line per value (or pair of values) and output: the columns, output, mean, deviation."""
+        import pandas as pd
+
+        lines = []
+        shape = [len(g) for g in self.grid]
+        for place in np.ndindex(*shape):
+            values = {c: g[i] for c, g, i in zip(self.columns, self.grid, place, strict=True)}
+            for output in range(self.mean.shape[-1]):
+                told = {"mean": self.mean[(*place, output)], "deviation": self.deviation[(*place, output)]}
+                lines.append({**values, "output": output, **told})
+        return pd.DataFrame(lines)
+
+    def __repr__(self) -> str:
+        reach = float(np.ptp(self.mean[..., 0]))
+        return f"Dependence({' & '.join(self.columns)}: {self.mean[..., 0].size} values over {self.rows:,} rows, mean spans {reach:.4g})"
+
+
+def partial_dependence(
+    df: DataFrame,
+    model: Any,
+    features: Sequence[str | tuple[str, str]],
+    *,
+    points: int = 20,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    curves: int = 0,
+    output: str | None = None,
+    takes: Takes = "arrow",
+) -> list[Dependence]:
+    """Return what raw columns do to a model's answers, over all rows of a table; one Spark job for all of them.
+
+    Parameters
+    ----------
+    df
+        Rows with the columns that the model reads, classic or Connect.
+    model, output, takes
+        As for `explain_rows`.
+    features
+        Columns, and pairs of columns for two-way dependence.
+    points
+        Values by column: steps of numbers, the commonest words.
+    grid
+        Column -> the values to ask about instead.
+    curves
+        Rows whose own curves (ICE) are kept, chosen by their content; of single columns alone.
+    output
+        The answer of a graph to look at.
+
+    Raises
+    ------
+    ConfigError
+        The model is given no such column, a pair is not of two columns, or a number is out of its range.
+    DataError
+        The table is empty, or a column has no values.
+    """
+    opened = scored(model, output=output, takes=takes, spark=df.sparkSession)
+    reads = needed(opened, df.columns)
+    asked = [(f,) if isinstance(f, str) else tuple(f) for f in features]
+    check_columns([c for one in asked for c in one], reads, "features")
+    for one in asked:
+        if len(one) > 2 or len(set(one)) < len(one):
+            raise ConfigError(f"features: {one} is not one column, nor a pair of two.")
+    if not 0 <= curves <= _MOST_CURVES:
+        raise ConfigError(f"curves must be from 0 to {_MOST_CURVES:,} but got {curves}.")
+    names = list(dict.fromkeys(c for one in asked for c in one))
+    grids = grids_of(df, names, points, grid)
+    found = summed(collected(df, opened, reads, _Steps(asked, grids)))
+    if not found:
+        raise DataError("There are no rows: the table is empty.")
+    shown = sampled(df, reads, curves) if curves else None
+    scores = scored(model, output=output, takes=takes).open() if shown is not None else None
+    made = []
+    for number, one in enumerate(asked):
+        shape = [len(grids[c]) for c in one]
+        sums = found[number].reshape(3, *shape, -1)
+        rows = int(sums[0].flat[0])
+        mean = sums[1] / rows
+        own = None
+        if shown is not None and scores is not None and len(one) == 1:
+            batch = shown.to_batches()[0]
+            steps = [answers(scores, with_column(batch, one[0], value)) for value in grids[one[0]]]
+            own = np.stack(steps, axis=1)
+        made.append(
+            Dependence(
+                columns=one,
+                grid=tuple(grids[c].to_pylist() for c in one),
+                mean=mean,
+                deviation=np.sqrt(np.maximum(sums[2] / rows - mean**2, 0)),
+                rows=rows,
+                curves=own,
+                curve_rows=shown if own is not None else None,
+            )
+        )
+    return made
+
+
+class _Steps:
+    """The work of a task: for each feature, the sums of answers and of their squares at each step, and the rows."""
+
+    def __init__(self, asked: Sequence[tuple[str, ...]], grids: Mapping[str, pa.Array]) -> None:
+        self._asked, self._grids = asked, grids
+
+    def __call__(
+        self, scores: Callable[[Any], NDArray[np.float64]], batch: pa.RecordBatch
+    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        for number, columns in enumerate(self._asked):
+            sums, squares = [], []
+            for values in product(*(self._grids[c] for c in columns)):
+                changed = batch
+                for column, value in zip(columns, values, strict=True):
+                    changed = with_column(changed, column, value)
+                told = answers(scores, changed)
+                sums.append(told.sum(0))
+                squares.append((told**2).sum(0))
+            total = np.array(sums)
+            count = np.full_like(total, batch.num_rows)
+            yield number, np.stack([count, total, np.array(squares)]).reshape(-1)

@@ -1,0 +1,67 @@
+"""Several models that answer together: the weighted mean of their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.learners.link import Link
+from synml_dagster.learners.trees import TreeEnsemble
+
+if TYPE_CHECKING:
+    from synml_dagster.learners.base import Form
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureForm:
+    """Answer = the sum over members of weight times the member's own answer, its link applied and its offset added.
+
+    Probabilities are mixed and not raw scores: those of different families are no common unit.
+    """
+
+    members: tuple[Form, ...]
+    weights: NDArray[np.float64]
+    """[members], adding up to 1."""
+    offsets: NDArray[np.float64]
+    """[members] what a member's answer has added."""
+    background: NDArray[np.float32]
+    """[rows, features] training rows that stand for what is not known of a row, when it is explained."""
+
+    @property
+    def link(self) -> Link:
+        """The raw score of a mixture is its answer."""
+        return Link()
+
+    @property
+    def classifies(self) -> bool:
+        """The answers are probabilities of classes."""
+        return self.members[0].classifies
+
+    @property
+    def num_features(self) -> int:
+        """How many columns a row has."""
+        return self.members[0].num_features
+
+    @property
+    def num_outputs(self) -> int:
+        """How many answers a row has: one for two classes."""
+        return self.members[0].num_outputs
+
+    @cached_property
+    def _scorers(self) -> list[Any]:
+        from synml_dagster.learners.tree_models.scores import TreeScorer
+
+        return [TreeScorer(m) if isinstance(m, TreeEnsemble) else m for m in self.members]
+
+    def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the answers, float64 `[rows, outputs]`, of float32 `X` `[rows, features]`."""
+        found = np.zeros((len(X), self.num_outputs))
+        for scorer, form, weight, offset in zip(
+            self._scorers, self.members, self.weights, self.offsets, strict=True
+        ):
+            found += weight * ((form.link or Link()).apply(scorer.raw_scores(X)) + offset)
+        return found

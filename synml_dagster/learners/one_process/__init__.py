@@ -1,0 +1,1 @@
+"""What families that are trained in one process share: rows in memory, checked parameters, losses, the learner itself."""

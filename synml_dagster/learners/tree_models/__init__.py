@@ -1,0 +1,1 @@
+"""What families of trees share below the neutral form: building it from tables of nodes, scoring rows, the trained model."""

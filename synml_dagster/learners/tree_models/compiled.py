@@ -1,0 +1,31 @@
+"""Functions compiled by Numba on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return `function` compiled on first use, kept on disk for the next process where there is a folder to keep it in.
+
+    Executors run this from a zip, perhaps as a user without a home: then every process compiles for itself.
+    """
+    import numba
+
+    try:
+        kept = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # Numba knows of no folder
+        return cast(Callable[..., Any], numba.njit(**options)(function))
+    chosen = [kept]
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return chosen[0](*arguments)
+        except (
+            OSError
+        ):  # it knew of one and cannot write there; raised by compiling, before anything was computed
+            chosen[0] = numba.njit(**options)(function)
+            return chosen[0](*arguments)
+
+    return call

@@ -1,0 +1,113 @@
+"""From a description to the families that a sweep searches: ranges, candidates, and how each family is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.learners.base import Learner, learner_of
+from synml_dagster.learners.registry import learner_names
+from synml_dagster.learners.space import ParameterRange, Value
+from synml_dagster.learners.spec import TrainSpec
+from synml_dagster.tuning.families import DEFAULT, Candidate, Family
+
+if TYPE_CHECKING:
+    from synml_dagster.tuning.spec import SweepSpec
+
+_BOOSTED = frozenset({"lightgbm", "xgboost"})
+_ORDER = ("lightgbm", "xgboost", "extra_trees", "random_forest", "linear", "mlp")
+LAST_CHAMPION = "champion"
+
+
+def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
+    """Return the learners of a sweep; the first one's defaults are those to beat.
+
+    Raises
+    ------
+    ConfigError
+        A learner that is named does not learn the task.
+    """
+    if sweep.learners is None:
+        return [train.learner]
+    if sweep.learners != "all":
+        for name in sweep.learners:
+            learner_of(name).check_task(task)
+        return list(sweep.learners)
+    able = [n for n in learner_names() if task in learner_of(n).tasks and learner_of(n).installed()]
+    rank = {name: i for i, name in enumerate(dict.fromkeys((train.learner, *_ORDER)))}
+    return sorted(able, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def train_spec(name: str, train: TrainSpec) -> TrainSpec:
+    """Return how a family is trained: as the description says, as far as that is about this family."""
+    if name == train.learner:
+        return train
+    none = learner_of(name).no_such_keys
+    said = {k: v for k, v in train.model_dump(exclude_unset=True).items() if k not in none}
+    return TrainSpec(**said | {"learner": name, "params": {}})
+
+
+def families_of(
+    names: list[str],
+    sweep: SweepSpec,
+    train: TrainSpec,
+    task: str,
+    champion: tuple[str, Mapping[str, Value]] | None = None,
+) -> list[Family]:
+    """Return the families with their ranges and candidates; what `train.params` fixes is neither searched nor varied.
+
+    Parameters
+    ----------
+    champion
+        The family and the parameters of the model that is to be beaten, worth a trial of their own.
+
+    Raises
+    ------
+    ConfigError
+        A range is of a parameter that its family does not search.
+    """
+    found = []
+    for name in names:
+        learner, spec = learner_of(name), train_spec(name, train)
+        space = {k: r for k, r in _space(learner, sweep, len(names) > 1).items() if k not in spec.params}
+        start = {k: v for k, v in learner.start().items() if k not in spec.params}
+        candidates = [Candidate(DEFAULT, start)]
+        if champion is not None and champion[0] == name:
+            candidates.append(Candidate(LAST_CHAMPION, {**start, **_own(champion[1], learner, spec)}))
+        if sweep.space is None:  # a user's own ranges say what is to be tried
+            for other, params in learner.portfolio(task).items():
+                told = {k: v for k, v in params.items() if k not in spec.params}
+                if told and all(space[k].holds(v) for k, v in told.items() if k in space):
+                    candidates.append(Candidate(other, {**start, **told}))
+        found.append(Family(name, space, tuple(candidates), boosted=name in _BOOSTED))
+    return found
+
+
+def _space(learner: Learner, sweep: SweepSpec, several: bool) -> Mapping[str, ParameterRange]:
+    if sweep.space is None:
+        return learner.space()
+    if not several:
+        prefix = f"{learner.name}."
+        return learner.checked_space({k.removeprefix(prefix): r for k, r in sweep.space.items()})
+    own = {k.partition(".")[2]: r for k, r in sweep.space.items() if k.partition(".")[0] == learner.name}
+    return learner.checked_space(own) if own else learner.space()
+
+
+def _own(params: Mapping[str, Value], learner: Learner, spec: TrainSpec) -> dict[str, Value]:
+    known = set(learner.space()) | {k for p in learner.portfolio("binary").values() for k in p}
+    return {k: v for k, v in params.items() if k in known and k not in spec.params}
+
+
+def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
+    """Refuse parameters of `train` for a learner that the sweep does not search.
+
+    Raises
+    ------
+    ConfigError
+        `train.params` are of a learner that is not among `sweep.learners`.
+    """
+    if isinstance(sweep.learners, list) and train.learner not in sweep.learners and train.params:
+        raise ConfigError(
+            f"train.params are of learner {train.learner}, which sweep.learners does not name; name it, or leave the parameters out."
+        )

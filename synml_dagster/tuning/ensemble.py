@@ -1,0 +1,100 @@
+"""Which trials answer better together: greedy selection from answers that the trials have already given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.learners.one_process.rows import Rows
+from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.result import EnsembleMember, SweepResult
+from synml_dagster.tuning.trial import labels_of, unpacked
+
+STEPS = 40
+_CANDIDATES = 40
+"""The best so many trials are looked at: those behind them are never chosen and cost time."""
+
+
+def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: int) -> SweepResult:
+    """Return the result with an ensemble of at most `most` trials where it beats the best trial by more than noise.
+
+    Ensemble selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models"): beginning with
+    the best trial, add the one that lowers the loss of the mean answer most, forty times; a trial's weight is how often it was
+    added. Answers are those for rows that each trial held out, so that nothing is trained for it. The mean difference of the
+    losses of single rows has to exceed its standard error.
+    """
+    if measure.task == "ranking":
+        return _noted(result, "no ensemble: the scores of rankings are no common unit")
+    board = [t for t in result.leaderboard()[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
+    if len(board) < 2 or not (answers / "labels.npz").exists():
+        return _noted(result, "no ensemble: fewer than two trials have left their answers")
+    rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
+    given = {t.number: unpacked((answers / f"{t.number}.npz").read_bytes())["answers"] for t in board}
+    given = {number: a for number, a in given.items() if a.shape[0] == len(rows)}
+    numbers = list(given)
+    if len(numbers) < 2:
+        return _noted(result, "no ensemble: fewer than two trials have left their answers")
+    weights = greedy(list(given.values()), rows, measure, most)
+    mixed = np.sum([w * a for w, a in zip(weights, given.values(), strict=True)], axis=0)
+    single = given[result.best_trial] if result.best_trial in given else given[numbers[0]]
+    (one, weight), (two, _) = measure.losses(single, rows), measure.losses(mixed, rows)
+    gain = float(np.average(one - two, weights=weight))
+    spread = float(np.average((one - two - gain) ** 2, weights=weight)) ** 0.5
+    error = spread / (weight.sum() ** 2 / (weight**2).sum()) ** 0.5
+    chosen = [(n, w) for n, w in zip(numbers, weights, strict=True) if w > 0]
+    if len(chosen) < 2 or not gain > error:
+        return _noted(
+            result,
+            f"no ensemble: together the best trials lose {gain:.3g} less a row than the best one, and the noise of that is {error:.3g}",
+        )
+    records = {t.number: t for t in board}
+    value = measure.value(two, weight)
+    told = ", ".join(
+        f"{w:.2f} of trial {n} ({records[n].learner})" for n, w in sorted(chosen, key=lambda p: -p[1])
+    )
+    return _noted(result, f"an ensemble of {len(chosen)} trials: {told}").model_copy(
+        update={
+            "ensemble": [
+                EnsembleMember(trial=n, learner=records[n].learner, params=records[n].params, weight=float(w))
+                for n, w in sorted(chosen, key=lambda p: -p[1])
+            ],
+            "ensemble_value": value,
+        }
+    )
+
+
+def greedy(
+    answers: list[NDArray[np.float64]], rows: Rows, measure: Measure, most: int, steps: int = STEPS
+) -> NDArray[np.float64]:
+    """Return the weights of answers, best answers first; at most `most` are above 0.
+
+    Parameters
+    ----------
+    answers
+        Each `[n]` or `[n, classes]`.
+    """
+
+    def loss(mean: NDArray[np.float64]) -> float:
+        losses, weight = measure.losses(mean, rows)
+        return float(np.average(losses, weights=weight))
+
+    chosen: Counter[int] = Counter({int(np.argmin([loss(a) for a in answers])): 1})
+    total = answers[next(iter(chosen))].copy()
+    best_loss, best = loss(total), chosen.copy()
+    for step in range(1, steps):
+        allowed = range(len(answers)) if len(chosen) < most else sorted(chosen)
+        losses = {i: loss((total + answers[i]) / (step + 1)) for i in allowed}
+        added = min(losses, key=lambda i: (losses[i], i))
+        chosen[added] += 1
+        total += answers[added]
+        if losses[added] < best_loss:
+            best_loss, best = losses[added], chosen.copy()
+    weights = np.array([best[i] for i in range(len(answers))], np.float64)
+    return weights / weights.sum()
+
+
+def _noted(result: SweepResult, note: str) -> SweepResult:
+    return result.model_copy(update={"notes": [*result.notes, note]})

@@ -1,0 +1,100 @@
+"""On which rows trials are measured: folds of a small table, the validation split of a large one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.learners.one_process.rows import Rows
+
+if TYPE_CHECKING:
+    from synml_dagster.features import FeaturePlan
+
+FOLDS_BELOW = 20_000
+"""Tables of fewer training and validation rows are measured by folds: one held-out part of them is too small to tell."""
+TWICE_BELOW = 1_000
+FOLDS = 5
+
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Places of the rows to train on and of those held out."""
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """How many folds, how often; 0 folds are the validation split.
+
+    Attributes
+    ----------
+    folds, repeats
+        Parts of the rows, and how often they are parted anew.
+    why
+        In words.
+    """
+
+    folds: int
+    repeats: int
+    why: str
+
+    @classmethod
+    def of(cls, plan: FeaturePlan, asked: int | None, train: int, validation: int, cap: int) -> FoldPlan:
+        """Decide it by what was asked for, and else by the number of rows.
+
+        Raises
+        ------
+        ConfigError
+            Folds were asked for and do not go with the split, or are more than there are rows.
+        """
+        rows, by = train + validation, plan.split.by
+        holdout = f"{min(validation, cap):,} validation rows"
+        mixes = by in ("random", "stratified") or plan.task == "ranking"
+        if asked is not None and asked > 1:
+            if not mixes:
+                raise ConfigError(
+                    f"sweep.folds does not go with split.by {by!r}: rows of one {'group' if by == 'group' else 'time'} would be trained on and held out. Leave sweep.folds out; trials are then measured on the validation rows."
+                )
+            if asked > rows:
+                raise ConfigError(f"sweep.folds is {asked} and there are {rows} rows; choose fewer.")
+            return cls(asked, 1, f"{asked} folds of {min(rows, cap):,} training and validation rows")
+        if asked is None and rows < FOLDS_BELOW and mixes and rows >= 2 * FOLDS:
+            repeats = 2 if rows < TWICE_BELOW else 1
+            often = "twice " if repeats == 2 else ""
+            return cls(
+                FOLDS, repeats, f"{FOLDS} folds, {often}of {min(rows, cap):,} training and validation rows"
+            )
+        return cls(0, 1, holdout)
+
+    @property
+    def parts(self) -> int:
+        """How many trainings a trial takes."""
+        return self.folds * self.repeats or 1
+
+    def cut(self, rows: Rows, stratified: bool) -> list[Fold]:
+        """Return the folds of rows that are in an order of their content (see `read_rows`); queries stay whole.
+
+        Raises
+        ------
+        ConfigError
+            There are more folds than queries.
+        """
+        n, found = len(rows), []
+        for repeat in range(self.repeats):
+            random = np.random.default_rng([repeat, n])
+            if rows.group is not None:
+                queries = int(rows.group.max()) + 1
+                if queries < self.folds:
+                    raise ConfigError(
+                        f"sweep.folds is {self.folds} and there are {queries} queries; choose fewer."
+                    )
+                part = (random.permutation(queries) % self.folds)[rows.group]
+            else:
+                shuffled = random.permutation(n)
+                if stratified:
+                    shuffled = shuffled[np.argsort(rows.y[shuffled], kind="stable")]
+                part = np.empty(n, np.int64)
+                part[shuffled] = np.arange(n) % self.folds
+            found += [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(self.folds)]
+        return found

@@ -1,0 +1,71 @@
+"""Whether the best trial is better than the defaults, or only luckier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.result import SweepResult, TrialRecord
+from synml_dagster.tuning.sweep import default_of
+from synml_dagster.tuning.trial import labels_of, unpacked
+
+
+def keep_default_within_noise(
+    result: SweepResult, family: str, measure: Measure, answers: Path
+) -> SweepResult:
+    """Return the result with the defaults of `family` as its best where the best trial does not clearly beat them.
+
+    The best of many trials is partly the luckiest. Over folds, the mean of the paired differences has to exceed its
+    standard error, corrected for folds that share training rows (Nadeau and Bengio 2003: `sd * sqrt(1/k + 1/(folds-1))`);
+    on one held-out part, the mean difference of the losses of single rows has to exceed its own.
+    """
+    default, board = default_of(result, family), result.leaderboard()
+    if default is None or not board or board[0].number == default.number:
+        return result
+    best = board[0]
+    noise = _noise(best, default, result, measure, answers)
+    if noise is None:
+        return result
+    gain, error = noise
+    if gain > error:
+        return result
+    note = (
+        f"the best trial, {best.number} ({best.learner}), is better than the defaults of {default.learner} by {gain:.3g} and its noise is "
+        f"{error:.3g}: the defaults are kept"
+    )
+    return result.model_copy(
+        update={
+            "learner": default.learner,
+            "best_params": default.params,
+            "best_value": default.value,
+            "best_trial": default.number,
+            "notes": [*result.notes, note],
+        }
+    )
+
+
+def _noise(
+    best: TrialRecord, default: TrialRecord, result: SweepResult, measure: Measure, answers: Path
+) -> tuple[float, float] | None:
+    """Return by how much the best beats the default and the standard error of that; None where it cannot be said."""
+    sign = 1.0 if result.direction == "maximize" else -1.0
+    n = len(best.folds)
+    if n > 1 and n == len(default.folds):
+        gains = sign * (np.array(best.folds) - np.array(default.folds))
+        folds = min(n, 5)
+        return float(gains.mean()), float(gains.std(ddof=1) * (1 / n + 1 / (folds - 1)) ** 0.5)
+    try:
+        rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
+        losses = []
+        for trial in (default, best):
+            found = unpacked((answers / f"{trial.number}.npz").read_bytes())["answers"]
+            losses.append(measure.losses(found, rows))
+    except FileNotFoundError:
+        return None
+    (first, weight), (second, _) = losses
+    gain = float(np.average(first - second, weights=weight))
+    spread = float(np.average((first - second - gain) ** 2, weights=weight)) ** 0.5
+    counted = weight.sum() ** 2 / (weight**2).sum()  # Kish's number of rows that count
+    return gain, spread / counted**0.5

@@ -1,0 +1,442 @@
+"""The trials of one sweep on disk: an Optuna study for each family, in SQLite or in a database by its address."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from synml_dagster.errors import SetupError, TrainingError
+from synml_dagster.learners.space import ParameterRange
+from synml_dagster.redaction import redacted
+from synml_dagster.tuning.families import Candidate, Family, Question
+from synml_dagster.tuning.result import TrialRecord
+from synml_dagster.tuning.rungs import Curve
+from synml_dagster.tuning.samplers import sampler
+from synml_dagster.tuning.shares import Standing
+from synml_dagster.turns import take_turns
+
+if TYPE_CHECKING:
+    import optuna
+
+_ELSEWHERE_SECONDS = 3600.0
+"""How long a trial of another host counts as running: its process cannot be asked."""
+KILLED = "killed"
+BUDGET = "budget"
+_NO_ANSWER = (KILLED, BUDGET)
+"""Why trials ended that say nothing of their parameters."""
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What training with one choice of parameters gave on held-out rows.
+
+    Attributes
+    ----------
+    value
+        The metric.
+    rounds
+        Boosting rounds of the model.
+    folds
+        The metric of each fold, where there are several.
+    kilobytes, milliseconds
+        Size of the model, and what it takes to score 1,000 rows.
+    pruned
+        Whether it was stopped half-way, being worse than others at that point.
+    curve
+        Of its first training, see `synml_dagster.tuning.rungs`.
+    """
+
+    value: float
+    rounds: int | None = None
+    folds: tuple[float, ...] = ()
+    kilobytes: float | None = None
+    milliseconds: float | None = None
+    pruned: bool = False
+    curve: tuple[float, ...] = ()
+
+
+def name_of(key: Mapping[str, Any], seed: int) -> str:
+    """Return the name that trials of one key and seed are kept under."""
+    return _hash({"key": dict(key), "seed": seed})
+
+
+class Ledger:
+    """What has been asked and answered; survives the process, and is shared by sweeps that ask the same at the same time.
+
+    Parameters
+    ----------
+    storage
+        A file for SQLite, or the address of a database (`postgresql+psycopg2://...`).
+    key
+        What trials have in common. A study is named by it, its family and its ranges; trials of the same key and family
+        over other ranges are taken along where they fit.
+    """
+
+    def __init__(
+        self,
+        storage: str | Path,
+        families: Sequence[Family],
+        key: Mapping[str, Any],
+        *,
+        maximize: bool,
+        seed: int,
+        sampler: str = "tpe",
+    ) -> None:
+        import optuna
+
+        self.name = name_of(key, seed)
+        self._optuna, self._seed, self._sampler = optuna, seed, sampler
+        self._states = optuna.trial.TrialState
+        self._storage = str(storage)
+        self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
+        self.maximize = maximize
+        self.families = {f.name: f for f in families}
+        self._studies: dict[str, optuna.Study] = {}
+        self._running: dict[int, tuple[str, optuna.trial.Trial]] = {}
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        with self.turn():
+            database = self._open_database()
+            for family in families:
+                self._studies[family.name] = self._open_study(database, family)
+            own = {study.study_name for study in self._studies.values()}
+            for name in optuna.study.get_all_study_names(database):
+                if name.startswith(f"{self.name}/") and name not in own:
+                    self._take_over(optuna.load_study(study_name=name, storage=database))
+            self.resumed = sum(t.value is not None for t in self.trials())
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
+        busy = TrainingError(
+            f"sweep: another process has been opening the study in {redacted(self._storage)!r} for 60 s; is it stuck? Ending it frees its lock."
+        )
+        return take_turns(self._lock(), busy)
+
+    def _lock(self) -> Path:
+        if "://" not in self._storage:
+            return Path(f"{self._storage}.lock")
+        import tempfile
+
+        # Processes of this host take turns; for those of others the database's own transactions have to do.
+        return Path(tempfile.gettempdir()) / f"synml-sweep-{_hash({'at': self._storage})}.lock"
+
+    def _open_database(self) -> optuna.storages.BaseStorage:
+        if "://" not in self._storage:
+            Path(self._storage).parent.mkdir(parents=True, exist_ok=True)
+            database = self._optuna.storages.RDBStorage(
+                f"sqlite:///{self._storage}", engine_kwargs={"connect_args": {"timeout": 60}}
+            )
+            _without_waiting_for_the_disk(database.engine)
+            return database
+        try:
+            return self._optuna.storages.RDBStorage(
+                self._storage, engine_kwargs={"pool_pre_ping": True}, skip_compatibility_check=False
+            )
+        except Exception as problem:
+            first = redacted(str(problem).splitlines()[0] if str(problem) else type(problem).__name__)
+            raise SetupError(
+                f"sweep.storage: no study can be kept in {redacted(self._storage)!r}: {first}. Is the database there, is its driver installed, and can this host reach it?"
+            ) from None
+
+    def _open_study(self, database: Any, family: Family) -> optuna.Study:
+        prefix = f"{self.name}/{family.name}/"
+        name = prefix + _hash({k: v.model_dump() for k, v in family.space.items()})
+        summaries = self._optuna.study.get_all_study_names(database)
+        new = name not in summaries
+        study = self._optuna.create_study(
+            storage=database, study_name=name, direction=self._direction, load_if_exists=True
+        )
+        if new:
+            for other in sorted(n for n in summaries if n.startswith(prefix)):
+                self._take_along(self._optuna.load_study(study_name=other, storage=database), study, family)
+        self._take_over(study)
+        return study
+
+    def _take_along(self, other: optuna.Study, study: optuna.Study, family: Family) -> None:
+        """Add the finished trials of a study over other ranges that these ranges could have chosen, too."""
+        known = {t.user_attrs.get("order") for t in study.get_trials(deepcopy=False)}
+        for trial in other.get_trials(deepcopy=False, states=[self._states.COMPLETE]):
+            chosen = {**trial.user_attrs.get("fixed", {}), **trial.params}
+            if trial.user_attrs.get("order") in known:
+                continue
+            if set(trial.params) - set(family.space):
+                continue  # it was searched then and would be left at its default now
+            if not all(name in chosen and r.holds(chosen[name]) for name, r in family.space.items()):
+                continue
+            study.add_trial(
+                self._optuna.trial.create_trial(
+                    state=self._states.COMPLETE,
+                    params={name: chosen[name] for name in family.space},
+                    distributions={name: _distribution(r) for name, r in family.space.items()},
+                    value=trial.value,
+                    user_attrs={
+                        **trial.user_attrs,
+                        "fixed": {k: v for k, v in chosen.items() if k not in family.space},
+                    },
+                )
+            )
+
+    def _take_over(self, study: optuna.Study) -> None:
+        """End trials whose process is gone: those that had an answer with it, the others to be asked again."""
+        for trial in study.get_trials(deepcopy=False, states=[self._states.RUNNING]):
+            if _lives(trial):
+                continue
+            attrs = trial.user_attrs
+            if (said := attrs.get("outcome")) is not None:
+                self._tell(study, trial.number, TrialOutcome(**_tuples(json.loads(said))))
+                continue
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
+            study.tell(trial.number, state=self._states.FAIL)
+            if params := trial.params or trial.system_attrs.get("fixed_params"):
+                kept: dict[str, Any] = {k: attrs[k] for k in ("order", "origin", "fixed") if k in attrs}
+                study.enqueue_trial(params, user_attrs=kept, skip_if_exists=False)
+
+    def waiting(self) -> Question | None:
+        """Return the question that a killed sweep left, the earliest of them, as running from now on."""
+        found = [
+            (trial.user_attrs.get("order", 0), family)
+            for family, study in self._studies.items()
+            for trial in study.get_trials(deepcopy=False, states=[self._states.WAITING])
+        ]
+        if not found:
+            return None
+        _, family = min(found)
+        return self._ask(family)
+
+    def ask_candidate(self, order: int, family: str, candidate: Candidate) -> Question:
+        """Return a candidate's question, as running from now on; what it does not say of the ranges the sampler chooses."""
+        ranges = self.families[family].space
+        inside = {k: v for k, v in candidate.params.items() if k in ranges and ranges[k].holds(v)}
+        fixed = {k: v for k, v in candidate.params.items() if k not in ranges}
+        told = {"order": order, "origin": candidate.name, "fixed": fixed}
+        self._studies[family].enqueue_trial(inside, user_attrs=told, skip_if_exists=False)
+        return self._ask(family)
+
+    def ask_search(self, order: int, family: str, fixed: Mapping[str, Any]) -> Question:
+        """Return what the family's sampler asks next, as running from now on."""
+        return self._ask(family, {"order": order, "origin": "search", "fixed": dict(fixed)})
+
+    def _ask(self, family: str, told: Mapping[str, Any] | None = None) -> Question:
+        study = self._studies[family]
+        study.sampler = sampler(self._sampler, self._seed, self._asked(study))
+        trial = study.ask()
+        for name, value in (told or {}).items():
+            trial.set_user_attr(name, value)
+        trial.set_user_attr("owner", _owner())
+        params = {name: r.suggest(trial, name) for name, r in self.families[family].space.items()}
+        attrs = trial.user_attrs
+        question = Question(
+            order=int(attrs.get("order", trial.number)),
+            family=family,
+            params={**attrs.get("fixed", {}), **params},
+            origin=str(attrs.get("origin", "search")),
+            curves=self._curves(study),
+        )
+        self._running[question.order] = (family, trial)
+        return question
+
+    def _curves(self, study: optuna.Study) -> tuple[Curve, ...]:
+        """Return the curves of the trials that the sampler was told of."""
+        done = study.get_trials(deepcopy=False, states=[self._states.COMPLETE, self._states.PRUNED])
+        said = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
+        return tuple(tuple(one["curve"]) for one in said if one.get("curve"))
+
+    def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
+        """Keep an answer whose turn to be told to the sampler has not come."""
+        _, trial = self._running[question.order]
+        trial.set_user_attr("seconds", round(seconds, 3))
+        trial.set_user_attr("outcome", json.dumps(asdict(outcome)))
+
+    def tell(self, question: Question, outcome: TrialOutcome) -> None:
+        """Tell the sampler an answer."""
+        family, trial = self._running.pop(question.order)
+        self._tell(self._studies[family], trial.number, outcome)
+
+    def _tell(self, study: optuna.Study, number: int, outcome: TrialOutcome) -> None:
+        if outcome.pruned:  # its value is no final one: TPE ranks it behind those that ended
+            study.tell(number, state=self._states.PRUNED)
+        else:
+            study.tell(number, outcome.value)
+
+    def fail(self, question: Question, reason: str, seconds: float = 0.0) -> None:
+        """Note that a question has no answer, and why."""
+        family, trial = self._running.pop(question.order)
+        trial.set_user_attr("reason", reason[:1000])
+        trial.set_user_attr("seconds", round(seconds, 3))
+        self._studies[family].tell(trial, state=self._states.FAIL)
+
+    def known_answer(self, question: Question) -> TrialOutcome | None:
+        """Return the answer to the same parameters of the same family, where a trial had one."""
+        for trial in self._studies[question.family].get_trials(
+            deepcopy=False, states=[self._states.COMPLETE]
+        ):
+            if {**trial.user_attrs.get("fixed", {}), **trial.params} == dict(question.params):
+                said = trial.user_attrs.get("outcome")
+                return TrialOutcome(**_tuples(json.loads(said))) if said else TrialOutcome(trial.value or 0.0)
+        return None
+
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials that have ended, and those of this process that have an answer, by number."""
+        found = []
+        for family, study in self._studies.items():
+            for trial in study.get_trials(deepcopy=False):
+                record = _record(trial, family, len(self._studies) > 1)
+                answered = "outcome" in trial.user_attrs and record.number in self._running
+                if trial.state.is_finished() or answered:
+                    found.append(record)
+        return sorted(found, key=lambda r: (r.number, r.state != "complete"))
+
+    def asked(self) -> set[tuple[str, str]]:
+        """Return (family, origin) of all trials that have or may get an answer."""
+        return {
+            (family, str(t.user_attrs.get("origin")))
+            for family, study in self._studies.items()
+            for t in study.get_trials(deepcopy=False)
+            if t.user_attrs.get("reason") not in _NO_ANSWER
+        }
+
+    def next_order(self) -> int:
+        """Return the number of the next new trial."""
+        orders = [
+            int(t.user_attrs.get("order", t.number))
+            for study in self._studies.values()
+            for t in study.get_trials(deepcopy=False)
+        ]
+        return max(orders, default=-1) + 1
+
+    def spent(self) -> int:
+        """Return how many trials count: all but those that a kill or the budget ended."""
+        return sum(
+            t.state.is_finished() and t.user_attrs.get("reason") not in _NO_ANSWER
+            for study in self._studies.values()
+            for t in study.get_trials(deepcopy=False)
+        )
+
+    def standings(self) -> dict[str, Standing]:
+        """Return how each family has done, by what its sampler was told."""
+        better = max if self.maximize else min
+        found = {}
+        for family, study in self._studies.items():
+            trials = study.get_trials(deepcopy=False)
+            done = [_record(t, family, True) for t in trials if t.state == self._states.COMPLETE]
+            if not done:
+                continue
+            best = better(done, key=lambda r: r.value or 0.0)
+            searched = sum(
+                t.user_attrs.get("origin") == "search" and t.user_attrs.get("reason") not in _NO_ANSWER
+                for t in trials
+            )
+            found[family] = Standing(best.value, best.spread or 0.0, searched)
+        return found
+
+    def importance(self, family: str) -> dict[str, float]:
+        """Return by parameter its part of the metric's variance (PED-ANOVA); none for a handful of trials."""
+        study = self._studies[family]
+        values = {t.value for t in study.get_trials(deepcopy=False, states=[self._states.COMPLETE])}
+        if len(values) < 4:
+            return {}
+        try:
+            evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
+            found = self._optuna.importance.get_param_importances(study, evaluator=evaluator)
+        except (ValueError, RuntimeError):
+            return {}
+        return {name: float(share) for name, share in found.items()}
+
+    def _asked(self, study: optuna.Study) -> int:
+        """How many questions came before: the same in a resumed search as in an unbroken one."""
+        return sum(t.user_attrs.get("reason") not in _NO_ANSWER for t in study.get_trials(deepcopy=False))
+
+
+def _without_waiting_for_the_disk(engine: Any) -> None:
+    """Let commits of a study return before the disk has them: a kill loses nothing then, a power cut the last trials.
+
+    A trial is a dozen commits, each of which else waits for the disk, tens of milliseconds where others write too.
+    """
+    from sqlalchemy import event
+
+    def ease(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(engine, "connect", ease)
+    engine.dispose()  # connections from before the listener
+
+
+def _distribution(values: ParameterRange) -> Any:
+    import optuna
+
+    if values.choices is not None:
+        return optuna.distributions.CategoricalDistribution(values.choices)
+    assert values.low is not None
+    assert values.high is not None
+    if values.is_whole:
+        return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
+    return optuna.distributions.FloatDistribution(float(values.low), float(values.high), log=values.log)
+
+
+def _record(trial: optuna.trial.FrozenTrial, family: str, several: bool) -> TrialRecord:
+    attrs = trial.user_attrs
+    said = json.loads(attrs["outcome"]) if "outcome" in attrs else {}
+    value = trial.value if trial.state.name == "COMPLETE" else None
+    if trial.state.name == "RUNNING" and said and not said.get("pruned"):
+        value = said["value"]
+    return TrialRecord(
+        number=int(attrs.get("order", trial.number)),
+        params={**attrs.get("fixed", {}), **trial.params},
+        value=value,
+        rounds=said.get("rounds"),
+        seconds=attrs.get("seconds", 0.0),
+        state="complete"
+        if value is not None
+        else "pruned"
+        if said.get("pruned")
+        else trial.state.name.lower(),
+        learner=family,
+        origin=str(attrs.get("origin", "search")),
+        folds=list(said.get("folds") or []),
+        kilobytes=said.get("kilobytes"),
+        milliseconds=said.get("milliseconds"),
+        reason=str(attrs.get("reason", ""))
+        or (f"worse than the median after {said['rounds']} rounds" if said.get("pruned") else ""),
+    )
+
+
+def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {name: tuple(raw.get(name) or ()) for name in ("folds", "curve")}
+
+
+def _hash(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _lives(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether the process that runs a trial may still do so: another sweep over the same study, at the same time."""
+    host, _, pid = str(trial.user_attrs.get("owner", "")).rpartition(":")
+    if not host or f"{host}:{pid}" == _owner():
+        return False
+    if host != socket.gethostname():
+        began = trial.datetime_start
+        if began is None:
+            return False
+        now = datetime.now(UTC) if began.tzinfo else datetime.now(UTC).replace(tzinfo=None)
+        return (now - began).total_seconds() < _ELSEWHERE_SECONDS
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

@@ -1,0 +1,198 @@
+"""Trials as Spark jobs of their own: one task each, as many at a time as there are slots, each stopped by its own tag."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synml_dagster.errors import TrainingError
+from synml_dagster.features.names import GROUP, LABEL, WEIGHT
+from synml_dagster.files import ParquetFiles, files_reachable
+from synml_dagster.learners.base import learner_of
+from synml_dagster.learners.one_process.rows import Rows, read_rows
+from synml_dagster.learners.spec import TrainSpec
+from synml_dagster.spark.quoting import quoted
+from synml_dagster.spark.session import job_tag, stop_tagged, task_slots
+from synml_dagster.tuning.families import Question
+from synml_dagster.tuning.folds import FoldPlan
+from synml_dagster.tuning.ledger import TrialOutcome
+from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.trial import SCHEMA, Trial, TrialData, packed, packed_labels
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from synml_dagster.features import FeaturePlan
+
+MOST_VALUES = 100_000_000
+"""A trial holds so many values of features at most, 400 MB; more are trained on by the session itself."""
+_MOST_AT_A_TIME = 16
+_LABELS = "labels.npz"
+
+
+def slots_for_trials(spark: SparkSession) -> int:
+    """Return how many trials run at a time where the description does not say: as many as tasks do, up to 16."""
+    return max(1, min(_MOST_AT_A_TIME, task_slots(spark) or 1))
+
+
+@dataclass
+class TrialJobs:
+    """Runs questions; may be called from several threads.
+
+    Parameters
+    ----------
+    specs
+        `train` of each family.
+    folder
+        Where the answers of trials for held-out rows are kept, a file each.
+    threads
+        Of each trial.
+    prunes
+        Whether trials of the search are stopped half-way; candidates never are.
+    """
+
+    spark: SparkSession
+    data: TrialData
+    frame: DataFrame | None
+    specs: Mapping[str, TrainSpec]
+    folder: Path
+    threads: int = 1
+    prunes: bool = True
+    _tag: str = field(default_factory=lambda: f"synml-trial-{uuid.uuid4().hex[:12]}")
+
+    def __call__(self, question: Question) -> TrialOutcome:
+        """Train on an executor.
+
+        Raises
+        ------
+        TrainingError
+            Training failed there; the message is the one that it failed with.
+        """
+        labels = self.folder / _LABELS
+        task = Trial(
+            self.data,
+            self.specs[question.family],
+            question.params,
+            self.threads,
+            with_labels=not labels.exists(),
+            curves=question.curves,
+            prunes=self.prunes and question.origin == "search",
+        )
+        with job_tag(self.spark, self._tag_of(question)):
+            frame = self.spark.range(0, 1, 1, 1) if self.frame is None else self.frame
+            table = frame.mapInArrow(task, SCHEMA).toArrow()
+        told: dict[str, Any] = json.loads(table.column("told")[0].as_py())
+        if "error" in told:
+            problem = TrainingError(told["error"])
+            problem.add_note(f"On the executor:\n{told['trace']}")
+            raise problem
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (content := table.column("labels")[0].as_py()) and not labels.exists():
+            _write(labels, content)
+        if answers := table.column("answers")[0].as_py():
+            _write(self.folder / f"{question.order}.npz", answers)
+        return TrialOutcome(**told | {name: tuple(told[name]) for name in ("folds", "curve")})
+
+    def cancel(self, question: Question) -> None:
+        """Stop the job of a question, and no other."""
+        stop_tagged(self.spark, self._tag_of(question))
+
+    def _tag_of(self, question: Question) -> str:
+        return f"{self._tag}-{question.order}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def trial_data(
+    spark: SparkSession,
+    plan: FeaturePlan,
+    train: ParquetFiles,
+    validation: ParquetFiles,
+    folds: FoldPlan,
+    measure: Measure,
+    own_metric: str | None,
+) -> tuple[TrialData, DataFrame | None]:
+    """Return where trials find their rows: files that tasks open by themselves, or one partition of Spark's rows."""
+    from pyspark.sql import functions as sf
+
+    names = set(train.schema().names)
+    columns = (*plan.feature_names, *(name for name in (LABEL, WEIGHT, GROUP) if name in names))
+    data = TrialData(
+        key=uuid.uuid4().hex,
+        train=tuple(train.paths),
+        validation=tuple(validation.paths),
+        columns=columns,
+        folds=folds,
+        plan=plan.model_dump_json(),
+        measure=measure,
+        own_metric=own_metric,
+    )
+    if files_reachable(spark, train) and files_reachable(spark, validation):
+        return data, None
+    parts = [
+        files.dataframe(spark).select(
+            *(sf.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(columns)),
+            sf.lit(part).alias("part"),
+        )
+        for part, files in enumerate((train, validation))
+    ]
+    return replace(data, train=(), validation=()), parts[0].union(parts[1]).coalesce(1)
+
+
+@dataclass
+class SessionTrials:
+    """Runs questions one after another on the whole session, for rows that are too many or too wide for one task.
+
+    Parameters
+    ----------
+    specs
+        `train` of each family.
+    own_metric
+        The learner's own metric that decides in place of the measure.
+    """
+
+    spark: SparkSession
+    plan: FeaturePlan
+    rows: ParquetFiles
+    validation: ParquetFiles
+    specs: Mapping[str, TrainSpec]
+    measure: Measure
+    own_metric: str | None
+    folder: Path
+    _held: Rows | None = None
+
+    def __call__(self, question: Question) -> TrialOutcome:
+        """Train by the family's own way to the whole table, and measure on as many validation rows as fit."""
+        spec = self.specs[question.family]
+        with job_tag(self.spark, self._tag_of(question)):
+            if self._held is None:
+                self._held = read_rows(self.spark, self.validation, self.plan.feature_names)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                if not (self.folder / _LABELS).exists():
+                    _write(self.folder / _LABELS, packed_labels(self._held))
+            model = learner_of(spec.learner).fit(
+                self.spark, self.plan, spec, question.params, self.rows, self.validation
+            )
+        answers = model.predict(self._held.X)
+        _write(self.folder / f"{question.order}.npz", packed(answers=answers))
+        value = (
+            self.measure.value(*self.measure.losses(answers, self._held))
+            if self.own_metric is None
+            else model.validation_score(self.own_metric)[1]
+        )
+        return TrialOutcome(value, model.iterations, kilobytes=round(len(model.text) / 1024, 1))
+
+    def cancel(self, question: Question) -> None:
+        """Stop the jobs of a question, and no others."""
+        stop_tagged(self.spark, self._tag_of(question))
+
+    def _tag_of(self, question: Question) -> str:
+        return f"synml-trial-{id(self)}-{question.order}"

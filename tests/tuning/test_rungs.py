@@ -1,0 +1,101 @@
+"""Trials that are stopped half-way: when, by whom, and what is left of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synml_dagster.features import FeaturePlan, fit_plan
+from synml_dagster.learners import ParameterRange, TrainSpec, learner_of
+from synml_dagster.learners.judging import StoppedError
+from synml_dagster.learners.one_process.rows import Rows
+from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
+from synml_dagster.tuning.rungs import RUNGS, RungJudge
+
+GOOD = tuple(1.0 / (i + 1) for i in range(len(RUNGS)))
+
+
+def told(judge, values, rate=0.5):
+    """Return the round after which it said stop, None where it never did."""
+    return next((i for i, value in enumerate(values, 1) if judge(i * rate, value)), None)
+
+
+def test_a_trial_behind_the_median_of_four_is_stopped_at_its_next_rung():
+    worse, better = [2.0] * 200, [0.001] * 200
+    assert told(RungJudge([GOOD] * 3, maximize=False), worse) is None
+    assert told(RungJudge([GOOD] * 4, maximize=False), worse) == 1
+    assert told(RungJudge([GOOD] * 4, maximize=False), better) is None
+    assert told(RungJudge([GOOD] * 4, maximize=False, judges=False), worse) is None
+
+
+def test_it_is_compared_at_equal_progress_and_not_at_equal_rounds():
+    slow = [1 / (1 + 0.02 * i) for i in range(1, 2000)]  # as good for its progress as the others for theirs
+    fast = tuple(1 / (1 + rung) for rung in RUNGS)
+    assert told(RungJudge([fast] * 4, maximize=False), slow, rate=0.02) is None
+
+
+def test_a_trial_that_stopped_early_keeps_its_last_value_and_more_may_be_better():
+    short = (0.6, 0.7)
+    behind = RungJudge([short] * 4, maximize=True)
+    assert told(behind, [0.65] * 400, rate=0.125) == 8  # progress 1.0, the second rung
+    assert told(RungJudge([short] * 4, maximize=True), [0.75] * 400, rate=0.125) is None
+    judge = RungJudge([], maximize=True)
+    told(judge, [0.5, 0.8, 0.7, 0.9])
+    assert judge.curve == (0.5, 0.8, 0.9)
+
+
+@pytest.fixture(scope="module")
+def plan(classic_spark) -> FeaturePlan:
+    rng = np.random.default_rng(0)
+    names = ["a", "b", "c", "d"]
+    rows = [(*map(float, row), "yes" if row[0] > 0 else "no") for row in rng.normal(size=(80, 4))]
+    table = classic_spark.createDataFrame(rows, ", ".join(f"{n} double" for n in names) + ", y string")
+    return fit_plan(table, name="p", label="y")
+
+
+def rows_of(n=600):
+    rng = np.random.default_rng(0)
+    X = np.asfortranarray(rng.normal(size=(n, 4)).astype(np.float32))
+    y = (X[:, 0] + rng.normal(0, 0.5, n) > 0).astype(float)
+    return Rows(X, y, np.ones(n), n)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_boosted_trees_stop_where_the_judge_says_so(plan, name):
+    family, asked = learner_of(name), []
+
+    def judge(progress, value):
+        asked.append((progress, value))
+        return len(asked) == 7
+
+    spec = TrainSpec(learner=name, rounds=200, early_stopping=0, params={"learning_rate": 0.2})
+    with pytest.raises(StoppedError) as stopped:
+        family.fit_rows(plan, spec, {}, rows_of(), rows_of(), judge=judge)
+    assert (stopped.value.rounds, stopped.value.value) == (7, asked[-1][1])
+    assert [p for p, _ in asked] == pytest.approx([0.2 * i for i in range(1, 8)])
+    assert asked[0][1] > asked[-1][1] > 0
+
+
+def test_a_stopped_trial_is_spent_and_never_the_best(tmp_path):
+    def train(question):
+        if question.origin == "search" and len(question.curves) >= 3:
+            return TrialOutcome(0.0, rounds=5, pruned=True, curve=(9.0,))
+        return TrialOutcome(1.0 + question.order, rounds=50, curve=GOOD)
+
+    space = {"x": ParameterRange(low=0.0, high=1.0)}
+    seen = []
+    found = run_sweep(
+        train,
+        families=[Family("f", space, [Candidate("default", {"x": 0.5})])],
+        storage=tmp_path / "s.db",
+        key={},
+        metric="m",
+        maximize=False,
+        trials=6,
+        minutes=5,
+        on_trial=lambda trial, best: seen.append((trial.state, best.number)),
+    )
+    assert [t.state for t in found.trials] == ["complete"] * 3 + ["pruned"] * 3
+    assert found.trials[-1].reason == "worse than the median after 5 rounds"
+    assert found.best_trial == 0
+    assert seen[-1] == ("pruned", 0)

@@ -1,0 +1,235 @@
+"""Trials as Spark jobs: by files and by Spark's rows, on classic Spark and on Connect, with and without folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import log_loss, ndcg_score
+
+from synml_dagster.errors import ConfigError, TrainingError
+from synml_dagster.features import SPLIT, FeaturePlan, assemble, fit_plan
+from synml_dagster.learners import TrainSpec
+from synml_dagster.learners.one_process.rows import Rows, read_rows
+from synml_dagster.tables import publish_table
+from synml_dagster.tuning import Question, SweepResult, TrialRecord
+from synml_dagster.tuning import runner as runner_module
+from synml_dagster.tuning.folds import FoldPlan
+from synml_dagster.tuning.guard import keep_default_within_noise
+from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.runner import SessionTrials, TrialJobs, trial_data
+from synml_dagster.tuning.trial import labels_of, packed, packed_labels, unpacked
+
+SPECS = {
+    "lightgbm": TrainSpec(rounds=30, early_stopping=5),
+    "linear": TrainSpec(learner="linear"),
+}
+
+
+def table_of(spark, place, files=3):
+    rng = np.random.default_rng(5)
+    n = 1500
+    x, colour = rng.normal(size=n).round(3), rng.choice(["red", "green", "blue"], n)
+    y = np.where(x + (colour == "red") + rng.normal(0, 0.4, n) > 0.5, "yes", "no")
+    raw = spark.createDataFrame(pa.table({"x": x, "colour": colour, "y": y})).repartition(files)
+    plan = fit_plan(raw, name="t", label="y")
+    table = publish_table(assemble(raw, plan), str(place), partition_by=[SPLIT])
+    return plan, *(table.files(**{SPLIT: split}) for split in ("train", "validation"))
+
+
+def jobs(spark, found, folder, folds, own_metric=None):
+    plan, train, validation = found
+    measure = Measure.of(plan.task)
+    data, frame = trial_data(spark, plan, train, validation, folds, measure, own_metric)
+    return TrialJobs(spark, data, frame, SPECS, folder)
+
+
+def question(family, order=0, **params):
+    return Question(order, family, params, "search")
+
+
+def test_a_trial_is_the_same_by_files_and_by_rows_however_they_are_cut(spark, tmp_path, monkeypatch):
+    folds = FoldPlan(3, 1, "")
+    first = jobs(spark, table_of(spark, tmp_path / "a"), tmp_path / "one", folds)
+    assert first.frame is None
+    monkeypatch.setattr(runner_module, "files_reachable", lambda *_: False)
+    second = jobs(spark, table_of(spark, tmp_path / "b", files=1), tmp_path / "two", folds)
+    assert second.frame is not None
+    for order, family in enumerate(SPECS):
+        asked = question(family, order)
+        by_files, by_rows = first(asked), second(asked)
+        assert by_files.folds == pytest.approx(by_rows.folds, abs=1e-12)
+        assert len(by_files.folds) == 3
+        assert by_files.value == pytest.approx(np.mean(by_files.folds))
+        assert by_files.kilobytes > 0.1
+        one, two = (
+            unpacked((f / f"{order}.npz").read_bytes())["answers"] for f in (first.folder, second.folder)
+        )
+        np.testing.assert_allclose(one, two, atol=1e-9)
+    held = labels_of(unpacked((first.folder / "labels.npz").read_bytes()))
+    assert len(held) == len(one)
+    assert log_loss(held.y, one) < 0.5
+
+
+def test_what_fails_on_an_executor_says_so_here(classic_spark, tmp_path):
+    run = jobs(classic_spark, table_of(classic_spark, tmp_path / "a"), tmp_path / "one", FoldPlan(0, 1, ""))
+    with pytest.raises(TrainingError, match=r"num_leaves.*> \(1\)"):
+        run(question("lightgbm", num_leaves=1))
+
+
+def test_the_session_trains_what_is_too_large_for_a_task(classic_spark, tmp_path):
+    plan, train, validation = table_of(classic_spark, tmp_path / "a")
+    measure = Measure.of(plan.task)
+    session = SessionTrials(
+        classic_spark, plan, train, validation, SPECS, measure, None, tmp_path / "answers"
+    )
+    tasks = jobs(classic_spark, (plan, train, validation), tmp_path / "one", FoldPlan(0, 1, ""))
+    for family in SPECS:
+        assert session(question(family)).value == pytest.approx(tasks(question(family)).value, rel=0.05)
+
+
+def test_a_learners_own_metric_decides_where_the_description_names_one(classic_spark, tmp_path):
+    found = table_of(classic_spark, tmp_path / "a")
+    run = jobs(classic_spark, found, tmp_path / "one", FoldPlan(0, 1, ""), own_metric="auc")
+    assert 0.8 < run(question("lightgbm", metric=["binary_logloss", "auc"])).value <= 1
+
+
+def rows_of(y, group=None, weight=None):
+    y = np.asarray(y, float)
+    X = np.asfortranarray(np.arange(2 * len(y), dtype=np.float32).reshape(-1, 2))
+    return Rows(X, y, np.ones(len(y)) if weight is None else weight, len(y), group)
+
+
+def test_losses_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    y, weight = rng.integers(0, 2, 50), rng.uniform(0.1, 2, 50)
+    p = rng.uniform(0.01, 0.99, 50)
+    binary = Measure.of("binary")
+    assert binary.value(*binary.losses(p, rows_of(y, weight=weight))) == pytest.approx(
+        log_loss(y, p, sample_weight=weight)
+    )
+    y, p = rng.integers(0, 3, 50), rng.dirichlet([1, 1, 1], 50)
+    several = Measure.of("multiclass")
+    assert several.value(*several.losses(p, rows_of(y))) == pytest.approx(log_loss(y, p, labels=[0, 1, 2]))
+    regression = Measure.of("regression")
+    assert regression.value(*regression.losses(np.array([1.0, 2.0]), rows_of([3, 2]))) == pytest.approx(
+        2**0.5
+    )
+    group = np.repeat([0, 1, 2], [12, 20, 3])
+    grades, scores = rng.integers(0, 4, 35).astype(float), rng.permutation(35).astype(float)
+    ranking = Measure.of("ranking")
+    each = [
+        ndcg_score([2 ** grades[group == q] - 1], [scores[group == q]], k=10, ignore_ties=True)
+        for q in range(3)
+    ]
+    assert ranking.value(*ranking.losses(scores, rows_of(grades, group))) == pytest.approx(np.mean(each))
+    assert ranking.maximize
+
+
+def test_folds_hold_each_row_out_once_and_each_class_alike():
+    y = np.r_[np.zeros(90), np.ones(10)]
+    cuts = FoldPlan(5, 2, "").cut(rows_of(y), stratified=True)
+    assert len(cuts) == 10
+    for repeat in (cuts[:5], cuts[5:]):
+        assert sorted(np.concatenate([b for _, b in repeat])) == list(range(100))
+        assert all(y[b].sum() == 2 and not set(a) & set(b) for a, b in repeat)
+    assert not np.array_equal(cuts[0][1], cuts[5][1])
+
+
+def test_folds_keep_queries_whole():
+    group = np.repeat(np.arange(10), 7)
+    cuts = FoldPlan(5, 1, "").cut(rows_of(np.zeros(70), group), stratified=False)
+    assert all(not set(group[a]) & set(group[b]) and len(set(group[b])) == 2 for a, b in cuts)
+    with pytest.raises(ConfigError, match="there are 10 queries"):
+        FoldPlan(11, 1, "").cut(rows_of(np.zeros(70), group), stratified=False)
+
+
+@pytest.mark.parametrize(
+    ("by", "asked", "rows", "folds", "repeats"),
+    [
+        ("stratified", None, 900, 5, 2),
+        ("random", None, 5000, 5, 1),
+        ("stratified", None, 25_000, 0, 1),
+        ("time", None, 900, 0, 1),
+        ("stratified", 0, 900, 0, 1),
+        ("stratified", 3, 50_000, 3, 1),
+    ],
+)
+def test_small_tables_are_measured_by_folds(classic_plan, by, asked, rows, folds, repeats):
+    split = classic_plan.split.model_copy(
+        update={"spec": classic_plan.split.spec.model_copy(update={"by": by}), "by": by}
+    )
+    plan = classic_plan.model_copy(update={"split": split})
+    found = FoldPlan.of(plan, asked, rows - 100, 100, 200_000)
+    assert (found.folds, found.repeats) == (folds, repeats)
+    assert f"{rows if folds else 100:,}" in found.why
+    if by == "time":
+        with pytest.raises(ConfigError, match=r"does not go with split\.by 'time'"):
+            FoldPlan.of(plan, 5, 800, 100, 200_000)
+
+
+@pytest.fixture(scope="module")
+def classic_plan(classic_spark) -> FeaturePlan:
+    rows = {"x": [float(i) for i in range(60)], "y": ["a", "b"] * 30}
+    return fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y")
+
+
+def result_of(*trials, direction="minimize"):
+    records = [
+        TrialRecord(number=i, params={"i": i}, value=np.mean(f), folds=list(f), learner="f", origin=o)
+        for i, (f, o) in enumerate(trials)
+    ]
+    best = min(records, key=lambda t: t.value)
+    return SweepResult(
+        metric="logloss", direction=direction, trials=records, learner="f", best_params=best.params,
+        best_value=best.value, best_trial=best.number,
+    )  # fmt: skip
+
+
+def test_the_defaults_stay_where_the_best_trial_is_only_luckier(tmp_path):
+    measure = Measure.of("binary")
+    default = ([0.50, 0.52, 0.48, 0.51, 0.49], "default")
+    luck = ([0.46, 0.54, 0.47, 0.52, 0.50], "search")
+    kept = keep_default_within_noise(result_of(default, luck), "f", measure, tmp_path)
+    assert (kept.best_trial, kept.best_params) == (0, {"i": 0})
+    assert "the defaults are kept" in kept.notes[0]
+    gain = ([v - 0.02 for v in default[0]], "search")
+    assert keep_default_within_noise(result_of(default, gain), "f", measure, tmp_path).best_trial == 1
+
+
+def test_one_held_out_part_tells_luck_from_gain_row_by_row(tmp_path):
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2, 4000).astype(float)
+    (tmp_path / "labels.npz").write_bytes(packed_labels(rows_of(y)))
+    measure = Measure.of("binary")
+    base = np.clip(0.5 + 0.3 * (y - 0.5) + rng.normal(0, 0.1, 4000), 0.05, 0.95)
+    better = np.clip(base + 0.05 * (2 * y - 1), 0.01, 0.99)
+    luckier = np.clip(base + rng.normal(0, 0.02, 4000), 0.05, 0.95)
+    for name, answers in (("0", base), ("1", better), ("2", luckier)):
+        (tmp_path / f"{name}.npz").write_bytes(packed(answers=answers))
+    value = {i: log_loss(y, p) for i, p in enumerate((base, better, luckier))}
+
+    def result(best):
+        trials = [
+            TrialRecord(
+                number=i, params={}, value=value[i], learner="f", origin="default" if i == 0 else "search"
+            )
+            for i in (0, best)
+        ]
+        trials[1].value = min(trials[1].value, value[0] - 1e-6)
+        return SweepResult(
+            metric="logloss", direction="minimize", trials=trials, learner="f", best_trial=best
+        )
+
+    assert keep_default_within_noise(result(1), "f", measure, tmp_path).best_trial == 1
+    assert keep_default_within_noise(result(2), "f", measure, tmp_path).best_trial == 0
+
+
+def test_queries_are_numbered_by_their_value(classic_spark, tmp_path):
+    from synml_dagster.features.names import GROUP, LABEL
+
+    rows = {"x": [1.0, 2.0, 3.0, 4.0], LABEL: [0.0, 1.0, 2.0, 0.0], GROUP: ["b", "a", "b", "a"]}
+    table = publish_table(classic_spark.createDataFrame(pa.table(rows)), str(tmp_path / "t"))
+    found = read_rows(classic_spark, table.files(), ["x"])
+    assert found.group.tolist() == [0, 0, 1, 1]
+    assert sorted(found.X[found.group == 1, 0]) == [1.0, 3.0]
