@@ -1,6 +1,6 @@
-"""5,000 rows against a server of 50 ms: one request at a time, 64 in flight, the OpenAI SDK, and a Spark Arrow UDF.
+"""Rows against a server of constant latency: one request at a time, 64 in flight, the OpenAI SDK, and a Spark Arrow UDF.
 
-    python -m bench.services.concurrency [rows] [in flight]
+    python -m bench.services.concurrency [rows] [in flight] [milliseconds]
 
 Ratios are to the ideal, rows * latency / in flight. `sending` is from the first request to the last answer; `whole` has Spark's jobs in it,
 too: distinct inputs, the journal, the report.
@@ -21,29 +21,30 @@ from synml_dagster.services import Limits, call_service, openai
 from synml_dagster.spark import SparkSettings, open_session
 from tests.servers import free_port
 
-LATENCY = 0.05
-
 
 def main() -> None:
-    rows, in_flight = (int(n) for n in (sys.argv[1:] + ["5000", "64"][len(sys.argv) - 1 :]))
+    rows, in_flight, milliseconds = (
+        int(n) for n in (sys.argv[1:] + ["5000", "64", "50"][len(sys.argv) - 1 :])
+    )
+    latency = milliseconds / 1000
     port = free_port()
-    command = [sys.executable, "-m", "bench.services.server", str(port), str(LATENCY * 1000)]
+    command = [sys.executable, "-m", "bench.services.server", str(port), str(milliseconds)]
     with subprocess.Popen(command) as server:
         try:
             wait(port)
-            compare(rows, in_flight, f"http://127.0.0.1:{port}/v1")
+            compare(rows, in_flight, latency, f"http://127.0.0.1:{port}/v1")
             with urlopen(f"http://127.0.0.1:{port}/seen") as told:
                 print(json.loads(told.read()))
         finally:
             server.terminate()
 
 
-def compare(rows: int, in_flight: int, url: str) -> None:
+def compare(rows: int, in_flight: int, latency: float, url: str) -> None:
     spark = open_session(SparkSettings(master="local[2]"))
     frame = spark.range(rows).selectExpr("concat('review ', id) AS text").repartition(2).cache()
     frame.count()
-    ideal = rows * LATENCY / in_flight
-    print(f"{rows} rows, {LATENCY * 1000:g} ms, {in_flight} in flight: the ideal is {ideal:.2f} s")
+    ideal = rows * latency / in_flight
+    print(f"{rows} rows, {latency * 1000:g} ms, {in_flight} in flight: the ideal is {ideal:.2f} s")
     asked = openai.chat(model="m", prompt="Is it positive? {text}", base_url=url, key=None)
 
     def ours(limit: int, table: Any, senders: int = 1) -> tuple[float, float]:

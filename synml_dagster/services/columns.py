@@ -154,14 +154,7 @@ def _with(service: Service, key: str | Key | None, policy: Policy | None, deadli
     """Return the service with the settings of this call in place of its own."""
     changes: dict[str, Any] = {}
     if key is not None:
-        # A name alone changes the variable, and not the header that the service wants.
-        changes["key"] = (
-            key
-            if isinstance(key, Key)
-            else service.key.model_copy(update={"env": Key(env=key).env})
-            if service.key
-            else Key(env=key)
-        )
+        changes["key"] = (key if isinstance(key, Key) else _validated(Key, key)).over(service.key)
     if policy is not None or deadline is not None:
         told = (policy or service.policy).model_dump()
         if deadline is not None:
@@ -176,7 +169,7 @@ def _with(service: Service, key: str | Key | None, policy: Policy | None, deadli
     return service.model_copy(update=changes)
 
 
-def _validated(kind: Any, told: Mapping[str, Any]) -> Any:
+def _validated(kind: Any, told: Any) -> Any:
     from pydantic import ValidationError
 
     from synml_dagster.services.description.service import plain_problems
@@ -184,7 +177,7 @@ def _validated(kind: Any, told: Mapping[str, Any]) -> Any:
     try:
         return kind.model_validate(told)
     except ValidationError as problem:
-        raise ConfigError(f"policy: {plain_problems(problem)}") from None
+        raise ConfigError(f"{kind.__name__.lower()}: {plain_problems(problem)}") from None
 
 
 def _columns(frame: DataFrame, service: Service, given: str | Mapping[str, str] | None) -> dict[str, Column]:

@@ -69,6 +69,17 @@ def test_ranking_is_measured_and_promoted_by_ndcg(follow, tmp_path):
     assert {"query", "document", "prediction"} <= set(scores.column_names)
 
 
+def test_translation_keeps_placeholders_and_sends_only_what_has_changed(follow, tmp_path):
+    told = follow("translation")
+    assert re.findall(r"translator: (\d+) texts", told) == ["9", "1"]
+    made = tmp_path / "translation" / "data" / "translated"
+    assert (made / "welcome.md").read_text() == (
+        "# Willkommen {name}\n\nDas Haus ist klein und das Garten ist groß.\n\nÖffne `config.yaml` und lies es.\n"
+    )
+    assert "- Das Baum ist groß." in (made / "garden.md").read_text()
+    assert "Lies https://example.org/help zuerst." in (made / "help.md").read_text()
+
+
 def test_the_libraries_alone_train_export_score_and_explain(follow, tmp_path):
     told = follow("library")
     assert "parity: passed" in told

@@ -67,7 +67,7 @@ def test_equal_inputs_are_sent_once_and_finished_ones_never_again(spark, tmp_pat
         )
 
 
-def test_inputs_of_every_type_go_out_as_they_are(spark, tmp_path):
+def test_inputs_of_every_type_go_out_as_they_are(classic_spark, tmp_path):
     import datetime as dt
     from decimal import Decimal
 
@@ -88,7 +88,9 @@ def test_inputs_of_every_type_go_out_as_they_are(spark, tmp_path):
             name="types", url=server.url, answer={"path": "n", "type": "bigint"},
             body={"text": "<{a.b}> {n} {ok}", "each": ["{n}", "{x}", "{ok}", "{d}", "{m}", "{l}", "{s}", "{t}", "{a.b}"]},
         )  # fmt: skip
-        got = call_service(spark.createDataFrame([told], schema), asked, output="one", journal=str(tmp_path))
+        got = call_service(
+            classic_spark.createDataFrame([told], schema), asked, output="one", journal=str(tmp_path)
+        )
         assert got.frame.first()["one"] == 1
         sent = server.seen[0].json
     assert sent["text"] == f"<q{{}}é> {2**60} true"
@@ -98,10 +100,10 @@ def test_inputs_of_every_type_go_out_as_they_are(spark, tmp_path):
     assert dotted == "q{}é"
 
 
-def test_bytes_go_in_and_come_out(spark, tmp_path):
+def test_bytes_go_in_and_come_out(classic_spark, tmp_path):
     from aiohttp import web
 
-    frame = spark.createDataFrame([(bytes([i, 0, 255]),) for i in range(5)], "image binary")
+    frame = classic_spark.createDataFrame([(bytes([i, 0, 255]),) for i in range(5)], "image binary")
     with Server(lambda seen, nth: web.Response(body=seen.body[::-1])) as server:
         asked = Service(
             name="flip", url=server.url, bytes="{image}", content_type="image/png", answer={"type": "binary"}
@@ -121,8 +123,9 @@ def test_a_key_reaches_the_service_and_nothing_else(spark, tmp_path, monkeypatch
     frame = spark.createDataFrame([("a",), ("bad",)], "text string")
     echoes = fault(400, {"error": {"message": f"the key {secret} may not"}})
     with Server(lambda seen, nth: echoes if seen.json["t"] == "bad" else upper(seen, nth)) as server:
-        asked = service(server, key={"env": "SYNML_TEST_KEY", "header": "api-key", "prefix": ""})
-        got = call_service(frame, asked, output="loud", journal=str(tmp_path))
+        asked = service(server, key={"env": "ANOTHER_ONE", "header": "api-key", "prefix": ""})
+        # The variable's name alone leaves the header as the service wants it.
+        got = call_service(frame, asked, output="loud", journal=str(tmp_path), key=Key(env="SYNML_TEST_KEY"))
         shown = repr(got.frame.collect())
         assert server.seen[0].headers["api-key"] == secret
     got.frame.explain(True)

@@ -157,6 +157,8 @@ def test_yaml_becomes_a_component_with_its_environment_filled_in(tmp_path, monke
                 == "https://mine.cognitiveservices.azure.com/language/:analyze-text"
             )
             assert component.column.deadline == 7200
+            given = component.column.key.over(component.column.described().key)
+            assert (given.env, given.header) == ("MY_KEY", "Ocp-Apim-Subscription-Key")
             assert component.column.source.path.startswith("/")
             keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
             assert keys == {"moods/source", "moods/answers"}

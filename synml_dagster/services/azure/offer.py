@@ -7,12 +7,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.services.description import Service, described
+from synml_dagster.services.description import Key, Service, described
 from synml_dagster.services.description.settings import FROZEN
 from synml_dagster.services.description.template import filled
-
-KEY = {"header": "Ocp-Apim-Subscription-Key", "prefix": ""}
-"""How Azure's AI services want their key."""
 
 AZURE_POLICY = {"retry": [408, 500, 502, 503, 504]}
 """Azure's own SDKs try these again; a conflict (409) stays one."""
@@ -83,7 +80,7 @@ class Offer(BaseModel):
                 f"{self.name}: endpoint {endpoint!r} is no address, such as https://<name>.cognitiveservices.azure.com"
             )
         told = filled(self.service, values | {"endpoint": endpoint})
-        told |= {"name": self.name, "policy": AZURE_POLICY, "key": {"env": self.key, **KEY}} | own
-        if isinstance(told["key"], str):  # a variable's name alone keeps the header
-            told["key"] = {"env": told["key"], **KEY}
-        return described(told)
+        own_key = Key(env=self.key, header="Ocp-Apim-Subscription-Key", prefix="")
+        told |= {"name": self.name, "policy": AZURE_POLICY, "key": own_key} | own
+        made = described(told)
+        return made if made.key is None else made.model_copy(update={"key": made.key.over(own_key)})

@@ -60,6 +60,17 @@ class Key(BaseModel):
         """Say that the variable's name alone will do."""
         return {"anyOf": [{"type": "string", "description": "A variable's name."}, handler(core_schema)]}
 
+    def over(self, own: Key | None) -> Key:
+        """Return this key where a service has its `own`: a variable's name alone changes the variable, and not the header.
+
+        Examples
+        --------
+        >>> Key(env="MINE").over(Key(env="AZURE_KEY", header="api-key", prefix=""))
+        Key(env='MINE', header='api-key', prefix='')
+        """
+        alone = self.model_fields_set <= {"env"}
+        return self if own is None or not alone else own.model_copy(update={"env": self.env})
+
     @field_validator("env")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
