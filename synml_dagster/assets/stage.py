@@ -54,6 +54,11 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
 """The same of stages that a description asks for by `balance`."""
 
 
+SPARK_POOL = "spark"
+"""Dagster's pool of all steps that use Spark: without a limit until somebody sets one."""
+_NO_SPARK = frozenset({"report"})
+
+
 def stage_key(pipeline: str, stage: str) -> dg.AssetKey:
     """Return the key of one stage of a pipeline."""
     return dg.AssetKey([pipeline, stage])
@@ -99,6 +104,7 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
         "code_version": version("synml-dagster"),
         # Says nothing of a stage without partitions, but `dg launch --partition-range` asks it of all that it launches.
         "backfill_policy": dg.BackfillPolicy.single_run(),
+        **({} if name in _NO_SPARK else {"pool": SPARK_POOL}),
     } | more
 
 

@@ -27,7 +27,14 @@ from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import name_of
 from synml_dagster.tuning.losses import Measure
-from synml_dagster.tuning.runner import MOST_VALUES, SessionTrials, TrialJobs, slots_for_trials, trial_data
+from synml_dagster.tuning.runner import (
+    MOST_VALUES,
+    SessionTrials,
+    TrialJobs,
+    slots_for_trials,
+    threads_of_a_trial,
+    trial_data,
+)
 
 
 class SweepRun(dg.Config):
@@ -115,10 +122,9 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                     spark.session, feature_plan, rows, validation, specs, measure, own, answers
                 )
             else:
-                slots = slots_for_trials(spark.session)
-                parallel = sweep_spec.parallel or slots
+                parallel = sweep_spec.parallel or slots_for_trials(spark.session)
                 data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
-                threads = max(1, slots // parallel)
+                threads = threads_of_a_trial(spark.session, parallel)
                 runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.pruning)
             context.log.info(
                 f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"

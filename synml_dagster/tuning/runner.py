@@ -39,6 +39,12 @@ def slots_for_trials(spark: SparkSession) -> int:
     return max(1, min(_MOST_AT_A_TIME, task_slots(spark) or 1))
 
 
+def threads_of_a_trial(spark: SparkSession, parallel: int) -> int:
+    """Return how many threads each of `parallel` trials may use, so that all together fill the slots and no more."""
+    cpus = int(spark.conf.get("spark.task.cpus", "1") or 1)
+    return max(1, cpus * (task_slots(spark) or 1) // parallel)
+
+
 @dataclass
 class TrialJobs:
     """Runs questions; may be called from several threads.
