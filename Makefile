@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PORT   ?= 3000
+REPORTS_PORT ?= 3001
 DOCS   := .venv-docs
 
 # The demo and the UI look at one Dagster instance and one data directory; tests make their own.
@@ -46,8 +47,9 @@ demo: $(READY) java $(VENV)/.quick ## Run the whole pipeline on real data; SOURC
 
 ui: $(READY) java $(VENV)/.quick ## Open the Dagster UI on the pipelines of assets/
 	@$(BIN)/python demo.py --prepare
-	@echo "Dagster opens on http://127.0.0.1:$(PORT) (Ctrl+C stops it)"
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@echo "Dagster opens on http://127.0.0.1:$(PORT), reports on http://127.0.0.1:$(REPORTS_PORT) (Ctrl+C stops both)"
+	@$(BIN)/synml reports --port $(REPORTS_PORT) & reports=$$!; trap 'kill $$reports 2>/dev/null' EXIT; \
+	SYNML_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: $(READY) java $(VENV)/.quick ## Run the tests
 	@$(BIN)/python -m pytest --durations=30

@@ -282,7 +282,13 @@ class MLPipeline(BaseModel):
 
         from synml_dagster.assets.predictions import build_rejected_rows
         from synml_dagster.assets.stage import stage_key
-        from synml_dagster.automation import new_data_sensor, schedules, score_job, train_job
+        from synml_dagster.automation import (
+            new_data_sensor,
+            promotion_jobs,
+            schedules,
+            score_job,
+            train_job,
+        )
 
         assets = [a.map_asset_specs(change_spec) for a in self.assets()] if change_spec else self.assets()
         reads = self.score.source is None
@@ -315,7 +321,7 @@ class MLPipeline(BaseModel):
         return dg.Definitions(
             assets=[change_spec(origin) if change_spec else origin, *assets],
             asset_checks=[build_rejected_rows(self.name)],
-            jobs=[train, score],
+            jobs=[train, score, *promotion_jobs(self.name, stage_key(self.name, "champion"))],
             schedules=schedules(self.name, self.automation, train, score, self.partitions),
             sensors=sensors,
             resources=given,

@@ -111,6 +111,12 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
                         reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
                         f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
                     )
+        if decision.promote and rule.approval:
+            decision = replace(
+                decision,
+                promote=False,
+                reason=f"the rule would promote it ({decision.reason}), and a person has to agree: launch {pipeline}_promote",
+            )
         if flattered:
             context.log.warning(flattered)
             decision = replace(decision, reason=f"{decision.reason}. {flattered}")

@@ -1,5 +1,6 @@
 """`report`: the whole pipeline on one page for people."""
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,10 @@ def build_report(pipeline: str, source: str, groups: bool = False) -> dg.AssetsD
                 )
             )
         )
-        context.add_output_metadata({"bytes": len(page.html), "model": _which(champion)})
+        told = {"model": _which(champion), "bytes": len(page.html)}
+        if base := os.environ.get("SYNML_REPORTS_URL"):
+            told = {"open": dg.MetadataValue.url(f"{base.rstrip('/')}/{pipeline}"), **told}
+        context.add_output_metadata(told)
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-report-") as folder:
             page.save(folder)
             run.log_artifacts(folder)

@@ -28,6 +28,10 @@ class PromoteSpec(BaseModel):
         ge=0,
         description="By how much the challenger must beat the champion on the same rows; a tie never promotes.",
     )
+    approval: bool = Field(
+        default=False,
+        description="Whether a person has to agree: a challenger that the rule would promote waits for the job <pipeline>_promote.",
+    )
     below_baseline: bool = Field(
         default=False,
         description="Whether a model may be promoted that is no better than the best answer that looks at no column.",

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from synml_dagster.cli import serve
+from synml_dagster.cli import reports, serve
 from synml_dagster.errors import SynmlError
 
-SUBCOMMANDS = (serve,)
+SUBCOMMANDS = (serve, reports)
 
 
 def parser() -> argparse.ArgumentParser:

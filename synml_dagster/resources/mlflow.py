@@ -25,6 +25,7 @@ from synml_dagster.resources.model_registry import (
     download,
     numbered,
     promoted_after,
+    promoted_before,
     set_alias,
 )
 from synml_dagster.turns import take_turns
@@ -200,6 +201,10 @@ class MLflowResource(dg.ConfigurableResource):
         if holder is None:
             return None
         return promoted_after(self.client, name, holder)
+
+    def promoted_before(self, name: str, holder: ModelVersion) -> ModelVersion | None:
+        """Return the version that was champion before `holder`, None where there is none."""
+        return promoted_before(self.client, name, holder)
 
     def download(self, version: ModelVersion) -> str:
         """Return a local directory with the files of `version`."""

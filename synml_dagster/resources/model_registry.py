@@ -113,6 +113,16 @@ def promoted_after(client: MlflowClient, name: str, holder: ModelVersion) -> Mod
     return _ours(max(later, key=lambda v: int(v.version))) if later else None
 
 
+def promoted_before(client: MlflowClient, name: str, holder: ModelVersion) -> ModelVersion | None:
+    """Return the latest version before `holder` that was promoted, None where there is none."""
+    earlier = [
+        v
+        for v in client.search_model_versions(f"name='{name}'")
+        if int(v.version) < int(holder.version) and v.tags.get(PROMOTED_TAG)
+    ]
+    return _ours(max(earlier, key=lambda v: int(v.version))) if earlier else None
+
+
 def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cache: Path | None) -> str:
     """Return a local directory with the files of `version`; files of this host are not copied.
 

@@ -34,6 +34,7 @@ def early_protocol(app: ServingApp) -> type[Any]:
         _partial = False
         _heading = False
         _timer: asyncio.TimerHandle | None = None
+        _refused = 0.0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -43,6 +44,7 @@ def early_protocol(app: ServingApp) -> type[Any]:
             if data.startswith(_SCORING) and not self._partial:
                 if gate.is_shut() and self._is_alone(data):
                     self.transport.write(_FULL)
+                    self._stay()
                     path = "/invocations" if data.startswith(_SCORING[0]) else "/v2/infer"
                     metrics.add("synml_rejected_total", reason="wait")
                     metrics.add("synml_requests_total", path=path, status="503")
@@ -74,10 +76,20 @@ def early_protocol(app: ServingApp) -> type[Any]:
                 self._timer.cancel()
                 self._timer = None
 
+        def _stay(self) -> None:
+            """Keep the connection of a refused request open as long as one that waits for its first."""
+            self._refused = self.loop.time()
+            self._unset_keepalive_if_required()
+            if self._timer is None:
+                self._timer = self.loop.call_later(seconds, self._give_up)
+
         def _give_up(self) -> None:
-            """Close a connection whose request has not had its headers in time."""
+            """Close a connection whose request has not had its headers in time, or that nothing came on since a refusal."""
             self._timer = None
-            if not self.transport.is_closing():
+            left = self._refused + seconds - self.loop.time()
+            if left > 0 and self._refused and not self._heading:
+                self._timer = self.loop.call_later(left, self._give_up)
+            elif not self.transport.is_closing():
                 self.transport.close()
 
         def _is_alone(self, data: bytes) -> bool:
@@ -92,6 +104,7 @@ def early_protocol(app: ServingApp) -> type[Any]:
                 and length is not None
                 and len(data) == end + 4 + int(length[1])
                 and _TRANSFER.search(head) is None
+                and b" HTTP/1.1\r\n" in head
             )
 
     return EarlyProtocol

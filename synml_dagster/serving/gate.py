@@ -77,12 +77,12 @@ class Gate:
             if self._large >= self._max_large:
                 self._turn_away("queue")
             self._large += 1
-        elif self.requests - self._large >= _FEWEST:
-            self.check(waited)
+        elif self._is_late(waited, self.requests - self._large + 1):
+            self._turn_away("wait")
         self.requests += 1
 
     def check(self, waited: float) -> None:
-        """Refuse a small request that is in, before it is read, where those before it wait too long already.
+        """Refuse a small request that is in, before it is read, where those before it have waited too long already.
 
         Bodies that come in several pieces are whole in a later turn of the loop than the one that they were let in by.
 
@@ -91,7 +91,7 @@ class Gate:
         RequestError
             503 with Retry-After.
         """
-        if waited > self._max_wait and self.requests - self._large >= _FEWEST:
+        if self._is_late(waited, self.requests - self._large):
             self._turn_away("wait")
 
     def hold(self, size: int) -> None:
@@ -111,6 +111,9 @@ class Gate:
         self.requests -= 1
         self._large -= large
         self.bytes -= size
+
+    def _is_late(self, waited: float, small: int) -> bool:
+        return waited > self._max_wait and small > _FEWEST
 
     def _turn_away(self, reason: str) -> None:
         self._metrics.add("synml_rejected_total", reason=reason)

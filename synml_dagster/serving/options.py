@@ -18,7 +18,7 @@ class ServingOptions(BaseModel):
         description="Requests that may be in the server unanswered; one more gets 503 and Retry-After.",
     )
     max_wait: float = Field(
-        default=0.02,
+        default=0.01,
         gt=0,
         description="Seconds that small requests may wait for their turn; while the first of them has waited longer, further ones get 503.",
     )

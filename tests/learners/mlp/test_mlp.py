@@ -10,7 +10,6 @@ import pytest
 from scipy import sparse
 
 from synml_dagster.errors import DataError, ModelError, TrainingError
-from synml_dagster.explain import Explanations
 from synml_dagster.explain.base import explainer_for
 from synml_dagster.export import model_to_onnx
 from synml_dagster.learners import TrainSpec, learner_of
@@ -204,10 +203,9 @@ def test_a_damaged_text_is_refused():
             read_network(json.dumps(json.loads(text) | change))
 
 
-def test_it_is_said_that_there_are_no_exact_explanations(tmp_path):
-    model, _ = fitted("regression", rounds=1)
-    with pytest.raises(ModelError, match="of a network's features, which act together, there are none"):
-        explainer_for(model.form)
-    Explanations.none("regression", model.features, "why").save(tmp_path)
-    again = Explanations.load(tmp_path)
-    assert (again.rows, again.unavailable, again.features) == (0, "why", ["a", "b", "c"])
+def test_explanations_are_against_training_rows_and_add_up():
+    model, held = fitted("regression", rounds=5)
+    explainer = explainer_for(model.form)
+    phi, base = explainer.values(held.X[:20])
+    assert "SHAP values against" in explainer.method
+    np.testing.assert_allclose(phi.sum(1) + base, model.predict(held.X[:20]), rtol=1e-6, atol=1e-6)

@@ -1,0 +1,112 @@
+"""Two jobs by which a person moves the champion: to a version of their choice, and back to the one before."""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from synml_dagster.errors import ConfigError
+from synml_dagster.resources import MLflowResource, ModelVersion
+
+DECISION_TAG = "synml.decision"
+
+
+class PromoteRun(dg.Config):
+    """What `<pipeline>_promote` asks for."""
+
+    version: str | None = Field(
+        default=None, description="The version that becomes champion; the challenger where absent."
+    )
+    reason: str = Field(default="by hand", description="Why, for those who read the history.")
+
+
+class RollbackRun(dg.Config):
+    """What `<pipeline>_rollback` asks for."""
+
+    version: str | None = Field(
+        default=None,
+        description="The version to put back; the one that was champion before the present one where absent.",
+    )
+    reason: str = Field(default="by hand", description="Why, for those who read the history.")
+
+
+def promotion_jobs(pipeline: str, champion: dg.AssetKey) -> list[dg.JobDefinition]:
+    """Return the jobs `<pipeline>_promote` and `<pipeline>_rollback`; both note on the asset `champion` what they did."""
+
+    @dg.op(name=f"{pipeline}_promote_version")
+    def promote_version(context: dg.OpExecutionContext, config: PromoteRun, mlflow: MLflowResource) -> None:
+        with mlflow.deciding(pipeline):
+            held = mlflow.champion(pipeline)
+            if config.version is None:
+                wanted = mlflow.aliased(pipeline, "challenger")
+                if wanted is None:
+                    raise ConfigError(
+                        f"there is no challenger of {pipeline!r}: run {pipeline}_train, or name a version."
+                    )
+            else:
+                wanted = _version(mlflow, pipeline, config.version)
+            _move(context, mlflow, pipeline, champion, held, wanted, f"promoted {config.reason}")
+
+    @dg.op(name=f"{pipeline}_put_back")
+    def put_back(context: dg.OpExecutionContext, config: RollbackRun, mlflow: MLflowResource) -> None:
+        with mlflow.deciding(pipeline):
+            held = mlflow.champion(pipeline)
+            if held is None:
+                raise ConfigError(f"{pipeline!r} has no champion, so there is nothing to take back.")
+            if config.version is None:
+                wanted = mlflow.promoted_before(pipeline, held)
+                if wanted is None:
+                    raise ConfigError(
+                        f"no version of {pipeline!r} before version {held.version} was champion. Name the version to put in its place."
+                    )
+            else:
+                wanted = _version(mlflow, pipeline, config.version)
+            _move(context, mlflow, pipeline, champion, held, wanted, f"put back {config.reason}")
+
+    tags = {"synml/pipeline": pipeline}
+
+    @dg.job(
+        name=f"{pipeline}_promote",
+        description="Makes a version champion, the challenger where none is named. Its rows are scored by the next score run.",
+        tags={**tags, "synml/job": "promote"},
+    )
+    def promote() -> None:
+        promote_version()
+
+    @dg.job(
+        name=f"{pipeline}_rollback",
+        description="Puts the version back that was champion before. The next run does not undo it.",
+        tags={**tags, "synml/job": "rollback"},
+    )
+    def rollback() -> None:
+        put_back()
+
+    return [promote, rollback]
+
+
+def _version(mlflow: MLflowResource, pipeline: str, number: str) -> ModelVersion:
+    found = mlflow.version(pipeline, number)
+    if found is None:
+        raise ConfigError(f"there is no version {number!r} of {pipeline!r} in the registry.")
+    return found
+
+
+def _move(
+    context: dg.OpExecutionContext,
+    mlflow: MLflowResource,
+    pipeline: str,
+    champion: dg.AssetKey,
+    held: ModelVersion | None,
+    wanted: ModelVersion,
+    what: str,
+) -> None:
+    before = f"version {held.version}" if held else "no version"
+    if held is not None and held.version == wanted.version:
+        context.log.info(f"version {wanted.version} is the champion already")
+        return
+    mlflow.promote(pipeline, wanted)
+    said = f"version {wanted.version} {what}, in place of {before}"
+    mlflow.note(pipeline, wanted, {DECISION_TAG: said})
+    context.log.info(said)
+    told: dict[str, Any] = {"decision": said, "champion version": wanted.version, "run": context.run_id}
+    context.log_event(dg.AssetObservation(asset_key=champion, description=said, metadata=told))

@@ -1,0 +1,89 @@
+"""The champion moved by hand: there, back, and with a person's word."""
+
+import dagster as dg
+import pytest
+
+from synml_dagster.automation import promotion_jobs
+from synml_dagster.resources import MLflowResource
+
+KEY = dg.AssetKey(["adult", "champion"])
+
+
+@pytest.fixture
+def mlflow(monkeypatch, tmp_path):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    resource = MLflowResource()
+
+    @dg.asset
+    def three(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        folder = tmp_path / "bundle"
+        folder.mkdir()
+        (folder / "model.onnx").write_text("graph")
+        with mlflow.run(context) as run:
+            made = [run.register("adult", folder) for _ in range(3)]
+        for version in made[:2]:
+            mlflow.promote("adult", version)
+        mlflow.set_alias("adult", "challenger", made[2])
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([three], resources={"mlflow": resource}, instance=instance).success
+        yield resource, instance
+
+
+def launch(mlflow, name, **config):
+    resource, instance = mlflow
+    job = {j.name: j for j in promotion_jobs("adult", KEY)}[f"adult_{name}"]
+    op = {"promote": "adult_promote_version", "rollback": "adult_put_back"}[name]
+    return job.execute_in_process(
+        resources={"mlflow": resource},
+        instance=instance,
+        run_config={"ops": {op: {"config": config}}},
+        raise_on_error=False,
+    )
+
+
+def said(result):
+    return [
+        e.event_specific_data.asset_observation.description
+        for e in result.all_events
+        if e.event_type_value == "ASSET_OBSERVATION"
+    ]
+
+
+def test_the_challenger_is_promoted_and_the_version_before_is_put_back(mlflow):
+    resource, _ = mlflow
+    assert resource.champion("adult").version == "2"
+    result = launch(mlflow, "promote", reason="looks right")
+    assert resource.champion("adult").version == "3"
+    assert said(result) == ["version 3 promoted looks right, in place of version 2"]
+    result = launch(mlflow, "rollback", reason="complaints")
+    assert resource.champion("adult").version == "2"
+    assert said(result) == ["version 2 put back complaints, in place of version 3"]
+    tags = resource.client.get_model_version("adult", "2").tags
+    assert tags["synml.decision"].startswith("version 2 put back complaints")
+    # What was taken back has to be beaten by the next challenger, too.
+    assert resource.rolled_back_from("adult", resource.champion("adult")).version == "3"
+    launch(mlflow, "rollback", version="1")
+    assert resource.champion("adult").version == "1"
+
+
+def test_what_is_not_there_is_said_and_moves_nothing(mlflow):
+    resource, _ = mlflow
+    for name, config, text in [
+        ("promote", {"version": "9"}, "there is no version '9'"),
+        ("rollback", {"version": "9"}, "there is no version '9'"),
+    ]:
+        result = launch(mlflow, name, **config)
+        assert not result.success
+        failed = next(e for e in result.all_events if e.event_type_value == "STEP_FAILURE")
+        assert text in str(failed.event_specific_data.error)
+        assert resource.champion("adult").version == "2"
+    launch(mlflow, "rollback")
+    result = launch(mlflow, "rollback")
+    assert not result.success
+    assert "no version of 'adult' before version 1 was champion" in str(
+        next(e for e in result.all_events if e.event_type_value == "STEP_FAILURE").event_specific_data.error
+    )
+    assert launch(mlflow, "promote", version="1").success
+    assert not said(launch(mlflow, "promote", version="1"))
