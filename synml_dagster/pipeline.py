@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synml_dagster.assets.specs import ExplainSpec, ScoreSpec
+from synml_dagster.assets.specs import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.balance import BalanceSpec
 from synml_dagster.checks.promotion import PromoteSpec
@@ -76,6 +76,9 @@ class MLPipeline(BaseModel):
     sweep: SweepSpec = Field(default_factory=SweepSpec, description="How long parameters are searched.")
     score: ScoreSpec = Field(default_factory=ScoreSpec, description="What the champion scores and where to.")
     explain: ExplainSpec = Field(default_factory=ExplainSpec, description="How many rows are explained.")
+    mlflow: MLflowSpec = Field(
+        default_factory=MLflowSpec, description="Under which names MLflow keeps runs and models."
+    )
     promote: PromoteSpec = Field(
         default_factory=PromoteSpec, description="When a challenger becomes the champion."
     )
@@ -224,6 +227,7 @@ class MLPipeline(BaseModel):
         from synml_dagster.assets.raw import build_raw
         from synml_dagster.assets.report import build_report
         from synml_dagster.assets.sweep import build_sweep
+        from synml_dagster.resources.mlflow import EXPERIMENT
 
         name, balance = self.name, self.balance
         stages = [
@@ -251,7 +255,7 @@ class MLPipeline(BaseModel):
             build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote),
             build_onnx_model(name),
-            build_champion(name, self.promote, ("fairness",) if balance else ()),
+            build_champion(name, self.promote, ("fairness",) if balance else (), self.mlflow.model),
             build_predictions(name, self.score, self.partitions),
             build_explanations(name, self.explain),
             build_report(name, self.source.describe(), groups=balance is not None),
@@ -261,7 +265,10 @@ class MLPipeline(BaseModel):
             from synml_dagster.assets.fairness import build_fairness
 
             stages += [build_data_balance(name, balance), build_fairness(name, balance)]
-        return stages
+        if self.mlflow.experiment is None:
+            return stages
+        filed = {EXPERIMENT: self.mlflow.experiment}
+        return [s.map_asset_specs(lambda spec: spec.merge_attributes(metadata=filed)) for s in stages]
 
     def definitions(
         self,
@@ -321,7 +328,11 @@ class MLPipeline(BaseModel):
         return dg.Definitions(
             assets=[change_spec(origin) if change_spec else origin, *assets],
             asset_checks=[build_rejected_rows(self.name)],
-            jobs=[train, score, *promotion_jobs(self.name, stage_key(self.name, "champion"))],
+            jobs=[
+                train,
+                score,
+                *promotion_jobs(self.name, stage_key(self.name, "champion"), self.mlflow.model),
+            ],
             schedules=schedules(self.name, self.automation, train, score, self.partitions),
             sensors=sensors,
             resources=given,

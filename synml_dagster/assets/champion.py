@@ -53,8 +53,14 @@ class ChampionRecord(BaseModel):
         return cls.model_validate_json((Path(directory) / _FILE).read_text(encoding="utf-8"))
 
 
-def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) -> dg.AssetsDefinition:
-    """Return the asset that registers and promotes, once the stages `after` have passed their checks."""
+def build_champion(
+    pipeline: str, rule: PromoteSpec, after: Sequence[str] = (), registered: str | None = None
+) -> dg.AssetsDefinition:
+    """Return the asset that registers and promotes, once the stages `after` have passed their checks.
+
+    `registered` is the model's name in MLflow, the pipeline's own where None.
+    """
+    name = registered or pipeline
 
     @dg.asset(
         **stage(
@@ -81,7 +87,7 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
         fitted = onnx_model.fitted
         raw, feature_plan, model = fitted.raw, fitted.plan, fitted.model
         metric = rule.metric or primary_metric(feature_plan.task)
-        holder = mlflow.champion(pipeline)
+        holder = mlflow.champion(name)
         held, incomparable, flattered = None, None, ""
         if holder is not None:
             held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan, model)
@@ -97,9 +103,7 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
             baseline=evaluation.baseline,
             incomparable=incomparable,
         )
-        rejected = (
-            mlflow.rolled_back_from(pipeline, holder) if decision.promote and not rule.replace else None
-        )
+        rejected = mlflow.rolled_back_from(name, holder) if decision.promote and not rule.replace else None
         if rejected is not None:
             again, _ = _compared(spark.session, mlflow.download(rejected), raw, feature_plan, model)
             if again is not None:
@@ -125,13 +129,13 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
             write_bundle(folder, feature_plan, model, onnx_model.onnx, evaluation)
             fitted.save_origin(folder)
             version = run.register(
-                pipeline,
+                name,
                 folder,
                 description=f"{metric} {decision.challenger:.6g} on {evaluation.rows} test rows",
             )
-            with mlflow.deciding(pipeline):
-                mlflow.set_alias(pipeline, "challenger", version)
-                meanwhile = mlflow.champion(pipeline)
+            with mlflow.deciding(name):
+                mlflow.set_alias(name, "challenger", version)
+                meanwhile = mlflow.champion(name)
                 if decision.promote and not rule.replace and _number(meanwhile) != _number(holder):
                     # Another run, or a person: what this one was compared with is no longer what it would replace.
                     decision = replace(
@@ -142,10 +146,10 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
                     )
                 holder = meanwhile
                 if decision.promote:
-                    mlflow.promote(pipeline, version)
+                    mlflow.promote(name, version)
             verdict = "promoted" if decision.promote else "not promoted"
             mlflow.note(
-                pipeline,
+                name,
                 version,
                 {
                     "synml.decision": f"{verdict}: {decision.reason}",
@@ -167,7 +171,7 @@ def build_champion(pipeline: str, rule: PromoteSpec, after: Sequence[str] = ()) 
             "onnx": str(Path(mlflow.download(version)) / "model.onnx"),
         }
         record = ChampionRecord(
-            model=pipeline,
+            model=name,
             version=str(version.version),
             promoted=decision.promote,
             reason=decision.reason,

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.fitted import FittedPipeline, plan_of
+from synml_dagster.assets.rarely import Rarely
 from synml_dagster.assets.split import side
 from synml_dagster.assets.stage import clearly, figure, inputs, picture, stage
 from synml_dagster.features import FeaturePlan
@@ -68,7 +69,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
                 params,
                 train_rows,
                 validation,
-                on_progress=lambda progress: context.log.info(str(progress)),
+                on_progress=Rarely(lambda progress: context.log.info(str(progress))),
                 checkpoint=_checkpoint(context, pipeline, feature_plan) + part,
             )
 

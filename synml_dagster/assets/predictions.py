@@ -52,7 +52,7 @@ def build_predictions(
         record: ChampionRecord,
         raw: Any,
     ) -> Any:
-        version = mlflow.champion(pipeline)
+        version = mlflow.champion(record.model)
         if version is None:
             raise ModelError(
                 f"predictions: {pipeline!r} has no champion to score with: version {record.version} was not promoted, "

@@ -1,10 +1,10 @@
-"""The parts of a description that belong to single stages: `score` and `explain`."""
+"""The parts of a description that belong to single stages: `score`, `mlflow` and `explain`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.sources import Source
 
@@ -40,6 +40,37 @@ class ScoreSpec(BaseModel):
         if self.path and self.table:
             raise ValueError("score.path and score.table both say where scores go; keep one")
         return self
+
+
+class MLflowSpec(BaseModel):
+    """Under which names MLflow keeps the pipeline's runs and models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment: str | None = Field(
+        default=None,
+        description="The experiment that the pipeline's runs are filed under; that of the resource where absent.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="The registered model, such as prod.ml.adult; the pipeline's name where absent.",
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _can_be_registered(cls, name: str | None) -> str | None:
+        if name is not None and (not name.strip() or {"/", ":"} & set(name)):
+            raise ValueError(
+                f"a registered model's name is not empty and has neither a slash nor a colon, but got {name!r}"
+            )
+        return name
+
+    @field_validator("experiment")
+    @classmethod
+    def _has_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not name.strip():
+            raise ValueError("an experiment's name is not empty")
+        return name
 
 
 class ExplainSpec(BaseModel):

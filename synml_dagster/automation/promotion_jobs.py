@@ -30,38 +30,41 @@ class RollbackRun(dg.Config):
     reason: str = Field(default="by hand", description="Why, for those who read the history.")
 
 
-def promotion_jobs(pipeline: str, champion: dg.AssetKey) -> list[dg.JobDefinition]:
+def promotion_jobs(
+    pipeline: str, champion: dg.AssetKey, registered: str | None = None
+) -> list[dg.JobDefinition]:
     """Return the jobs `<pipeline>_promote` and `<pipeline>_rollback`; both note on the asset `champion` what they did."""
+    name = registered or pipeline
 
     @dg.op(name=f"{pipeline}_promote_version")
     def promote_version(context: dg.OpExecutionContext, config: PromoteRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(pipeline):
-            held = mlflow.champion(pipeline)
+        with mlflow.deciding(name):
+            held = mlflow.champion(name)
             if config.version is None:
-                wanted = mlflow.aliased(pipeline, "challenger")
+                wanted = mlflow.aliased(name, "challenger")
                 if wanted is None:
                     raise ConfigError(
-                        f"there is no challenger of {pipeline!r}: run {pipeline}_train, or name a version."
+                        f"there is no challenger of {name!r}: run {pipeline}_train, or name a version."
                     )
             else:
-                wanted = _version(mlflow, pipeline, config.version)
-            _move(context, mlflow, pipeline, champion, held, wanted, f"promoted {config.reason}")
+                wanted = _version(mlflow, name, config.version)
+            _move(context, mlflow, name, champion, held, wanted, f"promoted {config.reason}")
 
     @dg.op(name=f"{pipeline}_put_back")
     def put_back(context: dg.OpExecutionContext, config: RollbackRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(pipeline):
-            held = mlflow.champion(pipeline)
+        with mlflow.deciding(name):
+            held = mlflow.champion(name)
             if held is None:
-                raise ConfigError(f"{pipeline!r} has no champion, so there is nothing to take back.")
+                raise ConfigError(f"{name!r} has no champion, so there is nothing to take back.")
             if config.version is None:
-                wanted = mlflow.promoted_before(pipeline, held)
+                wanted = mlflow.promoted_before(name, held)
                 if wanted is None:
                     raise ConfigError(
-                        f"no version of {pipeline!r} before version {held.version} was champion. Name the version to put in its place."
+                        f"no version of {name!r} before version {held.version} was champion. Name the version to put in its place."
                     )
             else:
-                wanted = _version(mlflow, pipeline, config.version)
-            _move(context, mlflow, pipeline, champion, held, wanted, f"put back {config.reason}")
+                wanted = _version(mlflow, name, config.version)
+            _move(context, mlflow, name, champion, held, wanted, f"put back {config.reason}")
 
     tags = {"synml/pipeline": pipeline}
 
@@ -84,17 +87,17 @@ def promotion_jobs(pipeline: str, champion: dg.AssetKey) -> list[dg.JobDefinitio
     return [promote, rollback]
 
 
-def _version(mlflow: MLflowResource, pipeline: str, number: str) -> ModelVersion:
-    found = mlflow.version(pipeline, number)
+def _version(mlflow: MLflowResource, name: str, number: str) -> ModelVersion:
+    found = mlflow.version(name, number)
     if found is None:
-        raise ConfigError(f"there is no version {number!r} of {pipeline!r} in the registry.")
+        raise ConfigError(f"there is no version {number!r} of {name!r} in the registry.")
     return found
 
 
 def _move(
     context: dg.OpExecutionContext,
     mlflow: MLflowResource,
-    pipeline: str,
+    name: str,
     champion: dg.AssetKey,
     held: ModelVersion | None,
     wanted: ModelVersion,
@@ -104,9 +107,9 @@ def _move(
     if held is not None and held.version == wanted.version:
         context.log.info(f"version {wanted.version} is the champion already")
         return
-    mlflow.promote(pipeline, wanted)
+    mlflow.promote(name, wanted)
     said = f"version {wanted.version} {what}, in place of {before}"
-    mlflow.note(pipeline, wanted, {DECISION_TAG: said})
+    mlflow.note(name, wanted, {DECISION_TAG: said})
     context.log.info(said)
     told: dict[str, Any] = {"decision": said, "champion version": wanted.version, "run": context.run_id}
     context.log_event(dg.AssetObservation(asset_key=champion, description=said, metadata=told))

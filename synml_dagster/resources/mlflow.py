@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
+EXPERIMENT = "mlflow/experiment"
+"""In an asset's metadata, the experiment that its runs are filed under in place of the resource's own."""
+
+
 class MLflowResource(dg.ConfigurableResource):
     """MLflow's client, the one MLflow run that belongs to a Dagster run, and the registry with its aliases.
 
@@ -110,7 +114,7 @@ class MLflowResource(dg.ConfigurableResource):
         """
         dagster_run = context.run
         step = context.op_execution_context.get_step_execution_context().step.key
-        experiment_id = self._experiment_id()
+        experiment_id = self._experiment_id(_experiment_of(context) or self.experiment)
         entity = find_or_make_run(
             self.client,
             experiment_id,
@@ -143,8 +147,8 @@ class MLflowResource(dg.ConfigurableResource):
             return
         if not self._used and (file := sqlite_file(self.resolved_uri())) is not None and not file.exists():
             return
-        experiment_id = self._experiment_id()
-        if (entity := find_run(self.client, experiment_id, dagster_run_id)) is None:
+        every = [str(e.experiment_id) for e in self.client.search_experiments()]
+        if (entity := find_run(self.client, every, dagster_run_id)) is None:
             return
         for step in failed:
             self.client.set_tag(entity.info.run_id, STEP_TAG + step, "failed")
@@ -212,18 +216,18 @@ class MLflowResource(dg.ConfigurableResource):
         cache = None if is_remote(directory.resolved()) else Path(directory.path("mlflow", "downloads"))
         return download(self.client, self.resolved_uri(), version, cache)
 
-    def _experiment_id(self) -> str:
-        found = self.client.get_experiment_by_name(self.experiment)
+    def _experiment_id(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         # Artifacts beside the SQLite file: MLflow's own default is a folder of the working directory.
         file = sqlite_file(self.resolved_uri())
         place = (file.parent / "artifacts").as_uri() if file is not None else None
         try:
-            return str(self.client.create_experiment(self.experiment, artifact_location=place))
+            return str(self.client.create_experiment(name, artifact_location=place))
         except Exception:
             # A step beside this one was first.
-            if (found := self.client.get_experiment_by_name(self.experiment)) is None:
+            if (found := self.client.get_experiment_by_name(name)) is None:
                 raise
             return str(found.experiment_id)
 
@@ -236,6 +240,16 @@ class MLflowResource(dg.ConfigurableResource):
         if base.startswith(("http://", "https://")):
             return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
         return f"mlflow runs describe --run-id {run_id}, with MLFLOW_TRACKING_URI={base}"
+
+
+def _experiment_of(context: Any) -> str | None:
+    """Return the experiment that the metadata of the step's asset names."""
+    try:
+        specs = list(context.assets_def.specs)
+    except Exception:  # a context of something else than assets
+        return None
+    named = next((spec.metadata[EXPERIMENT] for spec in specs if EXPERIMENT in spec.metadata), None)
+    return None if named is None else str(getattr(named, "value", named))
 
 
 def _link(context: Any, run: MLflowRun) -> None:

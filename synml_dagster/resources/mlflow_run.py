@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -125,14 +125,14 @@ class MLflowRun:
         return register(self.client, self.run_id, name, directory, description)
 
 
-def find_run(client: MlflowClient, experiment_id: str, dagster_run_id: str) -> Run | None:
-    """Return the MLflow run of a Dagster run.
+def find_run(client: MlflowClient, experiments: Sequence[str], dagster_run_id: str) -> Run | None:
+    """Return the MLflow run of a Dagster run, in one of the experiments with these ids.
 
     Hosts that made one each at the same moment have to agree: the oldest is the one, and of two with the same time
     the one with the smaller id.
     """
     found = client.search_runs(
-        [experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{dagster_run_id}'", max_results=50
+        list(experiments), filter_string=f"tags.`{RUN_TAG}` = '{dagster_run_id}'", max_results=50
     )
     return min(found, key=lambda r: (r.info.start_time, r.info.run_id)) if found else None
 
@@ -142,10 +142,10 @@ def find_or_make_run(
 ) -> Run:
     """Return the MLflow run of a Dagster run, made now where no step has made it yet."""
     with _alone(f"{experiment_id}-{dagster_run_id}"):
-        if found := find_run(client, experiment_id, dagster_run_id):
+        if found := find_run(client, [experiment_id], dagster_run_id):
             return found
         made = client.create_run(experiment_id, run_name=name, tags={**tags, RUN_TAG: dagster_run_id})
-        chosen = find_run(client, experiment_id, dagster_run_id) or made
+        chosen = find_run(client, [experiment_id], dagster_run_id) or made
         if chosen.info.run_id != made.info.run_id:
             client.delete_run(made.info.run_id)
         return chosen

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from datetime import UTC, datetime
@@ -171,3 +172,16 @@ def test_the_partition_that_a_run_would_be_for_counts_and_no_older_one(table):
         assert request.partition_key == latest
         read(instance, latest)
         assert "unchanged" in tick(defs, instance=instance).skip_message
+
+
+def test_a_training_of_ten_hours_says_so_some_hundred_times():
+    from synml_dagster.assets.rarely import Rarely
+
+    now, said = [0.0], []
+    rarely = Rarely(said.append, clock=lambda: now[0])
+    for second in range(36_000):
+        now[0] = float(second)
+        rarely(second)
+    assert said[:3] == [0, 3, 6]
+    assert 250 < len(said) < 400
+    assert max(b - a for a, b in itertools.pairwise(said)) == 120

@@ -87,3 +87,10 @@ def test_what_is_not_there_is_said_and_moves_nothing(mlflow):
     )
     assert launch(mlflow, "promote", version="1").success
     assert not said(launch(mlflow, "promote", version="1"))
+
+
+def test_the_registered_model_may_have_a_name_of_its_own(mlflow):
+    resource, instance = mlflow
+    job = {j.name: j for j in promotion_jobs("other", KEY, "adult")}["other_promote"]
+    assert job.execute_in_process(resources={"mlflow": resource}, instance=instance).success
+    assert resource.champion("adult").version == "3"

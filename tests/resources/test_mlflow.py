@@ -280,3 +280,20 @@ def test_runs_below_a_run_are_written_beside_the_work_and_a_lost_one_is_said(ins
         "pictures/each_trial_and_the_best.png"
     ]
     assert parent.data.tags["dagster.run_url"] == f"http://dagster.example.org:3000/runs/{result.run_id}"
+
+
+def test_an_asset_names_the_experiment_of_its_runs(instance):
+    @dg.asset(metadata={"mlflow/experiment": "marketing"})
+    def named(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        with mlflow.run(context) as run:
+            run.log_metrics({"a": 1.0})
+
+    @dg.asset(deps=[named], metadata={"mlflow/experiment": "marketing"})
+    def broken(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        raise ValueError("boom")
+
+    result = run([named, broken], instance)
+    client = MLflowResource().client
+    found = client.search_runs([client.get_experiment_by_name("marketing").experiment_id])
+    assert [(r.data.tags[RUN_TAG], r.info.status) for r in found] == [(result.run_id, "FAILED")]
+    assert client.get_experiment_by_name("synml_dagster") is None
