@@ -12,6 +12,7 @@ from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.features import FeaturePlan
+from synml_dagster.features.names import GROUP
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import TrainSpec, learner_of
@@ -98,9 +99,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             ChildRuns(run, context.log.warning) as children,
             _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation),
         ):
-            folds = FoldPlan.of(
-                feature_plan, sweep_spec.folds, rows.count(), validation.count(), sweep_spec.rows
-            )
+            wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
+            folds = FoldPlan.of(feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide)
             key = {
                 "plan": feature_plan.identity,
                 "params": {
@@ -114,7 +114,6 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
             }
             answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
             own = own_metric[0] if own_metric else None
-            wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
             runner: TrialJobs | SessionTrials
             if wide:
                 parallel = 1
@@ -144,7 +143,7 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
                 cancel=runner.cancel,
                 on_trial=_teller(context, metric, trials, children),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
-            result = keep_default_within_noise(result, names[0], measure, answers)
+            result = keep_default_within_noise(result, names[0], measure, answers, folds.folds)
             if sweep_spec.ensemble:
                 result = with_ensemble(result, measure, answers, sweep_spec.ensemble)
             for note in result.notes:
@@ -248,6 +247,8 @@ def _sampled(spark: SparkResource, files: ParquetFiles, most: int, scratch: str)
     if rows <= most:
         yield files
         return
-    sample = sample_by_content(files.dataframe(spark.session), most, rows)
+    frame = files.dataframe(spark.session)
+    # Part of a query is another query: those of a ranking are taken whole, as its model's own rows are.
+    sample = sample_by_content(frame, most, rows, by=[GROUP] if GROUP in frame.columns else None)
     with written_table(sample, scratch) as table:
         yield table.files()

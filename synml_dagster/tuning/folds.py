@@ -40,31 +40,44 @@ class FoldPlan:
     why: str
 
     @classmethod
-    def of(cls, plan: FeaturePlan, asked: int | None, train: int, validation: int, cap: int) -> FoldPlan:
+    def of(
+        cls, plan: FeaturePlan, asked: int | None, train: int, validation: int, wide: bool = False
+    ) -> FoldPlan:
         """Decide it by what was asked for, and else by the number of rows.
+
+        Parameters
+        ----------
+        train, validation
+            Rows that trials see.
+        wide
+            They are trained on by the session, which measures by the validation rows.
 
         Raises
         ------
         ConfigError
-            Folds were asked for and do not go with the split, or are more than there are rows.
+            Folds were asked for and do not go with the split or so many values, or are more than there are rows.
         """
         rows, by = train + validation, plan.split.by
-        holdout = f"{min(validation, cap):,} validation rows"
-        mixes = by in ("random", "stratified") or plan.task == "ranking"
+        holdout = f"{validation:,} validation rows"
+        # A ranking is split by its queries where nothing else is said, and folds keep these whole.
+        by_query = plan.task == "ranking" and by == "group" and plan.split.column == plan.group
+        mixes = by in ("random", "stratified") or by_query
         if asked is not None and asked > 1:
             if not mixes:
                 raise ConfigError(
                     f"sweep.folds does not go with split.by {by!r}: rows of one {'group' if by == 'group' else 'time'} would be trained on and held out. Leave sweep.folds out; trials are then measured on the validation rows."
                 )
+            if wide:
+                raise ConfigError(
+                    f"sweep.folds is {asked}, and {rows:,} rows of {len(plan.feature_names):,} features are too many values for folds. Lower sweep.rows, or leave sweep.folds out; trials are then measured on the validation rows."
+                )
             if asked > rows:
                 raise ConfigError(f"sweep.folds is {asked} and there are {rows} rows; choose fewer.")
-            return cls(asked, 1, f"{asked} folds of {min(rows, cap):,} training and validation rows")
-        if asked is None and rows < FOLDS_BELOW and mixes and rows >= 2 * FOLDS:
+            return cls(asked, 1, f"{asked} folds of {rows:,} training and validation rows")
+        if asked is None and not wide and rows < FOLDS_BELOW and mixes and rows >= 2 * FOLDS:
             repeats = 2 if rows < TWICE_BELOW else 1
             often = "twice " if repeats == 2 else ""
-            return cls(
-                FOLDS, repeats, f"{FOLDS} folds, {often}of {min(rows, cap):,} training and validation rows"
-            )
+            return cls(FOLDS, repeats, f"{FOLDS} folds, {often}of {rows:,} training and validation rows")
         return cls(0, 1, holdout)
 
     @property

@@ -13,21 +13,37 @@ from synml_dagster.tuning.trial import labels_of, unpacked
 
 
 def keep_default_within_noise(
-    result: SweepResult, family: str, measure: Measure, answers: Path
+    result: SweepResult, family: str, measure: Measure, answers: Path, folds: int = 0
 ) -> SweepResult:
     """Return the result with the defaults of `family` as its best where the best trial does not clearly beat them.
 
     The best of many trials is partly the luckiest. Over folds, the mean of the paired differences has to exceed its
     standard error, corrected for folds that share training rows (Nadeau and Bengio 2003: `sd * sqrt(1/k + 1/(folds-1))`);
-    on one held-out part, the mean difference of the losses of single rows has to exceed its own.
+    on one held-out part, the mean difference of the losses of single rows has to exceed its own. Where neither can be said,
+    the best trial stays and a note says so.
+
+    Parameters
+    ----------
+    folds
+        Parts of one parting of the rows; as many as trials have values, where 0.
     """
     default, board = default_of(result, family), result.leaderboard()
-    if default is None or not board or board[0].number == default.number:
+    if default is None and board:
+        return _noted(result, f"no trial of the defaults of {family} has a value: nothing had to beat them")
+    if default is None or board[0].number == default.number:
         return result
     best = board[0]
-    noise = _noise(best, default, result, measure, answers)
+    noise = _noise(best, default, result, measure, answers, folds)
     if noise is None:
-        return result
+        why = (
+            "what trials answered is not on this host"
+            if result.metric == measure.metric
+            else f"single rows have no {result.metric}"
+        )
+        return _noted(
+            result,
+            f"the best trial, {best.number} ({best.learner}), is taken without asking whether it beats the defaults by more than noise: {why}",
+        )
     gain, error = noise
     if gain > error:
         return result
@@ -35,27 +51,38 @@ def keep_default_within_noise(
         f"the best trial, {best.number} ({best.learner}), is better than the defaults of {default.learner} by {gain:.3g} and its noise is "
         f"{error:.3g}: the defaults are kept"
     )
-    return result.model_copy(
+    return _noted(result, note).model_copy(
         update={
             "learner": default.learner,
             "best_params": default.params,
             "best_value": default.value,
             "best_trial": default.number,
-            "notes": [*result.notes, note],
+            "importance": result.importance if default.learner == result.learner else {},
         }
     )
 
 
+def _noted(result: SweepResult, note: str) -> SweepResult:
+    return result.model_copy(update={"notes": [*result.notes, note]})
+
+
 def _noise(
-    best: TrialRecord, default: TrialRecord, result: SweepResult, measure: Measure, answers: Path
+    best: TrialRecord,
+    default: TrialRecord,
+    result: SweepResult,
+    measure: Measure,
+    answers: Path,
+    parts: int,
 ) -> tuple[float, float] | None:
     """Return by how much the best beats the default and the standard error of that; None where it cannot be said."""
     sign = 1.0 if result.direction == "maximize" else -1.0
     n = len(best.folds)
     if n > 1 and n == len(default.folds):
         gains = sign * (np.array(best.folds) - np.array(default.folds))
-        folds = min(n, 5)
+        folds = parts or n
         return float(gains.mean()), float(gains.std(ddof=1) * (1 / n + 1 / (folds - 1)) ** 0.5)
+    if result.metric != measure.metric:
+        return None
     try:
         rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
         losses = []

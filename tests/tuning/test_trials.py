@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import log_loss, ndcg_score
 
+from synml_dagster.columns import RawInput
 from synml_dagster.errors import ConfigError, TrainingError
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, fit_plan
 from synml_dagster.learners import TrainSpec
@@ -160,12 +161,32 @@ def test_small_tables_are_measured_by_folds(classic_plan, by, asked, rows, folds
         update={"spec": classic_plan.split.spec.model_copy(update={"by": by}), "by": by}
     )
     plan = classic_plan.model_copy(update={"split": split})
-    found = FoldPlan.of(plan, asked, rows - 100, 100, 200_000)
+    found = FoldPlan.of(plan, asked, rows - 100, 100)
     assert (found.folds, found.repeats) == (folds, repeats)
     assert f"{rows if folds else 100:,}" in found.why
     if by == "time":
         with pytest.raises(ConfigError, match=r"does not go with split\.by 'time'"):
-            FoldPlan.of(plan, 5, 800, 100, 200_000)
+            FoldPlan.of(plan, 5, 800, 100)
+
+
+@pytest.mark.parametrize(
+    ("by", "column", "folds"), [("group", "q", 5), ("group", "user", 0), ("time", "t", 0)]
+)
+def test_a_ranking_is_measured_by_folds_where_its_split_is_by_query(classic_plan, by, column, folds):
+    column, query = (
+        RawInput(name=n, path=(n,), spark_type="string", storage="string", onnx_type="string")
+        for n in (column, "q")
+    )
+    split = classic_plan.split.model_copy(update={"by": by, "column": column})
+    plan = classic_plan.model_copy(update={"split": split, "task": "ranking", "group": query})
+    assert FoldPlan.of(plan, None, 900, 100).folds == folds
+
+
+def test_more_values_than_a_task_takes_are_not_said_to_be_measured_by_folds(classic_plan):
+    assert FoldPlan.of(classic_plan, None, 900, 100).folds == 5
+    assert FoldPlan.of(classic_plan, None, 900, 100, wide=True) == FoldPlan(0, 1, "100 validation rows")
+    with pytest.raises(ConfigError, match=r"sweep\.folds is 5, and 1,000 rows of 1 features are too many"):
+        FoldPlan.of(classic_plan, 5, 900, 100, wide=True)
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +244,27 @@ def test_one_held_out_part_tells_luck_from_gain_row_by_row(tmp_path):
 
     assert keep_default_within_noise(result(1), "f", measure, tmp_path).best_trial == 1
     assert keep_default_within_noise(result(2), "f", measure, tmp_path).best_trial == 0
+
+
+def test_trials_of_a_large_ranking_see_whole_queries(classic_spark, tmp_path):
+    from synml_dagster.assets.sweep import _sampled
+    from synml_dagster.features.names import GROUP, LABEL
+
+    n, each = 100, 10
+    rows = {
+        "x": np.arange(n * each, dtype=float),
+        LABEL: np.zeros(n * each),
+        GROUP: np.repeat(np.arange(n), each),
+    }
+    table = publish_table(classic_spark.createDataFrame(pa.table(rows)), str(tmp_path / "t"))
+
+    class Session:
+        session = classic_spark
+
+    with _sampled(Session, table.files(), 400, str(tmp_path / "sample")) as sample:
+        seen = sample.dataframe(classic_spark).groupBy(GROUP).count().toPandas()
+    assert 20 < len(seen) < 60
+    assert set(seen["count"]) == {each}
 
 
 def test_queries_are_numbered_by_their_value(classic_spark, tmp_path):
