@@ -74,4 +74,4 @@ class ParameterRange(BaseModel):
             return False
         assert self.low is not None
         assert self.high is not None
-        return self.low <= value <= self.high
+        return self.low <= value <= self.high and not (self.is_whole and value != int(value))

@@ -100,14 +100,19 @@ def _own(params: Mapping[str, Value], learner: Learner, spec: TrainSpec) -> dict
 
 
 def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
-    """Refuse parameters of `train` for a learner that the sweep does not search.
+    """Refuse parameters of `train` that do not go with the sweep.
 
     Raises
     ------
     ConfigError
-        `train.params` are of a learner that is not among `sweep.learners`.
+        `train.params` are of a learner that is not among `sweep.learners`, or their metric would decide between trials
+        that an ensemble puts together by another.
     """
     if isinstance(sweep.learners, list) and train.learner not in sweep.learners and train.params:
         raise ConfigError(
             f"train.params are of learner {train.learner}, which sweep.learners does not name; name it, or leave the parameters out."
+        )
+    if sweep.ensemble and train.params.get("metric") and sweep.learners in (None, [train.learner]):
+        raise ConfigError(
+            "sweep.ensemble does not go with train.params.metric: trials are put together by their log loss or squared error, and would be compared by another metric. Leave one of the two out."
         )

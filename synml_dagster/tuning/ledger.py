@@ -33,6 +33,8 @@ KILLED = "killed"
 BUDGET = "budget"
 _NO_ANSWER = (KILLED, BUDGET)
 """Why trials ended that say nothing of their parameters."""
+_FORGOTTEN = "forgotten"
+"""What a study calls the numbers of failed trials that are to be tried again."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,9 @@ class Ledger:
             database = self._open_database()
             for family in families:
                 self._studies[family.name] = self._open_study(database, family)
-            own = {study.study_name for study in self._studies.values()}
-            for name in optuna.study.get_all_study_names(database):
-                if name.startswith(f"{self.name}/") and name not in own:
-                    self._take_over(optuna.load_study(study_name=name, storage=database))
+            self._others = self._studies_beside(database)
+            for other in self._others:
+                self._take_over(other)
             self.resumed = sum(t.value is not None for t in self.trials())
 
     def turn(self) -> AbstractContextManager[None]:
@@ -146,6 +147,31 @@ class Ledger:
             raise SetupError(
                 f"sweep.storage: no study can be kept in {redacted(self._storage)!r}: {first}. Is the database there, is its driver installed, and can this host reach it?"
             ) from None
+
+    def _studies_beside(self, database: Any) -> list[optuna.Study]:
+        """Return the studies of the same key over other ranges or of other families."""
+        own = {study.study_name for study in self._studies.values()}
+        return [
+            self._optuna.load_study(study_name=name, storage=database)
+            for name in self._optuna.study.get_all_study_names(database)
+            if name.startswith(f"{self.name}/") and name not in own
+        ]
+
+    def forget_failures(self) -> None:
+        """Let failed trials be tried again by the next sweep: where all have failed, the cause may be mended by then."""
+        for study in self._studies.values():
+            failed = [t.number for t in study.get_trials(deepcopy=False, states=[self._states.FAIL])]
+            if failed:
+                study.set_user_attr(_FORGOTTEN, failed)
+
+    def _counted(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+        """Return the trials that say, or may come to say, something of their parameters."""
+        forgotten = set(study.user_attrs.get(_FORGOTTEN, ()))
+        return [
+            t
+            for t in study.get_trials(deepcopy=False)
+            if t.user_attrs.get("reason") not in _NO_ANSWER and t.number not in forgotten
+        ]
 
     def _open_study(self, database: Any, family: Family) -> optuna.Study:
         prefix = f"{self.name}/{family.name}/"
@@ -196,8 +222,11 @@ class Ledger:
                 continue
             study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
             study.tell(trial.number, state=self._states.FAIL)
-            if params := trial.params or trial.system_attrs.get("fixed_params"):
-                kept: dict[str, Any] = {k: attrs[k] for k in ("order", "origin", "fixed") if k in attrs}
+            params = trial.params or trial.system_attrs.get("fixed_params") or {}
+            if params or "unsaid" in attrs:
+                kept: dict[str, Any] = {
+                    k: attrs[k] for k in ("order", "origin", "fixed", "unsaid") if k in attrs
+                }
                 study.enqueue_trial(params, user_attrs=kept, skip_if_exists=False)
 
     def waiting(self) -> Question | None:
@@ -213,11 +242,19 @@ class Ledger:
         return self._ask(family)
 
     def ask_candidate(self, order: int, family: str, candidate: Candidate) -> Question:
-        """Return a candidate's question, as running from now on; what it does not say of the ranges the sampler chooses."""
+        """Return a candidate's question, as running from now on.
+
+        It is tried as it is: a value outside its range stays, and what it does not say is left to the family's default.
+        """
         ranges = self.families[family].space
         inside = {k: v for k, v in candidate.params.items() if k in ranges and ranges[k].holds(v)}
-        fixed = {k: v for k, v in candidate.params.items() if k not in ranges}
-        told = {"order": order, "origin": candidate.name, "fixed": fixed}
+        fixed = {k: v for k, v in candidate.params.items() if k not in inside}
+        told = {
+            "order": order,
+            "origin": candidate.name,
+            "fixed": fixed,
+            "unsaid": [k for k in ranges if k not in inside],
+        }
         self._studies[family].enqueue_trial(inside, user_attrs=told, skip_if_exists=False)
         return self._ask(family)
 
@@ -232,8 +269,13 @@ class Ledger:
         for name, value in (told or {}).items():
             trial.set_user_attr(name, value)
         trial.set_user_attr("owner", _owner())
-        params = {name: r.suggest(trial, name) for name, r in self.families[family].space.items()}
         attrs = trial.user_attrs
+        unsaid = attrs.get("unsaid", ())
+        params = {
+            name: r.suggest(trial, name)
+            for name, r in self.families[family].space.items()
+            if name not in unsaid
+        }
         question = Question(
             order=int(attrs.get("order", trial.number)),
             family=family,
@@ -300,41 +342,33 @@ class Ledger:
         return {
             (family, str(t.user_attrs.get("origin")))
             for family, study in self._studies.items()
-            for t in study.get_trials(deepcopy=False)
-            if t.user_attrs.get("reason") not in _NO_ANSWER
+            for t in self._counted(study)
         }
 
     def next_order(self) -> int:
-        """Return the number of the next new trial."""
+        """Return the number of the next new trial: that of no other of this key, since answers are kept by it."""
         orders = [
             int(t.user_attrs.get("order", t.number))
-            for study in self._studies.values()
+            for study in (*self._studies.values(), *self._others)
             for t in study.get_trials(deepcopy=False)
         ]
         return max(orders, default=-1) + 1
 
     def spent(self) -> int:
         """Return how many trials count: all but those that a kill or the budget ended."""
-        return sum(
-            t.state.is_finished() and t.user_attrs.get("reason") not in _NO_ANSWER
-            for study in self._studies.values()
-            for t in study.get_trials(deepcopy=False)
-        )
+        return sum(t.state.is_finished() for study in self._studies.values() for t in self._counted(study))
 
     def standings(self) -> dict[str, Standing]:
         """Return how each family has done, by what its sampler was told."""
         better = max if self.maximize else min
         found = {}
         for family, study in self._studies.items():
-            trials = study.get_trials(deepcopy=False)
+            trials = self._counted(study)
             done = [_record(t, family, True) for t in trials if t.state == self._states.COMPLETE]
             if not done:
                 continue
             best = better(done, key=lambda r: r.value or 0.0)
-            searched = sum(
-                t.user_attrs.get("origin") == "search" and t.user_attrs.get("reason") not in _NO_ANSWER
-                for t in trials
-            )
+            searched = sum(t.user_attrs.get("origin") == "search" for t in trials)
             found[family] = Standing(best.value, best.spread or 0.0, searched)
         return found
 
@@ -353,7 +387,7 @@ class Ledger:
 
     def _asked(self, study: optuna.Study) -> int:
         """How many questions came before: the same in a resumed search as in an unbroken one."""
-        return sum(t.user_attrs.get("reason") not in _NO_ANSWER for t in study.get_trials(deepcopy=False))
+        return len(self._counted(study))
 
 
 def _without_waiting_for_the_disk(engine: Any) -> None:
@@ -419,14 +453,23 @@ def _hash(told: Mapping[str, Any]) -> str:
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
+
+
+def _began(process: int) -> str:
+    """Return when a process began, in the system's ticks, empty where that cannot be read: numbers are used again."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _lives(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether the process that runs a trial may still do so: another sweep over the same study, at the same time."""
-    host, _, pid = str(trial.user_attrs.get("owner", "")).rpartition(":")
-    if not host or f"{host}:{pid}" == _owner():
+    owner = str(trial.user_attrs.get("owner", ""))
+    if not owner or owner == _owner():
         return False
+    host, pid, began_at = owner.rsplit(":", 2)
     if host != socket.gethostname():
         began = trial.datetime_start
         if began is None:
@@ -439,4 +482,4 @@ def _lives(trial: optuna.trial.FrozenTrial) -> bool:
         return False
     except OSError:  # it is another user's
         return True
-    return True
+    return began_at == _began(int(pid))

@@ -122,6 +122,8 @@ class SweepSpec(BaseModel):
                 raise ValueError(
                     f"space: whose is {name!r}? With several learners write lightgbm.{name}, say"
                 )
+            if several and self.learners == "all":
+                learner_of(family)  # says which there are
             if several and self.learners != "all" and family not in (self.learners or []):
                 raise ValueError(f"space: {name!r} is of learner {family!r}, which is not among learners")
         return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from synml_dagster.tuning.shares import next_family
 _FAILURES_AT_FIRST = 3
 _LET_GO_SECONDS = 5.0
 """How long a cancelled trial is waited for."""
+_CANCEL_SECONDS = 0.5
 
 
 def run_sweep(
@@ -122,9 +125,8 @@ class _Search:
                 self._tell_first()
         except BaseException:
             # Whoever interrupts the sweep wants its jobs gone; what they were is asked again by the next one.
-            for question in self.running.values():
-                if self.cancel is not None:
-                    self.cancel(question)
+            with suppress(Exception):  # the session may be gone, and is not what is to be said
+                deque(self._cancelled(), maxlen=0)
             raise
 
     def _over(self) -> bool:
@@ -189,6 +191,10 @@ class _Search:
 
     def _take(self, question: Question, answer: TrialOutcome | BaseException, seconds: float) -> None:
         self.running.pop(question.order, None)
+        if isinstance(answer, TrialOutcome) and not math.isfinite(answer.value):
+            answer = TrainingError(
+                f"the metric is {answer.value}: the answers are not finite, or nothing that is held out counts"
+            )
         if isinstance(answer, Exception):
             self.answers[question.order] = answer
             self.seconds[question.order] = seconds
@@ -224,6 +230,7 @@ class _Search:
         for left in list(self.untold):
             if left.order in self.answers:
                 self.ledger.fail(left, str(self.answers[left.order]), self.seconds.get(left.order, 0.0))
+        self.ledger.forget_failures()
         raise TrainingError(
             f"sweep: {len(self.failures)} trials in a row failed, the last one, {question.order}, "
             f"{question.family} with {dict(question.params)}: {answer}"
@@ -247,21 +254,30 @@ class _Search:
         else:
             self.ledger.tell(question, answer)
 
-    def _let_go(self) -> None:
-        """End what runs: the time is over, and a trial that was cut off says nothing of its parameters."""
-        if self.cancel is not None:
-            for question in list(self.running.values()):
-                self.cancel(question)
+    def _cancelled(self) -> Iterator[tuple[Question, TrialOutcome | BaseException, float]]:
+        """Cancel what runs until all of it has ended, or too long; yield what ends.
+
+        Again and again, because a trial whose thread has not come to starting its job has nothing to cancel yet.
+        """
         end = time.monotonic() + (_LET_GO_SECONDS if self.cancel is not None else 1e9)
-        while self.running and time.monotonic() < end:
+        again = 0.0
+        while self.running and (now := time.monotonic()) < end:
+            if self.cancel is not None and now >= again:
+                again = now + _CANCEL_SECONDS
+                for question in list(self.running.values()):
+                    self.cancel(question)
             try:
                 question, answer, seconds = self.ended.get(timeout=0.1)
             except queue.Empty:
                 continue
+            self.running.pop(question.order, None)
+            yield question, answer, seconds
+
+    def _let_go(self) -> None:
+        """End what runs: the time is over, and a trial that was cut off says nothing of its parameters."""
+        for question, answer, seconds in self._cancelled():
             if isinstance(answer, TrialOutcome):
                 self._take(question, answer, seconds)
-            else:
-                self.running.pop(question.order, None)
         untold = [q for q in self.untold if q.order not in self.answers]
         for question in untold:
             self.untold.remove(question)
@@ -280,6 +296,7 @@ def _result(ledger: Ledger, metric: str, resumed: int) -> SweepResult:
     )
     board = result.leaderboard()
     if not board:
+        ledger.forget_failures()
         reasons = [f"{r.learner} with {r.params}: {r.reason}" for r in records if r.reason]
         raise TrainingError(f"sweep: no trial succeeded{'; the last one, ' + reasons[-1] if reasons else ''}")
     best = board[0]
