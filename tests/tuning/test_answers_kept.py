@@ -46,19 +46,19 @@ def sweep(path, trials, families=None, train=near, **more):
 
 def test_no_number_is_given_to_two_trials_whose_answers_are_kept_in_one_folder(tmp_path):
     wide = sweep(tmp_path, 8)
-    narrow = sweep(tmp_path, 8, [family(high=max(t.params["x"] for t in wide.trials) - 1e-6)])
+    narrow = sweep(tmp_path, 8, [family(high=9.0)])
+    assert wide.trials[-1].params["x"] > 9  # the last number is not taken along
     params = {t.number: t.params for t in wide.trials}
-    assert narrow.resumed == 7
     assert [t for t in narrow.trials if params.get(t.number, t.params) != t.params] == []
 
 
 def test_a_family_that_was_left_out_for_a_while_keeps_its_numbers(tmp_path):
     other = family(name="g")
-    sweep(tmp_path, 4, [family(), other])
-    sweep(tmp_path, 6, [family()])
-    found = sweep(tmp_path, 9, [family(), other])
+    sweep(tmp_path, 2, [family(), other])
+    sweep(tmp_path, 4, [family()])
+    found = sweep(tmp_path, 6, [family(), other])
     numbers = [t.number for t in found.trials]
-    assert len(set(numbers)) == len(numbers) == 9
+    assert len(set(numbers)) == len(numbers) == 6
 
 
 def test_the_defaults_are_tried_as_they_are_even_where_ranges_leave_them_out(tmp_path):
