@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster import MLPipeline
-from tests.pipeline.test_predictions import ROWS, customers, described
+from tests.pipeline.shop import ROWS, customers, described
 from tests.pipeline.whole import run_whole
 
 
@@ -17,23 +17,9 @@ def drifting(folder, drift, **score):
     return described(folder, **score) | {"drift": drift}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, classic_spark):
-    """A folder in which the pipeline `shop` has a champion, and what the run that trained it told."""
-    folder = tmp_path_factory.mktemp("drifting_shop")
-    customers().to_csv(folder / "customers.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("SYNML_DATA_DIR", str(folder / "data"))
-        patch.setenv("SPARK_MASTER", "local[2]")
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        told = run_whole(drifting(folder, {"minimum_rows": 100}), instance)
-        assert told["success"], told["failures"]
-        yield folder, told
-
-
 def scored(folder, drift, rows: pd.DataFrame):
-    rows.to_csv(folder / "today.csv", index=False)
-    description = drifting(folder, drift, source=str(folder / "today.csv"), keep=["id"])
+    rows.to_csv(folder / "drifting.csv", index=False)
+    description = drifting(folder, drift, source=str(folder / "drifting.csv"), keep=["id"])
     job = MLPipeline.model_validate(description).definitions().resolve_job_def("shop_score")
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(instance=instance, raise_on_error=False)
@@ -43,17 +29,19 @@ def scored(folder, drift, rows: pd.DataFrame):
 
 
 def test_the_rows_that_were_learnt_have_not_drifted(trained):
-    _, told = trained
-    assert told["checks"]["drift"] is True
-    assert told["metadata"]["predictions"]["dagster/row_count"] == ROWS
+    success, check, made = scored(trained, {"minimum_rows": 100}, customers())
+    assert success
+    assert check.passed
+    assert "3 columns are as in training" in check.description
+    assert "distributions" not in check.metadata
+    assert made[-1].step_materialization_data.materialization.metadata["dagster/row_count"].value == ROWS
 
 
 def test_rows_that_moved_fail_the_check_which_names_the_column(trained):
-    folder, _ = trained
     today = customers().drop(columns="leaves")
     today["age"] = today["age"] + 60
     today.loc[::2, "city"] = "Kyiv"
-    success, check, made = scored(folder, {"minimum_rows": 100}, today)
+    success, check, made = scored(trained, {"minimum_rows": 100}, today)
     assert success
     assert made
     assert not check.passed
@@ -68,31 +56,28 @@ def test_rows_that_moved_fail_the_check_which_names_the_column(trained):
     assert {line[0].strip("| "): line[1] for line in table} == {"age": "yes", "city": "yes", "income": ""}
     assert all(line[-1].rstrip(" |").endswith("%") for line in table)
     assert told["distributions"].count("data:image/png") == 2
-    few = scored(folder, {"minimum_rows": ROWS + 1}, today)[1]
+    few = scored(trained, {"minimum_rows": ROWS + 1}, today)[1]
     assert few.passed
     assert "too few" in few.description
 
 
 def test_a_blocking_check_keeps_the_scores_of_before(trained):
-    folder, _ = trained
     same = customers().drop(columns="leaves")
     blocking = {"minimum_rows": 100, "severity": "error", "blocking": True, "columns": ["age"]}
-    success, check, made = scored(folder, blocking, same)
+    success, check, made = scored(trained, blocking, same)
     assert success
     assert check.passed
     path = made[-1].step_materialization_data.materialization.metadata["path"].value
     before = pq.read_table(path).to_pandas()
-    success, check, made = scored(folder, blocking, same.assign(age=same["age"] + 60))
+    success, check, made = scored(trained, blocking, same.assign(age=same["age"] + 60))
     assert not success
     assert not check.passed
     assert not made
     assert pq.read_table(path).to_pandas().equals(before)
 
 
-def test_a_column_that_is_not_used_ends_the_run_before_training(tmp_path, monkeypatch, trained):
-    folder, _ = trained
-    monkeypatch.setenv("SYNML_DATA_DIR", str(folder / "data"))
-    told = run_whole(drifting(folder, {"columns": ["agee"]}) | {"name": "refused"})
+def test_a_column_that_is_not_used_ends_the_run_before_training(trained):
+    told = run_whole(drifting(trained, {"columns": ["agee"]}) | {"name": "refused"})
     assert not told["success"]
     assert "features" not in told["metadata"]
     assert "drift.columns names 'agee'" in " ".join(told["failures"])
