@@ -12,7 +12,7 @@ from synml_dagster.explain.kernel import KernelExplainer
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import MLflowResource, SparkResource
 
-_MOST_SCORED, _FEWEST = 8_000_000, 20
+_MOST_SCORED, _FEWEST = 3_000_000, 20
 """How many rows are scored for explanations that have no closed form, and how many are explained at least."""
 
 

@@ -33,8 +33,8 @@ class MixtureForm:
 
     @property
     def link(self) -> Link:
-        """The raw score of a mixture is its answer."""
-        return Link()
+        """The raw score of a mixture is its answer, and a probability but for the last digit of a sum."""
+        return Link("probability") if self.classifies else Link()
 
     @property
     def classifies(self) -> bool:

@@ -35,6 +35,10 @@ class Trial(Protocol):
     value: float | None
     params: dict[str, Any]
     rounds: int | None
+    learner: str
+    origin: str
+    spread: float | None
+    seconds: float
 
 
 class Sweep(Protocol):
@@ -47,6 +51,10 @@ class Sweep(Protocol):
     best_trial: int | None
     trials: list[Any]
     importance: dict[str, float]
+    ensemble: list[Any]
+    ensemble_value: float | None
+    validation: str
+    notes: list[str]
 
     def best_so_far(self) -> list[tuple[int, float]]:
         """Return the best value after each finished trial."""

@@ -7,7 +7,28 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.report.picture import picture
 
 if TYPE_CHECKING:
-    from synml_dagster.report.inputs import ReportInputs
+    from synml_dagster.report.inputs import ReportInputs, Sweep
+
+
+_SHOWN = 8
+
+
+def _board(sweep: Sweep) -> list[tuple[str, str, str, str, str]]:
+    """Return the best trials as rows of a table: number, learner, where its parameters come from, value, seconds."""
+    from synml_dagster.learners import learner_of
+
+    sign = -1 if sweep.direction == "maximize" else 1
+    done = sorted((t for t in sweep.trials if t.value is not None), key=lambda t: (sign * t.value, t.number))
+    return [
+        (
+            str(t.number),
+            learner_of(t.learner).title if t.learner else "",
+            t.origin,
+            f"{t.value:.5g}" + (f" ± {t.spread:.1g}" if t.spread is not None else ""),
+            f"{t.seconds:.1f}",
+        )
+        for t in done[:_SHOWN]
+    ]
 
 
 def training(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -61,10 +82,20 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
                 )
             )
         facts.append(("Trials", f"{len(sweep.trials):,}"))
+        if sweep.ensemble and sweep.ensemble_value is not None:
+            facts.append((f"{sweep.metric} together", f"{sweep.ensemble_value:.5g}"))
         if sweep.best_value is not None:
             facts.append((f"Best {sweep.metric}", f"{sweep.best_value:.5g} (trial {sweep.best_trial})"))
-    best_params = sorted(sweep.best_params.items()) if sweep is not None else []
+    best_params = sorted(sweep.best_params.items()) if sweep is not None and not sweep.ensemble else []
     return {
+        "members": [
+            (f"{m.weight:.0%}", learner_of(m.learner).title, f"trial {m.trial}")
+            for m in (sweep.ensemble if sweep is not None else [])
+        ],
+        "board": _board(sweep) if sweep is not None else [],
+        "metric": sweep.metric if sweep is not None else "",
+        "measured": sweep.validation if sweep is not None else "",
+        "notes": list(sweep.notes) if sweep is not None else [],
         "pictures": pictures,
         "facts": facts,
         "params": params,

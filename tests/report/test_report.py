@@ -20,6 +20,8 @@ from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.plots import explanations as figures
 from synml_dagster.report import ReportInputs, render_report
 from synml_dagster.report.cases import telling_cases
+from synml_dagster.tuning import SweepResult, TrialRecord
+from synml_dagster.tuning.result import EnsembleMember
 
 HOSTILE = "<script>alert('x')</script> & \"q\" {{ 7*7 }}"
 VOID = {"meta", "br", "img", "link"}
@@ -193,22 +195,46 @@ def test_the_snippet_is_python_over_every_input(inputs):
     assert set(row["row"]) == {i.name for i in inputs.onnx_model.inputs}
 
 
-def test_a_sweep_adds_its_history(inputs):
-    trials = [SimpleNamespace(number=i, value=0.8 + i / 100, params={}, rounds=9) for i in range(4)]
-    sweep = SimpleNamespace(
+def swept(**more):
+    trials = [
+        TrialRecord(number=i, value=0.8 + i / 100, params={}, rounds=9, learner="lightgbm", folds=[0.8, 0.9])
+        for i in range(4)
+    ]
+    return SweepResult(
         metric="auc",
         direction="maximize",
+        learner="lightgbm",
         best_params={"num_leaves": 31},
         best_value=0.83,
         best_trial=3,
         trials=trials,
         importance={"num_leaves": 1.0},
-        best_so_far=lambda: [(t.number, t.value) for t in trials],
+        validation="5 folds of 900 rows",
+        **more,
     )
-    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=sweep)
+
+
+def test_a_sweep_adds_its_history_and_its_leaderboard(inputs):
+    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=swept())
     text = " ".join(read(render_report(thin)).texts)
     assert "Parameter sweep" in text
     assert "num_leaves" in text
+    assert "measured on 5 folds of 900 rows" in text
+    assert text.index("0.83 ± 0.05") < text.index("0.82 ± 0.05")
+
+
+def test_of_an_ensemble_the_members_are_named_and_no_single_trials_parameters(inputs):
+    members = [
+        EnsembleMember(trial=3, learner="lightgbm", params={}, weight=0.7),
+        EnsembleMember(trial=1, learner="linear", params={}, weight=0.3),
+    ]
+    sweep = swept(ensemble=members, ensemble_value=0.85, notes=["an ensemble of 2 trials"])
+    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=sweep)
+    text = " ".join(read(render_report(thin)).texts)
+    assert "Models that answer together" in text
+    assert "70%" in text
+    assert "An ensemble of 2 trials." in text
+    assert "Parameters that the sweep chose" not in text
 
 
 def test_explained_rows_are_of_different_kinds(inputs):

@@ -178,8 +178,10 @@ def test_members_have_to_go_together(mixed):
 
 
 def test_an_ensemble_is_explained_to_the_last_digit_of_its_answer(mixed):
-    _, _, _, held, _, ensemble = mixed
+    plan, _, _, held, _, ensemble = mixed
     explainer = explainer_for(ensemble.form)
     phi, base = explainer.values(held.X[:5])
     np.testing.assert_allclose(phi.sum(1) + base, ensemble.predict(held.X[:5]), rtol=1e-9, atol=1e-7)
-    assert explainer.method.startswith("Exact SHAP values against 50 background rows")
+    unit = {"regression": "the unit of the prediction"}.get(plan.task, "probability")
+    assert ensemble.form.link.unit == unit
+    assert explainer.method.startswith("Exact SHAP values against 30 background rows")

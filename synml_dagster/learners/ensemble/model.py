@@ -66,10 +66,11 @@ class EnsembleModel(TrainedModel):
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
     def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
-        """Return the prediction for each row of `X`, float32 `[n, features]`; a raw score is the prediction."""
+        """Return the prediction for each row of `X`, float32 `[n, features]`; a raw score is the prediction, but for the last digit."""
         if X.ndim != 2 or X.shape[1] != len(self.features):
             raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
         found = self.form.raw_scores(np.asarray(X, dtype=np.float32))
+        found = found if raw_score else self.form.link.apply(found)
         return found[:, 0] if found.shape[1] == 1 else found
 
     def transform(

@@ -25,7 +25,7 @@ MOST_VALUES = 100_000_000
 _COPIES = 3
 """The rows as Arrow's columns, as the matrix, and as what a library makes of it."""
 _FEWEST = 1000
-_MOST_BEHIND, _FEWEST_BEHIND, _VALUES_BEHIND = 50, 10, 100_000
+_MOST_BEHIND, _FEWEST_BEHIND, _VALUES_BEHIND = 30, 10, 100_000
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _numbered(query: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def background(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return up to fifty rows of `X`, evenly apart: what an explanation puts in place of what it leaves out of a row."""
+    """Return up to thirty rows of `X`, evenly apart: what an explanation puts in place of what it leaves out of a row."""
     most = max(_FEWEST_BEHIND, min(_MOST_BEHIND, _VALUES_BEHIND // max(1, X.shape[1])))
     return X[np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(np.int64))]
 

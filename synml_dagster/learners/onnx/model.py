@@ -101,7 +101,7 @@ def _add_answer(graph: Graph, form: Form, features: str, whole_categories: bool)
     """Add a model and its link; return the float32 raw score and the float64 answer, both `[N, k]`."""
     if isinstance(form, MixtureForm):
         answer = _add_mixture(graph, form, features, whole_categories)
-        return graph.cast(answer, "float"), answer
+        return graph.cast(answer, "float"), add_link(graph, form.link, answer)
     if isinstance(form, TreeEnsemble):
         raw = add_ensemble(graph, form, features, whole_categories=whole_categories)
         score = graph.cast(raw, "double")
