@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from synml_dagster.assets.specs import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.balance import BalanceSpec
+from synml_dagster.checks.drift import DriftSpec
 from synml_dagster.checks.promotion import PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features import FeatureSpec, SplitSpec
@@ -86,6 +87,10 @@ class MLPipeline(BaseModel):
         default=None,
         description="Sensitive columns whose groups are compared, in the table and in the answers; nothing is where absent.",
     )
+    drift: DriftSpec | None = Field(
+        default=None,
+        description="How far the rows to score may be from the training rows; not compared where absent.",
+    )
     automation: AutomationSpec = Field(default_factory=AutomationSpec, description="When it runs by itself.")
     resources: Literal["embedded", "project"] = Field(
         default="embedded",
@@ -108,6 +113,7 @@ class MLPipeline(BaseModel):
             "weight": [self.weight] if self.weight else [],
             "group": [self.group] if self.group else [],
             "balance.columns": self.balance.columns if self.balance else [],
+            "drift.columns": (self.drift.columns or []) if self.drift else [],
             "features.include": self.features.include or [],
             "features.categorical": self.features.categorical or [],
             "features.numeric": self.features.numeric or [],
@@ -116,11 +122,10 @@ class MLPipeline(BaseModel):
         }
         for key, columns in named.items():
             if self.label in columns:
-                why = (
-                    "its groups are compared by it"
-                    if key == "balance.columns"
-                    else "a label cannot predict itself"
-                )
+                why = {
+                    "balance.columns": "its groups are compared by it",
+                    "drift.columns": "rows to score have none",
+                }.get(key, "a label cannot predict itself")
                 raise ValueError(f"{key} names {self.label!r}, which is the label; {why}")
         if self.balance:
             self.balance.check_task(self.task)
@@ -249,6 +254,7 @@ class MLPipeline(BaseModel):
                 split=self.split,
                 weight=self.weight,
                 group=self.group,
+                watched=self.drift.columns if self.drift else None,
             ),
             build_features(name, ("data_balance",) if balance else ()),
             build_sweep(name, self.sweep, self.train),
@@ -256,7 +262,7 @@ class MLPipeline(BaseModel):
             build_evaluation(name, self.promote),
             build_onnx_model(name),
             build_champion(name, self.promote, ("fairness",) if balance else (), self.mlflow.model),
-            build_predictions(name, self.score, self.partitions),
+            build_predictions(name, self.score, self.partitions, self.drift),
             build_explanations(name, self.explain),
             build_report(name, self.source.describe(), groups=balance is not None),
         ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
+from synml_dagster.checks import check_columns
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
@@ -26,8 +27,13 @@ def build_feature_plan(
     group: str | None,
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
+    watched: Sequence[str] | None = None,
 ) -> dg.AssetsDefinition:
-    """Return the asset that fits the plan; `carried` are the columns that predictions of these rows keep, None for all."""
+    """Return the asset that fits the plan.
+
+    `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
+    training rows before they are scored, which features have to be made of.
+    """
 
     @dg.asset(
         **stage(
@@ -64,6 +70,7 @@ def build_feature_plan(
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
+        check_columns(plan, watched)
         for learner in learners:
             learner_of(learner).check_task(plan.task)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried

@@ -1,22 +1,25 @@
 """`predictions`: rows scored on Spark by the champion's ONNX graph."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.drift import DRIFT, drift_outcome
 from synml_dagster.assets.own_places import check_apart
 from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
 from synml_dagster.assets.source_read import version_read
 from synml_dagster.assets.specs import ScoreSpec
-from synml_dagster.assets.stage import clearly, inputs, outcome, stage, stage_key
+from synml_dagster.assets.stage import clearly, gate, inputs, outcome, stage, stage_key
+from synml_dagster.checks import DriftSpec
 from synml_dagster.errors import ModelError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
-from synml_dagster.partitions.run_parts import parts_of
+from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.sources import read_source
 from synml_dagster.sources.files import source_files
@@ -24,9 +27,15 @@ from synml_dagster.tables import MarkedRows, Table, TableUnion
 
 
 def build_predictions(
-    pipeline: str, spec: ScoreSpec, partitions: PartitionsSpec | None = None
+    pipeline: str,
+    spec: ScoreSpec,
+    partitions: PartitionsSpec | None = None,
+    drift: DriftSpec | None = None,
 ) -> dg.AssetsDefinition:
-    """Return the asset that scores the pipeline's own table, or the source that `spec` names."""
+    """Return the asset that scores the pipeline's own table, or the source that `spec` names.
+
+    With `drift` the rows are compared with the champion's training rows before they are scored.
+    """
     ins = inputs(pipeline, "champion")
     if spec.source is None:
         ins |= {
@@ -44,6 +53,11 @@ def build_predictions(
         metadata=place,
         **partitioned(partitions),
     )
+    if drift is not None:
+        told |= {
+            "check_specs": [gate(pipeline, "predictions", "drift", DRIFT, blocking=drift.blocking)],
+            "output_required": False,
+        }
 
     def run(
         context: dg.AssetExecutionContext,
@@ -51,22 +65,24 @@ def build_predictions(
         mlflow: MLflowResource,
         record: ChampionRecord,
         raw: Any,
-    ) -> Any:
+    ) -> Iterator[Any]:
         version = mlflow.champion(record.model)
         if version is None:
             raise ModelError(
                 f"predictions: {pipeline!r} has no champion to score with: version {record.version} was not promoted, "
                 f"because {record.reason}. Lower promote.minimum, or improve the model."
             )
-        model = OnnxModel.load(mlflow.download(version))
+        bundle = mlflow.download(version)
+        model = OnnxModel.load(bundle)
         provenance = Provenance(str(version.version), model.metadata["plan_fingerprint"], datetime.now(UTC))
         session = spark.session
-        context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"})
+        context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"}, output_name=RESULT)
         whole = None
         if spec.source is not None:
             check_apart(spec.source, "score.source", spec.path)
             context.add_output_metadata(
-                {"scored": spec.source.describe()} | version_read(context, spec.source, session)
+                {"scored": spec.source.describe()} | version_read(context, spec.source, session),
+                output_name=RESULT,
             )
             notes: list[str] = []
             # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
@@ -78,19 +94,28 @@ def build_predictions(
             for note in notes:
                 context.log.warning(f"score.source: {note}")
             if notes:
-                context.add_output_metadata({"source notes": "; ".join(notes)})
-        if partitions is None:
-            if spec.source is None:
-                rows = raw.nearest(session)
-            else:
-                rows = source_files(session, spec.source, whole) or whole
-            return scored(rows, model, provenance, spec, session)
-        each = (
-            {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
-            if whole is None
-            else parts_of(context, whole, partitions)
-        )
-        return {key: scored(rows, model, provenance, spec, session) for key, rows in each.items()}
+                context.add_output_metadata({"source notes": "; ".join(notes)}, output_name=RESULT)
+        each: dict[str, Any] = {}
+        if partitions is not None:
+            each = (
+                {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
+                if whole is None
+                else parts_of(context, whole, partitions)
+            )
+        elif spec.source is None:
+            each = {"": raw.nearest(session)}
+        else:
+            each = {"": source_files(session, spec.source, whole) or whole}
+        if drift is not None:
+            verdict = drift_outcome(context, each.values(), bundle, drift, session)
+            yield verdict
+            if drift.blocking and not verdict.passed:
+                context.log.warning(
+                    "predictions: these rows are not scored, because drift.blocking asks for it"
+                )
+                return
+        made = {key: scored(rows, model, provenance, spec, session) for key, rows in each.items()}
+        yield dg.Output(made[""] if partitions is None else made)
 
     if spec.source:  # then `raw` is no input
 
@@ -101,8 +126,8 @@ def build_predictions(
             spark: SparkResource,
             mlflow: MLflowResource,
             champion: ChampionRecord,
-        ) -> Any:
-            return run(context, spark, mlflow, champion, None)
+        ) -> Iterator[Any]:
+            yield from run(context, spark, mlflow, champion, None)
 
     else:
 
@@ -114,8 +139,8 @@ def build_predictions(
             mlflow: MLflowResource,
             champion: ChampionRecord,
             raw: Any,
-        ) -> Any:
-            return run(context, spark, mlflow, champion, raw)
+        ) -> Iterator[Any]:
+            yield from run(context, spark, mlflow, champion, raw)
 
     return predictions
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.splitting.placing import same_split
-    from synml_dagster.features.stats import ColumnStats
+    from synml_dagster.features.stats import ColumnStats, Histogram
 
 _MODULES = {
     "compile.files": "assemble_files",
@@ -32,7 +32,7 @@ _MODULES = {
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
     "splitting.placing": "same_split",
-    "stats": "ColumnStats",
+    "stats": "ColumnStats Histogram",
 }
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Dropped",
     "FeaturePlan",
     "FeatureSpec",
+    "Histogram",
     "LabelPlan",
     "SplitPlan",
     "SplitSpec",

@@ -166,7 +166,14 @@ class FeaturePlan(BaseModel):
 
         `fingerprint` tells the rows that it was fitted on, whatever the label and the features are.
         """
-        told = self.model_dump(mode="json", exclude={"name", "warnings", "notes"})
+        # No feature depends on a histogram, and plans of earlier versions have none.
+        left_out: dict[str, Any] = {
+            "name": True,
+            "warnings": True,
+            "notes": True,
+            "statistics": {"__all__": {"histogram"}},
+        }
+        told = self.model_dump(mode="json", exclude=left_out)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def statistics_of(self, column: str) -> ColumnStats:

@@ -5,6 +5,19 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Histogram(BaseModel):
+    """How the finite values of a column of numbers are spread over bins.
+
+    Bin i holds the values above `edges[i - 1]` and up to `edges[i]`; the first is open below and the last above. Edges
+    are values of the column: each but the greatest where there are few, else every 5% of the rows.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    edges: list[float]
+    counts: list[int] = Field(description="Rows of the sample by bin, one more than edges.")
+
+
 class ColumnStats(BaseModel):
     """Figures of one raw column over the training rows.
 
@@ -27,6 +40,9 @@ class ColumnStats(BaseModel):
     infinite: int = 0
     quantiles: dict[str, float] = Field(
         default_factory=dict, description="p01, p05, p10, p20 ... p90, p95, p99 of the finite values."
+    )
+    histogram: Histogram | None = Field(
+        default=None, description="Of a column of numbers; plans of earlier versions have none."
     )
     top: dict[str, int] = Field(default_factory=dict, description="The most frequent values and their rows.")
 

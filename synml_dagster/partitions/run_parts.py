@@ -8,6 +8,9 @@ import dagster as dg
 
 from synml_dagster.partitions import PartitionsSpec, newest, rows_of, rows_outside
 
+RESULT = "result"
+"""Dagster's name of an asset's only output, which a step that has checks as well must name."""
+
 
 def parts_of(context: dg.AssetExecutionContext, frame: Any, spec: PartitionsSpec) -> dict[str, Any]:
     """Return the rows of each of the run's partitions, and say how many rows no partition will ever read."""
@@ -16,5 +19,5 @@ def parts_of(context: dg.AssetExecutionContext, frame: Any, spec: PartitionsSpec
         context.log.warning(
             f"{outside} rows of the source belong to no partition by their column {spec.column!r} and are not read"
         )
-    context.add_output_metadata({"rows of no partition": outside})
+    context.add_output_metadata({"rows of no partition": outside}, output_name=RESULT)
     return {key: rows_of(frame, spec, key) for key in context.partition_keys}

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from synml_dagster import MLPipeline
 from synml_dagster.assets.provenance import COLUMNS, Provenance
 from synml_dagster.errors import ConfigError
-from tests.pipeline.whole import run_whole
+from tests.pipeline.shop import ROWS, customers, described
 
 FROM = Provenance("7", "abc", datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
 
@@ -30,50 +29,6 @@ def test_every_row_is_stamped_with_one_moment_whatever_the_sessions_time_zone(cl
 def test_a_table_with_a_column_of_that_name_is_refused_by_name(classic_spark):
     with pytest.raises(ConfigError, match=r"column 'Scored_At'.*score\.keep"):
         FROM.stamp(classic_spark.sql("SELECT 1 AS id, 2 AS Scored_At"))
-
-
-ROWS = 240
-QUICKEST = {"sweep": {"trials": 0}, "train": {"rounds": 15, "early_stopping": 0}, "explain": {"rows": 20}}
-
-
-def customers() -> pd.DataFrame:
-    """People who leave where they are old and live in Oslo; every column holds values of one type."""
-    place = np.arange(ROWS)
-    age = 18 + (place * 37) % 70
-    return pd.DataFrame(
-        {
-            "id": place,
-            "age": age,
-            "income": 1000.0 + (place * 7919) % 5000 + 0.5,
-            "city": np.array(["Oslo", "Bern", "Rome"])[place % 3],
-            "joined": pd.Timestamp("2024-01-01") + pd.to_timedelta(place % 300, "D"),
-            "leaves": np.where((age > 50) ^ (place % 3 == 0), "yes", "no"),
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, classic_spark):
-    """A folder in which the pipeline `shop` has a champion, trained on `customers`."""
-    folder = tmp_path_factory.mktemp("shop")
-    customers().to_csv(folder / "customers.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("SYNML_DATA_DIR", str(folder / "data"))
-        patch.setenv("SPARK_MASTER", "local[2]")
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        told = run_whole(described(folder), instance)
-        assert told["success"], told["failures"]
-        yield folder
-
-
-def described(folder, **score):
-    return {
-        "name": "shop",
-        "source": str(folder / "customers.csv"),
-        "label": "leaves",
-        "features": {"exclude": ["id"]},
-        "score": score,
-    } | QUICKEST
 
 
 def scoring(folder, **score):

@@ -18,13 +18,14 @@ from synml_dagster.features.profile.profile import (
     Profile,
     figures_of,
 )
-from synml_dagster.features.stats import ColumnStats
+from synml_dagster.features.stats import ColumnStats, Histogram
 
 if TYPE_CHECKING:
     from synml_dagster.columns import RawInput
 
 _QUANTILES = (1, 5, *range(10, 100, 10), 95, 99)
 _TOP = 50
+_BINS = 20
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def statistics(raw: RawInput, seen: Seen) -> ColumnStats:
                 "infinite": int(seen.figures[INFINITE]),
                 "distinct": len(np.unique(finite)),
                 "quantiles": {f"p{q:02d}": rounded(v) for q, v in zip(_QUANTILES, marks, strict=True)},
+                "histogram": histogram(finite),
             }
         )
     if seen.counts is not None:
@@ -154,6 +156,18 @@ def statistics(raw: RawInput, seen: Seen) -> ColumnStats:
         top = {w: seen.counts[w] for w in ordered[:_TOP]}
         return base.model_copy(update={"distinct": len(seen.counts), "top": top})
     return base
+
+
+def histogram(finite: np.ndarray) -> Histogram:
+    """Return how sorted finite values, at least one, are spread: a bin per value where there are few, else per 5% of the rows."""
+    edges = np.unique(finite)
+    if len(edges) > _BINS:
+        shares = np.arange(1, _BINS) / _BINS
+        edges = np.unique(np.append(np.quantile(finite, shares, method="inverted_cdf"), finite[-1]))
+    edges = edges[:-1]
+    upto = np.searchsorted(finite, edges, side="right")
+    counts = np.diff(upto, prepend=0, append=len(finite))
+    return Histogram(edges=edges.tolist(), counts=counts.tolist())
 
 
 def by_frequency(counts: dict[str, int]) -> list[str]:
