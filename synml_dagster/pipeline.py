@@ -257,7 +257,7 @@ class MLPipeline(BaseModel):
                 watched=self.drift.columns if self.drift else None,
             ),
             build_features(name, ("data_balance",) if balance else ()),
-            build_sweep(name, self.sweep, self.train),
+            build_sweep(name, self.sweep, self.train, self.mlflow.model),
             build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote),
             build_onnx_model(name),

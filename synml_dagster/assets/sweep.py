@@ -11,6 +11,7 @@ from synml_dagster.assets.fitted import plan_of
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
 from synml_dagster.assets.stage import clearly, inputs, stage
+from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.features.names import GROUP
 from synml_dagster.files import ParquetFiles
@@ -21,7 +22,7 @@ from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.resources.mlflow_children import Child, ChildRuns
 from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.tables import Table, written_table
-from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord, run_sweep
+from synml_dagster.tuning import Candidate, SweepResult, SweepSpec, TrialRecord, run_sweep
 from synml_dagster.tuning.choice import families_of, family_names, train_spec
 from synml_dagster.tuning.ensemble import with_ensemble
 from synml_dagster.tuning.folds import FoldPlan
@@ -49,8 +50,10 @@ class SweepRun(dg.Config):
     )
 
 
-def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.AssetsDefinition:
-    """Return the asset that searches."""
+def build_sweep(
+    pipeline: str, sweep_spec: SweepSpec, train: TrainSpec, registered: str | None = None
+) -> dg.AssetsDefinition:
+    """Return the asset that searches; `registered` is the model's name in MLflow, the pipeline's own where None."""
 
     @dg.asset(
         **stage(
@@ -77,7 +80,8 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         specs = {name: train_spec(name, train) for name in names}
         for name, spec in specs.items():  # says what does not go together before anything is trained
             learner_of(name).params(feature_plan, spec, {})
-        families = families_of(names, sweep_spec, train, feature_plan.task)
+        known = last_champion(mlflow, registered or pipeline, context.log.info) if trials else None
+        families = families_of(names, sweep_spec, train, feature_plan.task, known)
         check_weights(spark.session, feature_plan, features)
         check_queries(spark.session, feature_plan, features)
         absent = check_classes(spark.session, feature_plan, features)
@@ -163,6 +167,29 @@ def build_sweep(pipeline: str, sweep_spec: SweepSpec, train: TrainSpec) -> dg.As
         return result
 
     return sweep
+
+
+def last_champion(
+    mlflow: MLflowResource, registered: str, say: Callable[[str], None]
+) -> tuple[str, Candidate] | None:
+    """Return the family and the parameters that the champion's own sweep chose, None where there is none to be had.
+
+    Of an ensemble it is the heaviest member.
+    """
+    version = mlflow.champion(registered)
+    if version is None:
+        return None
+    try:
+        chosen = SweepResult.load(mlflow.download(version))
+    except (ModelError, OSError, ValueError) as problem:
+        say(f"the parameters of champion {version.version} are not tried: {problem}")
+        return None
+    if chosen.ensemble:
+        heaviest = chosen.ensemble[0]
+        family, params = heaviest.learner, heaviest.params
+    else:
+        family, params = chosen.learner or "lightgbm", chosen.best_params
+    return (family, Candidate(f"champion {version.version}", params)) if params else None
 
 
 def _measure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from synml_dagster.errors import ConfigError
 from synml_dagster.learners.base import Learner, learner_of
 from synml_dagster.learners.registry import learner_names
-from synml_dagster.learners.space import ParameterRange, Value
+from synml_dagster.learners.space import ParameterRange
 from synml_dagster.learners.spec import TrainSpec
 from synml_dagster.tuning.families import DEFAULT, Candidate, Family
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _BOOSTED = frozenset({"lightgbm", "xgboost"})
 _ORDER = ("lightgbm", "xgboost", "extra_trees", "random_forest", "linear", "mlp")
-LAST_CHAMPION = "champion"
 
 
 def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
@@ -53,14 +52,14 @@ def families_of(
     sweep: SweepSpec,
     train: TrainSpec,
     task: str,
-    champion: tuple[str, Mapping[str, Value]] | None = None,
+    champion: tuple[str, Candidate] | None = None,
 ) -> list[Family]:
     """Return the families with their ranges and candidates; what `train.params` fixes is neither searched nor varied.
 
     Parameters
     ----------
     champion
-        The family and the parameters of the model that is to be beaten, worth a trial of their own.
+        The family of the model that is to be beaten, and its parameters, worth a trial of their own.
 
     Raises
     ------
@@ -74,7 +73,8 @@ def families_of(
         start = {k: v for k, v in learner.start().items() if k not in spec.params}
         candidates = [Candidate(DEFAULT, start)]
         if champion is not None and champion[0] == name:
-            candidates.append(Candidate(LAST_CHAMPION, {**start, **_own(champion[1], learner, spec)}))
+            told = {k: v for k, v in champion[1].params.items() if k not in spec.params}
+            candidates.append(Candidate(champion[1].name, {**start, **told}))
         if sweep.space is None:  # a user's own ranges say what is to be tried
             for other, params in learner.portfolio(task).items():
                 told = {k: v for k, v in params.items() if k not in spec.params}
@@ -92,11 +92,6 @@ def _space(learner: Learner, sweep: SweepSpec, several: bool) -> Mapping[str, Pa
         return learner.checked_space({k.removeprefix(prefix): r for k, r in sweep.space.items()})
     own = {k.partition(".")[2]: r for k, r in sweep.space.items() if k.partition(".")[0] == learner.name}
     return learner.checked_space(own) if own else learner.space()
-
-
-def _own(params: Mapping[str, Value], learner: Learner, spec: TrainSpec) -> dict[str, Value]:
-    known = set(learner.space()) | {k for p in learner.portfolio("binary").values() for k in p}
-    return {k: v for k, v in params.items() if k in known and k not in spec.params}
 
 
 def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
