@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.link import Link
 from synml_dagster.learners.mixture import MixtureForm
 from synml_dagster.learners.network import NetworkForm
+from synml_dagster.learners.raw_scores import RawScores, scorer_of
 from synml_dagster.learners.registry import learner_module
 from synml_dagster.learners.space import ParameterRange, Value
 from synml_dagster.learners.trees import TreeEnsemble
@@ -98,14 +100,26 @@ class TrainedModel(ABC):
     def importance(self) -> dict[str, float]:
         """Return each feature's importance by the family's own measure, greatest first."""
 
-    @abstractmethod
     def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
-        """Return the prediction for each row of `X`, float32 `[n, features]`.
+        """Return the prediction for each row of `X`, float32 `[n, features]`, by the model's form.
 
         The probability of the second class of two, `[n, classes]` for more, the value otherwise; raw scores on request.
-        """
 
-    @abstractmethod
+        Raises
+        ------
+        ModelError
+            `X` has another number of columns.
+        """
+        if X.ndim != 2 or X.shape[1] != len(self.features):
+            raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
+        scorer: RawScores | None = self.__dict__.get("_scorer")
+        if scorer is None:
+            scorer = self.__dict__["_scorer"] = scorer_of(self.form)
+        found = scorer.raw_scores(np.asarray(X, dtype=np.float32))
+        if not raw_score:
+            found = (self.form.link or Link()).apply(found) + self.label_offset
+        return found[:, 0] if found.shape[1] == 1 else found
+
     def transform(
         self,
         data: DataFrame | ParquetFiles,
@@ -114,7 +128,10 @@ class TrainedModel(ABC):
         keep: Sequence[str] | None = None,
         spark: SparkSession | None = None,
     ) -> DataFrame:
-        """Score a table that holds the features, on Spark."""
+        """Score a table that holds the features, on Spark, by the model's form; see `synml_dagster.learners.transform`."""
+        from synml_dagster.learners.transform import transform
+
+        return transform(self, data, outputs=outputs, keep=keep, spark=spark)
 
     def validation_score(self, metric: str | None = None) -> tuple[str, float]:
         """Return a metric, the one that decided where None, and its value on the validation rows at the model's last round."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.learners.link import Link
-from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.learners.raw_scores import RawScores, scorer_of
 
 if TYPE_CHECKING:
     from synml_dagster.learners.base import Form
@@ -52,10 +52,8 @@ class MixtureForm:
         return self.members[0].num_outputs
 
     @cached_property
-    def _scorers(self) -> list[Any]:
-        from synml_dagster.learners.tree_models.scores import TreeScorer
-
-        return [TreeScorer(m) if isinstance(m, TreeEnsemble) else m for m in self.members]
+    def _scorers(self) -> list[RawScores]:
+        return [scorer_of(member) for member in self.members]
 
     def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the answers, float64 `[rows, outputs]`, of float32 `X` `[rows, features]`."""

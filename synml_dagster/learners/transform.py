@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.learners.base import learner_of
 from synml_dagster.learners.link import Link
-from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.learners.raw_scores import RawScores, scorer_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,26 +115,11 @@ def scored_schema(frame: DataFrame, kept: Sequence[str], outputs: Mapping[str, D
     return schema
 
 
-class _RawScores(Protocol):
-    @property
-    def num_features(self) -> int: ...
-
-    @property
-    def num_outputs(self) -> int: ...
-
-    def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]: ...
-
-
 @lru_cache(maxsize=2)
-def _opened(learner: str, text: str) -> tuple[_RawScores, Link, bool]:
+def _opened(learner: str, text: str) -> tuple[RawScores, Link, bool]:
     """Return what scores rows, its link and whether it tells classes apart."""
     form = learner_of(learner).form(text)
-    link = form.link or Link()
-    if not isinstance(form, TreeEnsemble):
-        return form, link, form.classifies
-    from synml_dagster.learners.tree_models.scores import TreeScorer
-
-    return TreeScorer(form), link, form.classifies
+    return scorer_of(form), form.link or Link(), form.classifies
 
 
 @dataclass(frozen=True)

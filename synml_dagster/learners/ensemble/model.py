@@ -16,9 +16,7 @@ from synml_dagster.learners.mixture import MixtureForm
 from synml_dagster.learners.one_process.packed import DAMAGE, packed, unpacked
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-    from synml_dagster.files import ParquetFiles
+    pass
 
 
 @dataclass(frozen=True)
@@ -64,27 +62,6 @@ class EnsembleModel(TrainedModel):
         """Return by feature the weighted mean of its part of each member's importance, greatest first."""
         found: dict[str, float] = {name: float(self.facts["importance"][name]) for name in self.features}
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
-
-    def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
-        """Return the prediction for each row of `X`, float32 `[n, features]`; a raw score is the prediction, but for the last digit."""
-        if X.ndim != 2 or X.shape[1] != len(self.features):
-            raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
-        found = self.form.raw_scores(np.asarray(X, dtype=np.float32))
-        found = found if raw_score else self.form.link.apply(found)
-        return found[:, 0] if found.shape[1] == 1 else found
-
-    def transform(
-        self,
-        data: DataFrame | ParquetFiles,
-        *,
-        outputs: Sequence[str] = ("prediction", "probability"),
-        keep: Sequence[str] | None = None,
-        spark: SparkSession | None = None,
-    ) -> DataFrame:
-        """Score `data` on Spark; see `synml_dagster.learners.transform.transform`."""
-        from synml_dagster.learners.transform import transform
-
-        return transform(self, data, outputs=outputs, keep=keep, spark=spark)
 
     def _members(self) -> list[dict[str, Any]]:
         return list(json.loads(self.text)["members"])

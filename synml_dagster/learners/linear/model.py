@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from synml_dagster.errors import ModelError
 from synml_dagster.learners.additive import AdditiveForm
 from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.one_process.additive_text import read_form, write_form
@@ -17,9 +12,7 @@ from synml_dagster.learners.one_process.additive_text import read_form, write_fo
 __all__ = ["LinearModel", "read_form", "write_form"]
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-    from synml_dagster.files import ParquetFiles
+    pass
 
 
 @dataclass
@@ -61,24 +54,3 @@ class LinearModel(TrainedModel):
         """Return by feature how far its term spreads over the training rows, greatest first."""
         pairs = sorted(zip(self.features, self.spread, strict=True), key=lambda pair: -pair[1])
         return {name: float(value) for name, value in pairs}
-
-    def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
-        """Return the prediction for each row of `X`, float32 `[n, features]`; see `TrainedModel.predict`."""
-        if X.ndim != 2 or X.shape[1] != len(self.features):
-            raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
-        raw = self.form.raw_scores(np.asarray(X, dtype=np.float32))
-        found = raw if raw_score else self.form.link.apply(raw)
-        return found[:, 0] if found.shape[1] == 1 else found
-
-    def transform(
-        self,
-        data: DataFrame | ParquetFiles,
-        *,
-        outputs: Sequence[str] = ("prediction", "probability"),
-        keep: Sequence[str] | None = None,
-        spark: SparkSession | None = None,
-    ) -> DataFrame:
-        """Score `data` on Spark; see `synml_dagster.learners.transform.transform`."""
-        from synml_dagster.learners.transform import transform
-
-        return transform(self, data, outputs=outputs, keep=keep, spark=spark)

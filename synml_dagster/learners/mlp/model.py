@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from synml_dagster.errors import ModelError
 from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.mlp.text import read_network
 from synml_dagster.learners.network import NetworkForm
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-    from synml_dagster.files import ParquetFiles
+    pass
 
 
 @dataclass
@@ -60,24 +53,3 @@ class PerceptronModel(TrainedModel):
         """Return by feature the loss that shuffling it adds, greatest first; 0 where it adds none."""
         pairs = sorted(zip(self.features, self.added_loss, strict=True), key=lambda pair: -pair[1])
         return {name: float(value) for name, value in pairs}
-
-    def predict(self, X: NDArray[np.float32], *, raw_score: bool = False) -> NDArray[np.float64]:
-        """Return the prediction for each row of `X`, float32 `[n, features]`; see `TrainedModel.predict`."""
-        if X.ndim != 2 or X.shape[1] != len(self.features):
-            raise ModelError(f"the model takes [n, {len(self.features)}] values and got {list(X.shape)}.")
-        raw = self.form.raw_scores(np.asarray(X, dtype=np.float32))
-        found = raw if raw_score else self.form.link.apply(raw)
-        return found[:, 0] if found.shape[1] == 1 else found
-
-    def transform(
-        self,
-        data: DataFrame | ParquetFiles,
-        *,
-        outputs: Sequence[str] = ("prediction", "probability"),
-        keep: Sequence[str] | None = None,
-        spark: SparkSession | None = None,
-    ) -> DataFrame:
-        """Score `data` on Spark; see `synml_dagster.learners.transform.transform`."""
-        from synml_dagster.learners.transform import transform
-
-        return transform(self, data, outputs=outputs, keep=keep, spark=spark)
