@@ -56,6 +56,10 @@ class Sweep(Protocol):
     validation: str
     notes: list[str]
 
+    def leaderboard(self) -> list[Any]:
+        """Return the trials that have a value, best first."""
+        ...
+
     def best_so_far(self) -> list[tuple[int, float]]:
         """Return the best value after each finished trial."""
         ...

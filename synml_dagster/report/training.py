@@ -17,8 +17,6 @@ def _board(sweep: Sweep) -> list[tuple[str, str, str, str, str]]:
     """Return the best trials as rows of a table: number, learner, where its parameters come from, value, seconds."""
     from synml_dagster.learners import learner_of
 
-    sign = -1 if sweep.direction == "maximize" else 1
-    done = sorted((t for t in sweep.trials if t.value is not None), key=lambda t: (sign * t.value, t.number))
     return [
         (
             str(t.number),
@@ -27,7 +25,7 @@ def _board(sweep: Sweep) -> list[tuple[str, str, str, str, str]]:
             f"{t.value:.5g}" + (f" ± {t.spread:.1g}" if t.spread is not None else ""),
             f"{t.seconds:.1f}",
         )
-        for t in done[:_SHOWN]
+        for t in sweep.leaderboard()[:_SHOWN]
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.learners.one_process.rows import Rows
-from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.losses import Measure, paired_gain
 from synml_dagster.tuning.result import EnsembleMember, SweepResult
 from synml_dagster.tuning.trial import labels_of, unpacked
 
@@ -27,39 +27,36 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
     losses of single rows has to exceed its standard error.
     """
     if measure.task == "ranking":
-        return _noted(result, "no ensemble: the scores of rankings are no common unit")
+        return result.noted("no ensemble: the scores of rankings are no common unit")
     board = [t for t in result.leaderboard()[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
     if len(board) < 2 or not (answers / "labels.npz").exists():
-        return _noted(result, "no ensemble: fewer than two trials have left their answers")
+        return result.noted("no ensemble: fewer than two trials have left their answers")
     rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
     given = {t.number: unpacked((answers / f"{t.number}.npz").read_bytes())["answers"] for t in board}
     given = {number: a for number, a in given.items() if a.shape[0] == len(rows)}
     numbers = list(given)
     if len(numbers) < 2:
-        return _noted(result, "no ensemble: fewer than two trials have left their answers")
+        return result.noted("no ensemble: fewer than two trials have left their answers")
     weights = greedy(list(given.values()), rows, measure, most)
     mixed = np.sum([w * a for w, a in zip(weights, given.values(), strict=True)], axis=0)
     single = given[result.best_trial] if result.best_trial in given else given[numbers[0]]
     (one, weight), (two, _) = measure.losses(single, rows), measure.losses(mixed, rows)
-    gain = float(np.average(one - two, weights=weight))
-    spread = float(np.average((one - two - gain) ** 2, weights=weight)) ** 0.5
-    error = spread / (weight.sum() ** 2 / (weight**2).sum()) ** 0.5
-    chosen = [(n, w) for n, w in zip(numbers, weights, strict=True) if w > 0]
+    gain, error = paired_gain(one, two, weight)
+    chosen = sorted(
+        ((n, w) for n, w in zip(numbers, weights, strict=True) if w > 0), key=lambda pair: -pair[1]
+    )
     if len(chosen) < 2 or not gain > error:
-        return _noted(
-            result,
+        return result.noted(
             f"no ensemble: together the best trials lose {gain:.3g} less a row than the best one, and the noise of that is {error:.3g}",
         )
     records = {t.number: t for t in board}
     value = measure.value(two, weight)
-    told = ", ".join(
-        f"{w:.2f} of trial {n} ({records[n].learner})" for n, w in sorted(chosen, key=lambda p: -p[1])
-    )
-    return _noted(result, f"an ensemble of {len(chosen)} trials: {told}").model_copy(
+    told = ", ".join(f"{w:.2f} of trial {n} ({records[n].learner})" for n, w in chosen)
+    return result.noted(f"an ensemble of {len(chosen)} trials: {told}").model_copy(
         update={
             "ensemble": [
                 EnsembleMember(trial=n, learner=records[n].learner, params=records[n].params, weight=float(w))
-                for n, w in sorted(chosen, key=lambda p: -p[1])
+                for n, w in chosen
             ],
             "ensemble_value": value,
         }
@@ -94,7 +91,3 @@ def greedy(
             best_loss, best = losses[added], chosen.copy()
     weights = np.array([best[i] for i in range(len(answers))], np.float64)
     return weights / weights.sum()
-
-
-def _noted(result: SweepResult, note: str) -> SweepResult:
-    return result.model_copy(update={"notes": [*result.notes, note]})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.losses import Measure, paired_gain
 from synml_dagster.tuning.result import SweepResult, TrialRecord
 from synml_dagster.tuning.sweep import default_of
 from synml_dagster.tuning.trial import labels_of, unpacked
@@ -29,7 +29,7 @@ def keep_default_within_noise(
     """
     default, board = default_of(result, family), result.leaderboard()
     if default is None and board:
-        return _noted(result, f"no trial of the defaults of {family} has a value: nothing had to beat them")
+        return result.noted(f"no trial of the defaults of {family} has a value: nothing had to beat them")
     if default is None or board[0].number == default.number:
         return result
     best = board[0]
@@ -40,8 +40,7 @@ def keep_default_within_noise(
             if result.metric == measure.metric
             else f"single rows have no {result.metric}"
         )
-        return _noted(
-            result,
+        return result.noted(
             f"the best trial, {best.number} ({best.learner}), is taken without asking whether it beats the defaults by more than noise: {why}",
         )
     gain, error = noise
@@ -51,7 +50,7 @@ def keep_default_within_noise(
         f"the best trial, {best.number} ({best.learner}), is better than the defaults of {default.learner} by {gain:.3g} and its noise is "
         f"{error:.3g}: the defaults are kept"
     )
-    return _noted(result, note).model_copy(
+    return result.noted(note).model_copy(
         update={
             "learner": default.learner,
             "best_params": default.params,
@@ -60,10 +59,6 @@ def keep_default_within_noise(
             "importance": result.importance if default.learner == result.learner else {},
         }
     )
-
-
-def _noted(result: SweepResult, note: str) -> SweepResult:
-    return result.model_copy(update={"notes": [*result.notes, note]})
 
 
 def _noise(
@@ -92,7 +87,4 @@ def _noise(
     except FileNotFoundError:
         return None
     (first, weight), (second, _) = losses
-    gain = float(np.average(first - second, weights=weight))
-    spread = float(np.average((first - second - gain) ** 2, weights=weight)) ** 0.5
-    counted = weight.sum() ** 2 / (weight**2).sum()  # Kish's number of rows that count
-    return gain, spread / counted**0.5
+    return paired_gain(first, second, weight)

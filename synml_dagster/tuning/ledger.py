@@ -258,9 +258,9 @@ class Ledger:
         self._studies[family].enqueue_trial(inside, user_attrs=told, skip_if_exists=False)
         return self._ask(family)
 
-    def ask_search(self, order: int, family: str, fixed: Mapping[str, Any]) -> Question:
+    def ask_search(self, order: int, family: str) -> Question:
         """Return what the family's sampler asks next, as running from now on."""
-        return self._ask(family, {"order": order, "origin": "search", "fixed": dict(fixed)})
+        return self._ask(family, {"order": order, "origin": "search"})
 
     def _ask(self, family: str, told: Mapping[str, Any] | None = None) -> Question:
         study = self._studies[family]

@@ -13,6 +13,18 @@ _CUTOFF = 10
 _LEAST = 1e-15
 
 
+def paired_gain(
+    before: NDArray[np.float64], after: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return by how much losses fell in the mean, and the standard error of that, from the differences of single rows.
+
+    Weighted rows count as Kish's number of them.
+    """
+    gain = float(np.average(before - after, weights=weight))
+    spread = float(np.average((before - after - gain) ** 2, weights=weight)) ** 0.5
+    return gain, spread / (weight.sum() ** 2 / (weight**2).sum()) ** 0.5
+
+
 @dataclass(frozen=True)
 class Measure:
     """A task's measure: proper scores, since ranks and hit rates reward probabilities that are none.

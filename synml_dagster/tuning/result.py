@@ -91,6 +91,10 @@ class SweepResult(BaseModel):
         done = [t for t in self.trials if t.value is not None]
         return sorted(done, key=lambda t: (sign * (t.value or 0.0), t.number))
 
+    def noted(self, note: str) -> SweepResult:
+        """Return it with one more note."""
+        return self.model_copy(update={"notes": [*self.notes, note]})
+
     def save(self, directory: str | Path) -> None:
         """Write `sweep.json` into `directory`, which must exist."""
         (Path(directory) / _FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -167,7 +167,7 @@ class _Search:
         if not any(f.space for f in self.families):
             return None
         chosen = next_family(self.families, self.ledger.standings(), self.ledger.maximize)
-        return self.ledger.ask_search(order, chosen.name, {})
+        return self.ledger.ask_search(order, chosen.name)
 
     def _work(self, question: Question) -> None:
         began = time.monotonic()
