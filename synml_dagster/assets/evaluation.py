@@ -5,8 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import FittedPipeline
-from synml_dagster.assets.split import side
+from synml_dagster.assets.artifacts import FittedPipeline, side
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, pictures, stage
 from synml_dagster.checks import PromoteSpec, below_baseline
 from synml_dagster.evaluation import Evaluation, evaluate, higher_is_better, primary_metric
