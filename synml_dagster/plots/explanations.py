@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from synml_dagster.errors import DataError, did_you_mean
-from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain import Explanations
 from synml_dagster.explain.interactions import strongest_partner
 from synml_dagster.explain.value_names import FeatureReading
 from synml_dagster.plots.points import (

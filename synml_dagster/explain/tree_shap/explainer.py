@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from synml_dagster.explain.rows import explainable_rows
 from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
+from synml_dagster.learners import TreeEnsemble
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.trees import TreeEnsemble
 
 _TABLE_BYTES = 64 << 20  # of all tables together; every task of a worker holds its own
 _LARGEST_TABLE = 10  # features; a table beyond outgrows the cache and loses to the quadrature
