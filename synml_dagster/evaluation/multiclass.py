@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
+def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool, exact_rows: int) -> Evaluation:
     """Measure `frame` (y = class index, score = array of probabilities, w)."""
     from pyspark.sql import functions as sf
 
@@ -53,7 +53,7 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
     table = np.zeros((k, k))
     for row in found:
         table[int(row["y"]), int(row["best"])] += row["w"]
-    areas = _areas(frame, rows, k)
+    areas = _areas(frame, rows, k, exact_rows)
     per_class = _per_class(table, classes, areas)
     seen = [c for c, used in zip(per_class, (table.sum(0) + table.sum(1)) > 0, strict=True) if used]
     known = [area for area in areas if area is not None]
@@ -84,12 +84,12 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
     )
 
 
-def _areas(frame: DataFrame, rows: int, k: int) -> list[float | None]:
+def _areas(frame: DataFrame, rows: int, k: int, exact: int) -> list[float | None]:
     """ROC AUC of each class against the rest, None where one side has no rows; one Spark job."""
     from pyspark.sql import functions as sf
 
     long = frame.select("y", "w", sf.posexplode("score").alias("class", "score"))
-    key = bin_key(sf.col("score"), rows * k, max(MAX_BINS // (4 * k), 2_000))
+    key = bin_key(sf.col("score"), rows * k, exact, max(MAX_BINS // (4 * k), 2_000))
     by_key = long.groupBy("class", key.alias("key")).agg(*bin_sums(sf.col("y") == sf.col("class")))
     table = by_key.drop("key").toArrow()
     number = table.column("class").to_numpy()
