@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synml_dagster.assets.specs import ExplainSpec, MLflowSpec, ScoreSpec
+from synml_dagster.assets.stage import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.balance import BalanceSpec
 from synml_dagster.checks.drift import DriftSpec

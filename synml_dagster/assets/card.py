@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import ExportedPipeline
+from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.report.inputs import Check
 
 

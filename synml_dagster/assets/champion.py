@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
+from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.assets.card import made_of
 from synml_dagster.assets.evaluation import evaluate_scored
-from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import FittedPipeline
-from synml_dagster.assets.split import side
+from synml_dagster.assets.artifacts import FittedPipeline, side
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, pictures, stage
 from synml_dagster.assets.weak_spots import weak_spots
 from synml_dagster.checks import PromoteSpec, below_baseline

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import ExportedPipeline, FittedPipeline
+from synml_dagster.assets.artifacts import ExportedPipeline, FittedPipeline
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
 from synml_dagster.export import ParityReport, check_parity, export_pipeline
 from synml_dagster.onnx import OnnxModel
@@ -22,7 +22,7 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         "onnx_model",
         io_manager_key="bundles",
         ins=inputs(pipeline, "model"),
-        metadata={"bundle": "synml_dagster.assets.fitted:ExportedPipeline"},
+        metadata={"bundle": "synml_dagster.assets.artifacts:ExportedPipeline"},
     )
 
     @dg.asset(

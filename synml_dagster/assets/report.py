@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.assets.card import checks_of, made_of, seconds_of
 from synml_dagster.assets.champion import ChampionRecord
-from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation

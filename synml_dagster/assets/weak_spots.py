@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.assets.fitted import FittedPipeline
+from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.balance import ErrorSlices, worst_slices
 from synml_dagster.balance.counts import NO_GROUPS
 from synml_dagster.balance.slices import Slice

@@ -19,7 +19,6 @@ from synml_dagster.assets.stage import STAGES
 from tests.pipeline.tables import TABLES
 from tests.pipeline.whole import QUICK, run_whole
 
-
 CARD = {"not_for": ["a diagnosis without a physician"], "owner": "the screening team"}
 COSTS = {"costs": {"false_positive": 1, "false_negative": 5}}
 

@@ -11,6 +11,7 @@ import threading
 import time
 
 import numpy as np
+import optuna
 import pytest
 from pydantic import ValidationError
 
@@ -28,6 +29,7 @@ from synml_dagster.tuning import (
 from synml_dagster.tuning.choice import check_learners, families_of
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import Ledger
+from synml_dagster.tuning.ledger.owner import owner
 from synml_dagster.tuning.losses import Measure
 
 
@@ -142,15 +144,15 @@ def test_a_trial_that_starts_its_job_after_it_was_cancelled_is_cancelled_again(t
     assert left.get(timeout=10) == "stopped"
 
 
-def test_a_process_that_has_the_number_of_a_killed_one_is_not_taken_for_it(tmp_path, monkeypatch):
-    from synml_dagster.tuning import ledger as module
-
+def test_a_process_that_has_the_number_of_a_killed_one_is_not_taken_for_it(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     ledger = Ledger(tmp_path / "s.db", [family()], {}, maximize=False, seed=0)
-    own = module._owner()
-    monkeypatch.setattr(module, "_owner", lambda: own.replace(f":{os.getpid()}:", f":{other.pid}:"))
     ledger.ask_candidate(0, "f", Candidate("default", {"x": 5.0}))
-    monkeypatch.undo()
+    database = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
+    (study,) = database.get_all_studies()
+    (trial,) = database.get_all_trials(study._study_id)
+    killed = owner().replace(f":{os.getpid()}:", f":{other.pid}:")
+    database.set_trial_user_attr(trial._trial_id, "owner", killed)
     assert other.poll() is None
     found = sweep(tmp_path, 2)
     other.communicate(timeout=30)

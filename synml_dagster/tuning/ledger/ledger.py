@@ -5,65 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from synml_dagster.errors import SetupError, TrainingError
-from synml_dagster.learners.space import ParameterRange
-from synml_dagster.redaction import redacted
 from synml_dagster.tuning.families import Candidate, Family, Question
+from synml_dagster.tuning.ledger.database import open_database, turn_at
+from synml_dagster.tuning.ledger.outcome import TrialOutcome
+from synml_dagster.tuning.ledger.owner import owner
+from synml_dagster.tuning.ledger.record import record_of
+from synml_dagster.tuning.ledger.takeover import KILLED, take_along, take_over, tell
 from synml_dagster.tuning.result import TrialRecord
 from synml_dagster.tuning.rungs import Curve
 from synml_dagster.tuning.samplers import sampler
 from synml_dagster.tuning.shares import Standing
-from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
     import optuna
 
-_ELSEWHERE_SECONDS = 3600.0
-"""How long a trial of another host counts as running: its process cannot be asked."""
-KILLED = "killed"
 BUDGET = "budget"
 _NO_ANSWER = (KILLED, BUDGET)
 """Why trials ended that say nothing of their parameters."""
 _FORGOTTEN = "forgotten"
 """What a study calls the numbers of failed trials that are to be tried again."""
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """What training with one choice of parameters gave on held-out rows.
-
-    Attributes
-    ----------
-    value
-        The metric.
-    rounds
-        Boosting rounds of the model.
-    folds
-        The metric of each fold, where there are several.
-    kilobytes, milliseconds
-        Size of the model, and what it takes to score 1,000 rows.
-    pruned
-        Whether it was stopped half-way, being worse than others at that point.
-    curve
-        Of its first training, see `synml_dagster.tuning.rungs`.
-    """
-
-    value: float
-    rounds: int | None = None
-    folds: tuple[float, ...] = ()
-    kilobytes: float | None = None
-    milliseconds: float | None = None
-    pruned: bool = False
-    curve: tuple[float, ...] = ()
 
 
 def name_of(key: Mapping[str, Any], seed: int) -> str:
@@ -107,46 +72,17 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         with self.turn():
-            database = self._open_database()
+            database = open_database(self._storage)
             for family in families:
                 self._studies[family.name] = self._open_study(database, family)
             self._others = self._studies_beside(database)
             for other in self._others:
-                self._take_over(other)
+                take_over(other)
             self.resumed = sum(t.value is not None for t in self.trials())
 
     def turn(self) -> AbstractContextManager[None]:
         """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
-        busy = TrainingError(
-            f"sweep: another process has been opening the study in {redacted(self._storage)!r} for 60 s; is it stuck? Ending it frees its lock."
-        )
-        return take_turns(self._lock(), busy)
-
-    def _lock(self) -> Path:
-        if "://" not in self._storage:
-            return Path(f"{self._storage}.lock")
-        import tempfile
-
-        # Processes of this host take turns; for those of others the database's own transactions have to do.
-        return Path(tempfile.gettempdir()) / f"synml-sweep-{_hash({'at': self._storage})}.lock"
-
-    def _open_database(self) -> optuna.storages.BaseStorage:
-        if "://" not in self._storage:
-            Path(self._storage).parent.mkdir(parents=True, exist_ok=True)
-            database = self._optuna.storages.RDBStorage(
-                f"sqlite:///{self._storage}", engine_kwargs={"connect_args": {"timeout": 60}}
-            )
-            _without_waiting_for_the_disk(database.engine)
-            return database
-        try:
-            return self._optuna.storages.RDBStorage(
-                self._storage, engine_kwargs={"pool_pre_ping": True}, skip_compatibility_check=False
-            )
-        except Exception as problem:
-            first = redacted(str(problem).splitlines()[0] if str(problem) else type(problem).__name__)
-            raise SetupError(
-                f"sweep.storage: no study can be kept in {redacted(self._storage)!r}: {first}. Is the database there, is its driver installed, and can this host reach it?"
-            ) from None
+        return turn_at(self._storage)
 
     def _studies_beside(self, database: Any) -> list[optuna.Study]:
         """Return the studies of the same key over other ranges or of other families."""
@@ -183,51 +119,9 @@ class Ledger:
         )
         if new:
             for other in sorted(n for n in summaries if n.startswith(prefix)):
-                self._take_along(self._optuna.load_study(study_name=other, storage=database), study, family)
-        self._take_over(study)
+                take_along(self._optuna.load_study(study_name=other, storage=database), study, family)
+        take_over(study)
         return study
-
-    def _take_along(self, other: optuna.Study, study: optuna.Study, family: Family) -> None:
-        """Add the finished trials of a study over other ranges that these ranges could have chosen, too."""
-        known = {t.user_attrs.get("order") for t in study.get_trials(deepcopy=False)}
-        for trial in other.get_trials(deepcopy=False, states=[self._states.COMPLETE]):
-            chosen = {**trial.user_attrs.get("fixed", {}), **trial.params}
-            if trial.user_attrs.get("order") in known:
-                continue
-            if set(trial.params) - set(family.space):
-                continue  # it was searched then and would be left at its default now
-            if not all(name in chosen and r.holds(chosen[name]) for name, r in family.space.items()):
-                continue
-            study.add_trial(
-                self._optuna.trial.create_trial(
-                    state=self._states.COMPLETE,
-                    params={name: chosen[name] for name in family.space},
-                    distributions={name: _distribution(r) for name, r in family.space.items()},
-                    value=trial.value,
-                    user_attrs={
-                        **trial.user_attrs,
-                        "fixed": {k: v for k, v in chosen.items() if k not in family.space},
-                    },
-                )
-            )
-
-    def _take_over(self, study: optuna.Study) -> None:
-        """End trials whose process is gone: those that had an answer with it, the others to be asked again."""
-        for trial in study.get_trials(deepcopy=False, states=[self._states.RUNNING]):
-            if _lives(trial):
-                continue
-            attrs = trial.user_attrs
-            if (said := attrs.get("outcome")) is not None:
-                self._tell(study, trial.number, TrialOutcome(**_tuples(json.loads(said))))
-                continue
-            study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
-            study.tell(trial.number, state=self._states.FAIL)
-            params = trial.params or trial.system_attrs.get("fixed_params") or {}
-            if params or "unsaid" in attrs:
-                kept: dict[str, Any] = {
-                    k: attrs[k] for k in ("order", "origin", "fixed", "unsaid") if k in attrs
-                }
-                study.enqueue_trial(params, user_attrs=kept, skip_if_exists=False)
 
     def waiting(self) -> Question | None:
         """Return the question that a killed sweep left, the earliest of them, as running from now on."""
@@ -268,7 +162,7 @@ class Ledger:
         trial = study.ask()
         for name, value in (told or {}).items():
             trial.set_user_attr(name, value)
-        trial.set_user_attr("owner", _owner())
+        trial.set_user_attr("owner", owner())
         attrs = trial.user_attrs
         unsaid = attrs.get("unsaid", ())
         params = {
@@ -296,18 +190,12 @@ class Ledger:
         """Keep an answer whose turn to be told to the sampler has not come."""
         _, trial = self._running[question.order]
         trial.set_user_attr("seconds", round(seconds, 3))
-        trial.set_user_attr("outcome", json.dumps(asdict(outcome)))
+        trial.set_user_attr("outcome", outcome.to_json())
 
     def tell(self, question: Question, outcome: TrialOutcome) -> None:
         """Tell the sampler an answer."""
         family, trial = self._running.pop(question.order)
-        self._tell(self._studies[family], trial.number, outcome)
-
-    def _tell(self, study: optuna.Study, number: int, outcome: TrialOutcome) -> None:
-        if outcome.pruned:  # its value is no final one: TPE ranks it behind those that ended
-            study.tell(number, state=self._states.PRUNED)
-        else:
-            study.tell(number, outcome.value)
+        tell(self._studies[family], trial.number, outcome)
 
     def fail(self, question: Question, reason: str, seconds: float = 0.0) -> None:
         """Note that a question has no answer, and why."""
@@ -323,7 +211,7 @@ class Ledger:
         ):
             if {**trial.user_attrs.get("fixed", {}), **trial.params} == dict(question.params):
                 said = trial.user_attrs.get("outcome")
-                return TrialOutcome(**_tuples(json.loads(said))) if said else TrialOutcome(trial.value or 0.0)
+                return TrialOutcome.from_json(said) if said else TrialOutcome(trial.value or 0.0)
         return None
 
     def trials(self) -> list[TrialRecord]:
@@ -331,7 +219,7 @@ class Ledger:
         found = []
         for family, study in self._studies.items():
             for trial in study.get_trials(deepcopy=False):
-                record = _record(trial, family, len(self._studies) > 1)
+                record = record_of(trial, family)
                 answered = "outcome" in trial.user_attrs and record.number in self._running
                 if trial.state.is_finished() or answered:
                     found.append(record)
@@ -364,7 +252,7 @@ class Ledger:
         found = {}
         for family, study in self._studies.items():
             trials = self._counted(study)
-            done = [_record(t, family, True) for t in trials if t.state == self._states.COMPLETE]
+            done = [record_of(t, family) for t in trials if t.state == self._states.COMPLETE]
             if not done:
                 continue
             best = better(done, key=lambda r: r.value or 0.0)
@@ -390,96 +278,5 @@ class Ledger:
         return len(self._counted(study))
 
 
-def _without_waiting_for_the_disk(engine: Any) -> None:
-    """Let commits of a study return before the disk has them: a kill loses nothing then, a power cut the last trials.
-
-    A trial is a dozen commits, each of which else waits for the disk, tens of milliseconds where others write too.
-    """
-    from sqlalchemy import event
-
-    def ease(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    event.listen(engine, "connect", ease)
-    engine.dispose()  # connections from before the listener
-
-
-def _distribution(values: ParameterRange) -> Any:
-    import optuna
-
-    if values.choices is not None:
-        return optuna.distributions.CategoricalDistribution(values.choices)
-    assert values.low is not None
-    assert values.high is not None
-    if values.is_whole:
-        return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
-    return optuna.distributions.FloatDistribution(float(values.low), float(values.high), log=values.log)
-
-
-def _record(trial: optuna.trial.FrozenTrial, family: str, several: bool) -> TrialRecord:
-    attrs = trial.user_attrs
-    said = json.loads(attrs["outcome"]) if "outcome" in attrs else {}
-    value = trial.value if trial.state.name == "COMPLETE" else None
-    if trial.state.name == "RUNNING" and said and not said.get("pruned"):
-        value = said["value"]
-    return TrialRecord(
-        number=int(attrs.get("order", trial.number)),
-        params={**attrs.get("fixed", {}), **trial.params},
-        value=value,
-        rounds=said.get("rounds"),
-        seconds=attrs.get("seconds", 0.0),
-        state="complete"
-        if value is not None
-        else "pruned"
-        if said.get("pruned")
-        else trial.state.name.lower(),
-        learner=family,
-        origin=str(attrs.get("origin", "search")),
-        folds=list(said.get("folds") or []),
-        kilobytes=said.get("kilobytes"),
-        milliseconds=said.get("milliseconds"),
-        reason=str(attrs.get("reason", ""))
-        or (f"worse than the median after {said['rounds']} rounds" if said.get("pruned") else ""),
-    )
-
-
-def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {name: tuple(raw.get(name) or ()) for name in ("folds", "curve")}
-
-
 def _hash(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
-
-
-def _began(process: int) -> str:
-    """Return when a process began, in the system's ticks, empty where that cannot be read: numbers are used again."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _lives(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether the process that runs a trial may still do so: another sweep over the same study, at the same time."""
-    owner = str(trial.user_attrs.get("owner", ""))
-    if not owner or owner == _owner():
-        return False
-    host, pid, began_at = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        began = trial.datetime_start
-        if began is None:
-            return False
-        now = datetime.now(UTC) if began.tzinfo else datetime.now(UTC).replace(tzinfo=None)
-        return (now - began).total_seconds() < _ELSEWHERE_SECONDS
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return began_at == _began(int(pid))
