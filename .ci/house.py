@@ -22,7 +22,7 @@ DOORS: dict[str, str] = {
     "assets": "champion data_balance evaluation explanations fairness feature_plan features model onnx_model"
     " predictions raw report stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
-    "balance": "disparities fairness",
+    "balance": "counts disparities fairness",
     # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
     "columns": "arrow_values match number_format raw text_numbers time_format time_parsing unread values",
     # Words of values, and the partner of a feature, in pictures and on the page.

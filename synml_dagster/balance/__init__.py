@@ -15,9 +15,10 @@ from synml_dagster.balance.distribution import (
     distribution_distance,
 )
 from synml_dagster.balance.fairness import prediction_fairness
+from synml_dagster.balance.intervals import wilson
 from synml_dagster.balance.result import DataBalance, Fairness, Rate
 from synml_dagster.balance.reweighing import reweighed, reweighing
-from synml_dagster.balance.slices import ErrorSlices, worst_slices
+from synml_dagster.balance.slices import ErrorSlices, Slice, worst_slices
 
 __all__ = [
     "ASSOCIATION_MEASURES",
@@ -30,6 +31,7 @@ __all__ = [
     "ErrorSlices",
     "Fairness",
     "Rate",
+    "Slice",
     "check_sensitive",
     "count_cells",
     "data_balance",
@@ -37,5 +39,6 @@ __all__ = [
     "prediction_fairness",
     "reweighed",
     "reweighing",
+    "wilson",
     "worst_slices",
 ]
