@@ -20,7 +20,11 @@ _TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 def evaluate_binary(
-    frame: DataFrame, classes: list[str], weighted: bool, chosen: ChosenThreshold | None = None
+    frame: DataFrame,
+    classes: list[str],
+    weighted: bool,
+    exact_rows: int,
+    chosen: ChosenThreshold | None = None,
 ) -> Evaluation:
     """Measure `frame` (y in {0, 1}, score = probability of class 1, w)."""
     from pyspark.sql import functions as sf
@@ -37,7 +41,7 @@ def evaluate_binary(
     ).collect()[0]
     check_rows(sums["rows"], sums["weight"], {words: sums[name] for name, words in BINARY_FAULTS.items()})
 
-    bins = score_bins(frame, sums["rows"])
+    bins = score_bins(frame, sums["rows"], exact_rows)
     total = float(sums["weight"])
     metrics = {"logloss": sums["logloss"] / total, "brier": sums["brier"] / total}
     at_half = curves.threshold_row(bins, 0.5)

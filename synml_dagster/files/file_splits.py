@@ -91,7 +91,7 @@ def bounded_file_splits(spark: SparkSession, files: ParquetFiles, most_rows: int
 
     A task that fails is run again from its first row.
     """
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     groups, slots = files.row_groups(), task_slots(spark) or 8
     rounds = -(-sum(map(sum, groups)) // (slots * max(1, most_rows))) or 1

@@ -8,8 +8,7 @@ from synml_dagster.explain.value_names import number_text
 from synml_dagster.report.picture import picture
 
 if TYPE_CHECKING:
-    from synml_dagster.balance import Fairness
-    from synml_dagster.balance.result import Rate
+    from synml_dagster.balance import Fairness, Rate
     from synml_dagster.report.inputs import ReportInputs
 
 _MOST_GROUPS = 60

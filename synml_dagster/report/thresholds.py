@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synml_dagster.evaluation.result import Cost, ThresholdChoice, ThresholdRow
+    from synml_dagster.evaluation import ThresholdChoice
+    from synml_dagster.evaluation.result import Cost, ThresholdRow
     from synml_dagster.report.inputs import ReportInputs
 
 PER = 1_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.explain.base import explainer_for, is_explained_exactly
+from synml_dagster.explain import explainer_for, is_explained_exactly
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
 from synml_dagster.learners import Learner, TrainedModel, TrainSpec, learner_of

@@ -12,7 +12,8 @@ import pytest
 from synml_dagster.errors import DataError
 from synml_dagster.features import SPLIT, FeatureSpec, SplitSpec, assemble, assemble_files, fit_plan
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import MadeRows, publish_files, publish_table
+from synml_dagster.tables import publish_files, publish_table
+from synml_dagster.tables.task_writes import MadeRows
 
 ROWS = 900
 

@@ -14,8 +14,8 @@ import pytest
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import MadeRows, publish_files
-from synml_dagster.tables.task_writes import write_rows
+from synml_dagster.tables import publish_files
+from synml_dagster.tables.task_writes import MadeRows, write_rows
 
 
 def written(folder, count=4, rows=10):
