@@ -80,15 +80,13 @@ def evaluate_binary(
             f"All of the evaluated rows are of class {only!r}: ROC AUC, average precision and KS need both classes."
         )
     evaluation.choice = priced(bins, chosen) if chosen else None
-    evaluation.intervals = {
-        name: interval for name, interval in _intervals(bins, at_half).items() if name in metrics
-    }
+    evaluation.intervals = _intervals(bins, at_half, metrics)
     evaluation.metrics = {name: float(metrics[name]) for name in METRICS["binary"] if name in metrics}
     return evaluation
 
 
-def _intervals(bins: ScoreBins, at_half: ThresholdRow) -> dict[str, Interval]:
-    """The metrics' intervals, by name."""
+def _intervals(bins: ScoreBins, at_half: ThresholdRow, metrics: dict[str, float]) -> dict[str, Interval]:
+    """The intervals of `metrics`, by name."""
     statistics: dict[str, intervals.Statistic] = {name: intervals.loss(name) for name in ("logloss", "brier")}
     found: dict[str, Interval | None] = {}
     flagged = bins.low >= 0.5
@@ -106,7 +104,12 @@ def _intervals(bins: ScoreBins, at_half: ThresholdRow) -> dict[str, Interval]:
         found["auc"] = intervals.delong(bins)
         statistics |= {"average_precision": intervals.average_precision, "ks": intervals.ks}
     found |= intervals.bootstrap(bins, statistics)
-    return {name: found[name] for name in METRICS["binary"] if found.get(name) is not None}  # type: ignore[misc]
+    rarer = min(intervals.effective(w.sum(), w2.sum()) for w, w2 in bins.by_class)
+    for name in ("average_precision", "f1", "ks"):
+        if name in metrics:
+            found[name] = intervals.bounded(metrics[name], found.get(name), rarer)
+    known = [name for name in METRICS["binary"] if name in metrics]
+    return {name: interval for name in known if (interval := found.get(name)) is not None}
 
 
 def _confusion(row: ThresholdRow, classes: list[str]) -> Confusion:

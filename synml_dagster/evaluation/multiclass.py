@@ -76,7 +76,11 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool, ex
         "logloss": surprised.interval(low=0.0),
         "accuracy": intervals.rate(metrics["accuracy"], intervals.effective(total, squares.sum())),
         "auc_macro": _macro_interval(frame, each, metrics["auc_macro"]) if known else None,
-        "f1_macro": intervals.macro_f1(table, squares),
+        "f1_macro": intervals.bounded(
+            metrics["f1_macro"],
+            intervals.macro_f1(table, squares),
+            intervals.effective(total, squares.sum()),
+        ),
     }
     absent = [c.name for c in per_class if c.auc is None]
     notes = (

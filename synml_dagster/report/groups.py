@@ -122,15 +122,16 @@ def _tables(fairness: Fairness) -> dict[str, Any]:
 
 def _rate(rate: Rate) -> dict[str, str]:
     if rate.value is None:
-        return {"text": "–", "title": rate.reason or ""}
+        return {"text": "–", "interval": "", "title": rate.reason or ""}
     return {
         "text": f"{rate.value:.1%}",
+        "interval": f"{100 * (rate.low or 0.0):.0f} to {rate.high or 0.0:.0%}",
         "title": f"95% interval {rate.low:.1%} to {rate.high:.1%}, of {rate.of:,} rows",
     }
 
 
 def _number(value: float | None) -> dict[str, str]:
-    return {"text": "–" if value is None else number_text(value), "title": ""}
+    return {"text": "–" if value is None else number_text(value), "interval": "", "title": ""}
 
 
 def _reason(text: str | None) -> str:
