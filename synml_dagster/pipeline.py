@@ -21,6 +21,7 @@ from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning.choice import check_learners
+from synml_dagster.tuning.feature_choice import wanted_choices
 from synml_dagster.tuning.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ class MLPipeline(BaseModel):
                 weight=self.weight,
                 group=self.group,
                 watched=self.drift.columns if self.drift else None,
+                choices=wanted_choices(self.sweep, self.train),
             ),
             build_features(name, ("data_balance",) if balance else ()),
             build_sweep(name, self.sweep, self.train, self.mlflow.model),
