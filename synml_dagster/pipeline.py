@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synml_dagster.assets.specs import ExplainSpec, MLflowSpec, ScoreSpec
+from synml_dagster.assets.stage import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.checks.balance import BalanceSpec
 from synml_dagster.checks.drift import DriftSpec
 from synml_dagster.checks.promotion import PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.evaluation.spec import EvaluateSpec
 from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.partitions.spec import PartitionsSpec
+from synml_dagster.report.spec import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning.choice import check_learners
 from synml_dagster.tuning.feature_choice import wanted_choices
@@ -84,6 +86,13 @@ class MLPipeline(BaseModel):
     promote: PromoteSpec = Field(
         default_factory=PromoteSpec, description="When a challenger becomes the champion."
     )
+    evaluate: EvaluateSpec = Field(
+        default_factory=EvaluateSpec, description="How the model is judged, beyond its metrics."
+    )
+    card: CardSpec = Field(
+        default_factory=CardSpec,
+        description="What the report says of the model's purpose and of who answers for it.",
+    )
     balance: BalanceSpec | None = Field(
         default=None,
         description="Sensitive columns whose groups are compared, in the table and in the answers; nothing is where absent.",
@@ -130,6 +139,10 @@ class MLPipeline(BaseModel):
                 raise ValueError(f"{key} names {self.label!r}, which is the label; {why}")
         if self.balance:
             self.balance.check_task(self.task)
+        if self.evaluate.costs and self.task not in ("auto", "binary"):
+            raise ValueError(
+                f"evaluate.costs is about a yes or a no, and the task is {self.task}; leave it out"
+            )
         if self.task == "ranking" and not self.group:
             raise ValueError(
                 "task is ranking, so `group` has to name the column that tells the queries apart"
@@ -257,16 +270,24 @@ class MLPipeline(BaseModel):
                 group=self.group,
                 watched=self.drift.columns if self.drift else None,
                 choices=wanted_choices(self.sweep, self.train),
+                binary_only=["evaluate.costs"] if self.evaluate.costs else [],
             ),
             build_features(name, ("data_balance",) if balance else ()),
             build_sweep(name, self.sweep, self.train, self.mlflow.model),
             build_model(name, self.train, self.sweep),
-            build_evaluation(name, self.promote),
+            build_evaluation(name, self.promote, self.evaluate),
             build_onnx_model(name),
-            build_champion(name, self.promote, ("fairness",) if balance else (), self.mlflow.model),
+            build_champion(
+                name,
+                self.promote,
+                ("fairness",) if balance else (),
+                self.mlflow.model,
+                self.card,
+                self.source.describe(),
+            ),
             build_predictions(name, self.score, self.partitions, self.drift),
             build_explanations(name, self.explain),
-            build_report(name, self.source.describe(), groups=balance is not None),
+            build_report(name, self.source.describe(), groups=balance is not None, card=self.card),
         ]
         if balance:
             from synml_dagster.assets.data_balance import build_data_balance

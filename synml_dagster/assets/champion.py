@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
+from synml_dagster.assets.artifacts import ExportedPipeline
+from synml_dagster.assets.card import made_of
 from synml_dagster.assets.evaluation import evaluate_scored
-from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
@@ -20,6 +21,7 @@ from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, lab
 from synml_dagster.files import ParquetFiles
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, score
+from synml_dagster.report import REGISTRY_LENGTH, CardSpec, ReportInputs, render_markdown
 from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
 from synml_dagster.tables import Table
 
@@ -54,11 +56,17 @@ class ChampionRecord(BaseModel):
 
 
 def build_champion(
-    pipeline: str, rule: PromoteSpec, after: Sequence[str] = (), registered: str | None = None
+    pipeline: str,
+    rule: PromoteSpec,
+    after: Sequence[str] = (),
+    registered: str | None = None,
+    card: CardSpec | None = None,
+    source: str = "",
 ) -> dg.AssetsDefinition:
     """Return the asset that registers and promotes, once the stages `after` have passed their checks.
 
-    `registered` is the model's name in MLflow, the pipeline's own where None.
+    `registered` is the model's name in MLflow, the pipeline's own where None; `card` and `source` are what its model card says
+    that no stage knows.
     """
     name = registered or pipeline
 
@@ -128,11 +136,18 @@ def build_champion(
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
             write_bundle(folder, feature_plan, model, onnx_model.onnx, evaluation)
             fitted.save_origin(folder)
-            version = run.register(
-                name,
-                folder,
-                description=f"{metric} {decision.challenger:.6g} on {evaluation.rows} test rows",
+            onnx_model.save_parity(folder)
+            about = ReportInputs(
+                name=pipeline,
+                source=source,
+                evaluation=evaluation,
+                card=card,
+                run_id=context.run.run_id,
+                **made_of(onnx_model),
             )
+            (Path(folder) / "MODEL_CARD.md").write_text(render_markdown(about), encoding="utf-8")
+            # The stage `report` knows more, and says it there.
+            version = run.register(name, folder, description=render_markdown(about, REGISTRY_LENGTH))
             with mlflow.deciding(name):
                 mlflow.set_alias(name, "challenger", version)
                 meanwhile = mlflow.champion(name)

@@ -1,22 +1,37 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import FittedPipeline
-from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, pictures, stage
+from synml_dagster.assets.artifacts import FittedPipeline, side
+from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, pictures, stage
+from synml_dagster.assets.weak_spots import weak_spots
 from synml_dagster.checks import PromoteSpec, below_baseline
-from synml_dagster.evaluation import Evaluation, evaluate, higher_is_better, primary_metric
+from synml_dagster.errors import SynmlError
+from synml_dagster.evaluation import (
+    ChosenThreshold,
+    EvaluateSpec,
+    Evaluation,
+    choose_threshold,
+    evaluate,
+    higher_is_better,
+    primary_metric,
+)
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
-def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
+
+def build_evaluation(
+    pipeline: str, rule: PromoteSpec, spec: EvaluateSpec | None = None
+) -> dg.AssetsDefinition:
     """Return the asset that measures, with its checks: better than the best answer that looks at no column, and `rule.minimum`."""
+    asked = spec or EvaluateSpec()
     gates = [gate(pipeline, "evaluation", "baseline", "Better than the best answer that looks at no column.")]
     if rule.minimum is not None:
         gates.append(gate(pipeline, "evaluation", "minimum", "What promote.minimum asks for is reached."))
@@ -41,13 +56,25 @@ def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         from synml_dagster.plots import evaluation as figures
 
-        test = side(model.features, "test")
-        names = set(test.schema().names)
-        kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
-        scored = model.model.transform(test, keep=kept, spark=spark.session)
-        found = evaluate_scored(scored, model.plan, model.model)
+        session = spark.session
+        chosen = None
+        if asked.costs is not None and model.plan.task == "binary":
+            scored = _scored(session, model, "validation")
+            weight = WEIGHT if WEIGHT in scored.columns else None
+            chosen = choose_threshold(scored, asked.costs, label=LABEL, weight=weight)
+        found = evaluate_scored(_scored(session, model, "test"), model.plan, model.model, chosen)
+        if asked.slices:
+            try:
+                found.slices = weak_spots(session, model, asked.slices)
+            except SynmlError as problem:
+                context.log.warning(f"where the model is worst could not be looked at: {problem}")
+                found.notes.append(f"Where the model is worst could not be looked at: {problem}")
+        if (split := model.plan.split).by == "group" and model.plan.task != "ranking":
+            found.notes.append(
+                f"Rows were split by {split.spec.column or 'group'}, because rows of one group are alike. The intervals take rows as independent, and are too narrow where they are not."
+            )
         with mlflow.run(context) as run:
-            run.log_metrics({f"test/{name}": value for name, value in found.metrics.items()})
+            run.log_metrics(figures_over_time(found))
             curves = figures.curves(found)
             run.log_pictures(curves)
         yield dg.Output(found, metadata=evaluation_metadata(found, curves))
@@ -64,7 +91,31 @@ def build_evaluation(pipeline: str, rule: PromoteSpec) -> dg.AssetsDefinition:
     return evaluation
 
 
-def evaluate_scored(scored: Any, plan: FeaturePlan, trained: TrainedModel) -> Evaluation:
+def _scored(session: "SparkSession", model: FittedPipeline, part: Literal["validation", "test"]) -> Any:
+    """Return the rows of one side with the model's answers."""
+    rows = side(model.features, part)
+    names = set(rows.schema().names)
+    kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
+    return model.model.transform(rows, keep=kept, spark=session)
+
+
+def figures_over_time(found: Evaluation) -> dict[str, float]:
+    """Return the figures that plot over time: each metric with the ends of its interval, and what answers cost."""
+    told = {f"test/{name}": value for name, value in found.metrics.items()}
+    for name, interval in found.intervals.items():
+        told |= {f"test/{name}_low": interval.low, f"test/{name}_high": interval.high}
+    if (choice := found.choice) is not None:
+        told |= {
+            "test/threshold": choice.threshold,
+            "test/cost": choice.cost.value,
+            "test/cost_at_half": choice.cost_at_half.value,
+        }
+    return told
+
+
+def evaluate_scored(
+    scored: Any, plan: FeaturePlan, trained: TrainedModel, chosen: ChosenThreshold | None = None
+) -> Evaluation:
     """Measure a table that holds `__label` and predictions by the measures of the plan's task.
 
     A ranking is measured by the gains that `trained` was trained with, whichever model has scored the table.
@@ -82,12 +133,22 @@ def evaluate_scored(scored: Any, plan: FeaturePlan, trained: TrainedModel) -> Ev
         group=GROUP if GROUP in scored.columns else None,
         linear_gain=plan.linear_gain,
         label_gain=gains,
+        chosen=chosen,
     )
 
 
 def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the metrics as numbers that plot over time, and the curves as pictures."""
-    told: dict[str, Any] = {f"test/{name}": figure(value) for name, value in found.metrics.items()}
+    told: dict[str, Any] = {name: figure(value) for name, value in figures_over_time(found).items()}
     told["test rows"] = found.rows
+    if (choice := found.choice) is not None:
+        told["answers"] = (
+            f"the predicted label is the likelier class; it costs least to flag from a probability of {choice.threshold:.4g} on"
+        )
+    if found.slices and found.slices.slices:
+        told[f"worst by {found.slices.measure}"] = markdown_table(
+            ["slice", "rows", found.slices.measure, "95% interval"],
+            [[s.name, s.rows, f"{s.error:.4g}", f"{s.low:.4g} to {s.high:.4g}"] for s in found.slices.slices],
+        )
     told["curves"] = pictures(curves)
     return told

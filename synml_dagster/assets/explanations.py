@@ -2,10 +2,8 @@
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import FittedPipeline
-from synml_dagster.assets.specs import ExplainSpec
-from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import clearly, inputs, picture, stage
+from synml_dagster.assets.artifacts import FittedPipeline, side
+from synml_dagster.assets.stage import ExplainSpec, clearly, inputs, picture, stage
 from synml_dagster.explain import Explanations, explain
 from synml_dagster.explain.base import explainer_for
 from synml_dagster.explain.kernel import KernelExplainer

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import FittedPipeline
+from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, picture, stage
 from synml_dagster.balance import Fairness, prediction_fairness
 from synml_dagster.checks import BalanceSpec, judge_fairness

@@ -29,11 +29,13 @@ def build_feature_plan(
     learners: Sequence[str] = ("lightgbm",),
     watched: Sequence[str] | None = None,
     choices: FeatureChoices | None = None,
+    binary_only: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan.
 
-    `choices` are other ways to make features, which the sweep is to choose from; `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
-    training rows before they are scored, which features have to be made of.
+    `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
+    training rows before they are scored, which features have to be made of. `choices` are other ways to make features, which the
+    sweep is to choose from. `binary_only` are the options of the description that ask for two classes.
     """
 
     @dg.asset(
@@ -73,6 +75,10 @@ def build_feature_plan(
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
         check_columns(plan, watched)
+        if binary_only and plan.task != "binary":
+            raise ConfigError(
+                f"{binary_only[0]} is about a yes or a no, and {label!r} makes the task {plan.task}; leave it out"
+            )
         for learner in learners:
             learner_of(learner).check_task(plan.task)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried

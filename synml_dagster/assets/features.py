@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import with_its_plan
+from synml_dagster.assets.artifacts import with_its_plan
 from synml_dagster.assets.stage import clearly, inputs, stage, stage_key
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
 from synml_dagster.files import ParquetFiles

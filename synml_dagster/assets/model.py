@@ -7,10 +7,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.assets.fitted import FittedPipeline, plan_of
-from synml_dagster.assets.rarely import Rarely
-from synml_dagster.assets.split import side
-from synml_dagster.assets.stage import clearly, figure, inputs, picture, stage
+from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
+from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage
 from synml_dagster.errors import TrainingError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles

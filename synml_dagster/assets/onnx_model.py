@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.fitted import ExportedPipeline, FittedPipeline
+from synml_dagster.assets.artifacts import ExportedPipeline, FittedPipeline
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
-from synml_dagster.export import check_parity, export_pipeline
+from synml_dagster.export import ParityReport, check_parity, export_pipeline
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
 
@@ -22,7 +22,7 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         "onnx_model",
         io_manager_key="bundles",
         ins=inputs(pipeline, "model"),
-        metadata={"bundle": "synml_dagster.assets.fitted:ExportedPipeline"},
+        metadata={"bundle": "synml_dagster.assets.artifacts:ExportedPipeline"},
     )
 
     @dg.asset(
@@ -55,7 +55,7 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         )
         context.log.info(f"parity: {said}")
         yield dg.Output(
-            ExportedPipeline(model, exported),
+            ExportedPipeline(model, exported, _in_short(parity)),
             metadata={
                 "inputs": markdown_table(["name", "type"], [(i.name, i.type) for i in exported.inputs]),
                 "outputs": markdown_table(["name", "type"], [(o.name, o.type) for o in exported.outputs]),
@@ -77,3 +77,15 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         )
 
     return onnx_model
+
+
+def _in_short(parity: ParityReport) -> dict[str, Any]:
+    """Return what a model card says of the comparison."""
+    return {
+        "rows": parity.rows,
+        "adversarial_rows": parity.adversarial_rows,
+        "labels_different": parity.labels_different,
+        "max_difference": float(parity.max_difference),
+        "tolerance": float(parity.tolerance),
+        "passed": bool(parity.passed),
+    }

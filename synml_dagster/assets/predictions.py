@@ -6,13 +6,20 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.artifacts import COLUMNS, Provenance, check_names
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.drift import DRIFT, drift_outcome
-from synml_dagster.assets.own_places import check_apart
-from synml_dagster.assets.provenance import COLUMNS, Provenance, check_names
-from synml_dagster.assets.source_read import version_read
-from synml_dagster.assets.specs import ScoreSpec
-from synml_dagster.assets.stage import clearly, gate, inputs, outcome, stage, stage_key
+from synml_dagster.assets.stage import (
+    ScoreSpec,
+    check_apart,
+    clearly,
+    gate,
+    inputs,
+    outcome,
+    stage,
+    stage_key,
+    version_read,
+)
 from synml_dagster.checks import DriftSpec
 from synml_dagster.errors import ModelError
 from synml_dagster.files import ParquetFiles

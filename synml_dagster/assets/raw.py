@@ -5,10 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.own_places import check_apart
-from synml_dagster.assets.provenance import check_carried
-from synml_dagster.assets.source_read import says_version, version_read
-from synml_dagster.assets.stage import clearly, stage, stage_key
+from synml_dagster.assets.artifacts import check_carried
+from synml_dagster.assets.stage import check_apart, clearly, says_version, stage, stage_key, version_read
 from synml_dagster.errors import DataError
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned

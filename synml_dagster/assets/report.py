@@ -8,31 +8,37 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.artifacts import ExportedPipeline
+from synml_dagster.assets.card import checks_of, made_of, seconds_of
 from synml_dagster.assets.champion import ChampionRecord
-from synml_dagster.assets.fitted import ExportedPipeline
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
+from synml_dagster.report.spec import CardSpec
 from synml_dagster.resources import MLflowResource
 
-_FILE = "report.html"
+_FILE, _CARD = "report.html", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
 class Report:
-    """A self-contained HTML page."""
+    """The model card as a self-contained HTML page, and in short as Markdown."""
 
     html: str
+    markdown: str = ""
 
     def save(self, directory: str | Path) -> None:
-        """Write `report.html` into `directory`, which must exist."""
+        """Write `report.html` and `MODEL_CARD.md` into `directory`, which must exist."""
         (Path(directory) / _FILE).write_text(self.html, encoding="utf-8")
+        (Path(directory) / _CARD).write_text(self.markdown, encoding="utf-8")
 
     @classmethod
     def load(cls, directory: str | Path) -> "Report":
-        """Read what `save` wrote."""
-        return cls((Path(directory) / _FILE).read_text(encoding="utf-8"))
+        """Read what `save` wrote, or an earlier version, which had no Markdown."""
+        card = Path(directory) / _CARD
+        html = (Path(directory) / _FILE).read_text(encoding="utf-8")
+        return cls(html, card.read_text(encoding="utf-8") if card.exists() else "")
 
 
 def _which(record: ChampionRecord) -> str:
@@ -47,8 +53,10 @@ def _which(record: ChampionRecord) -> str:
     return f"version {record.version}, a challenger that was not promoted: {held}"
 
 
-def build_report(pipeline: str, source: str, groups: bool = False) -> dg.AssetsDefinition:
-    """Return the asset that writes the page; `groups` says whether there are sensitive columns to speak of."""
+def build_report(
+    pipeline: str, source: str, groups: bool = False, card: CardSpec | None = None
+) -> dg.AssetsDefinition:
+    """Return the asset that writes the page; `groups` says whether there are sensitive columns to speak of, `card` what people say of the model."""
     on_request = ("data_balance", "fairness") if groups else ()
 
     @dg.asset(
@@ -68,34 +76,28 @@ def build_report(pipeline: str, source: str, groups: bool = False) -> dg.AssetsD
         champion: ChampionRecord,
         **more: Any,
     ) -> Report:
-        from synml_dagster.report import ReportInputs, render_report
+        from synml_dagster.report import REGISTRY_LENGTH, ReportInputs, render_markdown, render_report
 
         version = mlflow.version(champion.model, champion.version)
         if version is None:
             raise ModelError(
                 f"report: version {champion.version} of {champion.model!r} is no longer in the registry. Materialize the champion again."
             )
-        made = ExportedPipeline.load(mlflow.download(version))
-        fitted = made.fitted
-        page = Report(
-            render_report(
-                ReportInputs(
-                    name=pipeline,
-                    source=source,
-                    plan=fitted.plan,
-                    rows=fitted.plan.rows,
-                    split_rows=fitted.rows,
-                    model=fitted.model,
-                    sweep=fitted.sweep,
-                    evaluation=evaluation,
-                    onnx_model=made.onnx,
-                    champion=champion,
-                    explanations=explanations,
-                    run_id=context.run.run_id,
-                    **more,
-                )
-            )
+        about = ReportInputs(
+            name=pipeline,
+            source=source,
+            evaluation=evaluation,
+            champion=champion,
+            explanations=explanations,
+            card=card,
+            checks=checks_of(context, pipeline),
+            seconds=seconds_of(context, pipeline),
+            run_id=context.run.run_id,
+            **made_of(ExportedPipeline.load(mlflow.download(version))),
+            **more,
         )
+        page = Report(render_report(about), render_markdown(about))
+        mlflow.describe(version, render_markdown(about, REGISTRY_LENGTH))
         told = {"model": _which(champion), "bytes": len(page.html)}
         if base := os.environ.get("SYNML_REPORTS_URL"):
             told = {"open": dg.MetadataValue.url(f"{base.rstrip('/')}/{pipeline}"), **told}

@@ -7,9 +7,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.assets.fitted import plan_of
+from synml_dagster.assets.artifacts import check_classes, check_queries, check_weights, plan_of, side
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
-from synml_dagster.assets.split import check_classes, check_queries, check_weights, side
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan

@@ -11,13 +11,21 @@ from synml_dagster.evaluation.catalogue import (
     metric_info,
     primary_metric,
 )
+from synml_dagster.evaluation.costs import ChosenThreshold, choose_threshold
 from synml_dagster.evaluation.evaluate import evaluate
-from synml_dagster.evaluation.result import Evaluation
+from synml_dagster.evaluation.result import Evaluation, Interval, ThresholdChoice
+from synml_dagster.evaluation.spec import Costs, EvaluateSpec
 
 __all__ = [
     "METRICS",
+    "ChosenThreshold",
+    "Costs",
+    "EvaluateSpec",
     "Evaluation",
+    "Interval",
     "MetricInfo",
+    "ThresholdChoice",
+    "choose_threshold",
     "evaluate",
     "format_metric",
     "higher_is_better",

@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.evaluation import curves
+from synml_dagster.evaluation import curves, intervals
 from synml_dagster.evaluation.bins import ScoreBins, score_bins
-from synml_dagster.evaluation.result import Confusion, Evaluation, ThresholdRow
-from synml_dagster.evaluation.soundness import EPSILON, bad_weight, check_rows
+from synml_dagster.evaluation.catalogue import METRICS
+from synml_dagster.evaluation.costs import ChosenThreshold, priced
+from synml_dagster.evaluation.result import Confusion, Evaluation, Interval, ThresholdRow
+from synml_dagster.evaluation.soundness import BINARY_FAULTS, EPSILON, binary_faults, check_rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 _TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
-def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
+def evaluate_binary(
+    frame: DataFrame, classes: list[str], weighted: bool, chosen: ChosenThreshold | None = None
+) -> Evaluation:
     """Measure `frame` (y in {0, 1}, score = probability of class 1, w)."""
     from pyspark.sql import functions as sf
 
@@ -29,16 +33,9 @@ def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Eva
         sf.sum(w).alias("weight"),
         sf.sum(w * surprise).alias("logloss"),
         sf.sum(w * (p - y) * (p - y)).alias("brier"),
-        _count(~sf.coalesce(y.isin(0.0, 1.0), sf.lit(False))).alias("labels"),
-        _count(~sf.coalesce((p >= 0) & (p <= 1), sf.lit(False))).alias("scores"),
-        _count(bad_weight(w)).alias("weights"),
+        *binary_faults(y, p, w),
     ).collect()[0]
-    faults = {
-        "a label that is not 0 or 1": sums["labels"],
-        "a probability that is missing or outside 0..1": sums["scores"],
-        "a weight that is missing or negative": sums["weights"],
-    }
-    check_rows(sums["rows"], sums["weight"], faults)
+    check_rows(sums["rows"], sums["weight"], {words: sums[name] for name, words in BINARY_FAULTS.items()})
 
     bins = score_bins(frame, sums["rows"])
     total = float(sums["weight"])
@@ -78,16 +75,34 @@ def evaluate_binary(frame: DataFrame, classes: list[str], weighted: bool) -> Eva
         evaluation.notes.append(
             f"All of the evaluated rows are of class {only!r}: ROC AUC, average precision and KS need both classes."
         )
-    from synml_dagster.evaluation.catalogue import METRICS
-
+    evaluation.choice = priced(bins, chosen) if chosen else None
+    evaluation.intervals = {
+        name: interval for name, interval in _intervals(bins, at_half).items() if name in metrics
+    }
     evaluation.metrics = {name: float(metrics[name]) for name in METRICS["binary"] if name in metrics}
     return evaluation
 
 
-def _count(condition: Column) -> Column:
-    from pyspark.sql import functions as sf
-
-    return sf.count(sf.when(condition, 1))
+def _intervals(bins: ScoreBins, at_half: ThresholdRow) -> dict[str, Interval]:
+    """The metrics' intervals, by name."""
+    statistics: dict[str, intervals.Statistic] = {name: intervals.loss(name) for name in ("logloss", "brier")}
+    found: dict[str, Interval | None] = {}
+    flagged = bins.low >= 0.5
+    (positive, positive_squares), (negative, negative_squares) = bins.by_class
+    weight, squares = positive + negative, positive_squares + negative_squares
+    rows = {
+        "accuracy": intervals.effective(weight.sum(), squares.sum()),
+        "precision": intervals.effective(weight[flagged].sum(), squares[flagged].sum()),
+        "recall": intervals.effective(positive.sum(), positive_squares.sum()),
+    }
+    found |= {name: intervals.rate(getattr(at_half, name), of) for name, of in rows.items()}
+    if bins.positives:
+        statistics["f1"] = intervals.f1
+    if bins.positives and bins.negatives:
+        found["auc"] = intervals.delong(bins)
+        statistics |= {"average_precision": intervals.average_precision, "ks": intervals.ks}
+    found |= intervals.bootstrap(bins, statistics)
+    return {name: found[name] for name in METRICS["binary"] if found.get(name) is not None}  # type: ignore[misc]
 
 
 def _confusion(row: ThresholdRow, classes: list[str]) -> Confusion:

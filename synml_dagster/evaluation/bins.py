@@ -30,6 +30,15 @@ class ScoreBins:
     """Weight of the positive rows."""
     negative: NDArray[np.float64]
     """Weight of the negative rows."""
+    positive_squares: NDArray[np.float64]
+    """Sum of the squared weights of the positive rows."""
+    negative_squares: NDArray[np.float64]
+    """The same of the negative rows."""
+
+    @property
+    def by_class(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+        """Weights and their squares, of the positive and of the negative rows."""
+        return (self.positive, self.positive_squares), (self.negative, self.negative_squares)
 
     @property
     def positives(self) -> float:
@@ -77,17 +86,30 @@ def bin_sums(positive: Column) -> list[Column]:
         sf.min("score").alias("low"),
         sf.sum(sf.when(positive, w).otherwise(0.0)).alias("positive"),
         sf.sum(sf.when(positive, 0.0).otherwise(w)).alias("negative"),
+        sf.sum(sf.when(positive, w * w).otherwise(0.0)).alias("positive_squares"),
+        sf.sum(sf.when(positive, 0.0).otherwise(w * w)).alias("negative_squares"),
     ]
 
 
 def bins_from_arrow(table: object) -> ScoreBins:
     """Order an Arrow table of `bin_sums` by score."""
-    total, low, positive, negative = (
+    names = ("total", "low", "positive", "negative", "positive_squares", "negative_squares")
+    total, low, positive, negative, *squares = (
         np.asarray(table.column(name).to_numpy(), dtype=np.float64)  # type: ignore[attr-defined]
-        for name in ("total", "low", "positive", "negative")
+        for name in names
     )
     weight = positive + negative
     keep = weight > 0
     order = np.argsort(-low[keep], kind="stable")
-    weight, low = weight[keep][order], low[keep][order]
-    return ScoreBins(total[keep][order] / weight, low, positive[keep][order], negative[keep][order])
+
+    def placed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values[keep][order]
+
+    return ScoreBins(
+        placed(total) / placed(weight),
+        placed(low),
+        placed(positive),
+        placed(negative),
+        placed(squares[0]),
+        placed(squares[1]),
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.evaluation.catalogue import METRICS
+from synml_dagster.evaluation.costs import ChosenThreshold
 from synml_dagster.evaluation.result import Evaluation
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ def evaluate(
     weight: str | None = None,
     linear_gain: bool = False,
     label_gain: Sequence[float] | None = None,
+    chosen: ChosenThreshold | None = None,
 ) -> Evaluation:
     """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
+
+    Every metric has a 95% confidence interval beside it, `Evaluation.intervals`: see `evaluation.intervals`.
 
     Scores are counted by distinct value for tables up to `bins.EXACT_ROWS` rows and by narrow bins of log-odds beyond,
     so that ROC AUC and its kin agree with scikit-learn's to about 1e-6 whatever the size. The columns that matter are
@@ -57,6 +61,8 @@ def evaluate(
         Ranking: the gain of a grade is the grade itself, for grades above 30, of which 2 to the power is no measure.
     label_gain
         Ranking: the gain of each grade from 0, as LightGBM's parameter says it; goes before `linear_gain`.
+    chosen
+        Binary: a threshold that `choose_threshold` found on other rows, to be priced on these.
 
     Raises
     ------
@@ -72,6 +78,8 @@ def evaluate(
 
     if task not in METRICS:
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
+    if chosen is not None and task != "binary":
+        raise ConfigError(f"A threshold is chosen for a binary task, and this one is {task}; leave it out.")
     if task == "ranking" and group is None:
         raise ConfigError("A ranking is evaluated by query: name the column of the query ids with `group`.")
     if task == "multiclass" and probabilities not in scored.columns and probability in scored.columns:
@@ -100,17 +108,19 @@ def evaluate(
                 from synml_dagster.evaluation.ranking import evaluate_ranking
 
                 return evaluate_ranking(narrow, weight is not None, linear_gain, label_gain)
-            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None)
+            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None, chosen)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()
 
 
-def _by_task(narrow: DataFrame, task: str, classes: list[str], weighted: bool) -> Evaluation:
+def _by_task(
+    narrow: DataFrame, task: str, classes: list[str], weighted: bool, chosen: ChosenThreshold | None
+) -> Evaluation:
     if task == "binary":
         from synml_dagster.evaluation.binary import evaluate_binary
 
-        return evaluate_binary(narrow, classes or ["0", "1"], weighted)
+        return evaluate_binary(narrow, classes or ["0", "1"], weighted, chosen)
     if task == "multiclass":
         from synml_dagster.evaluation.multiclass import evaluate_multiclass
 

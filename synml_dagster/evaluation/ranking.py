@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synml_dagster.evaluation import intervals
 from synml_dagster.evaluation.catalogue import METRICS, RANKING_CUTOFFS
 from synml_dagster.evaluation.result import Evaluation, Histogram
 from synml_dagster.evaluation.soundness import bad_weight, check_rows, no_number
@@ -60,13 +61,24 @@ def evaluate_ranking(
             sf.count(sf.lit(1)).alias("queries"),
             sf.sum(query_weight).alias("w"),
             sf.count(sf.when(sf.col("relevant") == 0, 1)).alias("empty"),
+            sf.sum(query_weight * query_weight).alias("squares"),
             *(sf.sum(query_weight * sf.col(f"`{name}`")).alias(name) for name in [*names, *unordered]),
+            *(c for name in names for c in intervals.squared_sums(name, sf.col(f"`{name}`"))),
         )
         .collect()
     )
     total = sum(row["w"] for row in found)
     count = sum(row["queries"] for row in found)
     empty = sum(row["empty"] for row in found)
+    metrics = {name: float(sum(row[name] for row in found) / total) for name in names}
+    squares = sum(row["squares"] for row in found)
+    sure = {
+        # Queries are what is drawn: the rows of one query are not independent of each other.
+        name: intervals.WeightedMean.of(
+            total, squares, metrics[name], *(sum(row[f"{name}_{i}"] for row in found) for i in (1, 2))
+        ).interval(0.0, 1.0)
+        for name in names
+    }
     histogram = np.zeros(_HISTOGRAM_BINS)
     for row in found:
         histogram[row["bin"]] = row["queries"]
@@ -82,7 +94,8 @@ def evaluate_ranking(
         rows=sums["rows"],
         weight=float(sums["weight"]),
         weighted=weighted,
-        metrics={name: float(sum(row[name] for row in found) / total) for name in names},
+        metrics=metrics,
+        intervals={name: interval for name, interval in sure.items() if interval is not None},
         baseline={
             f"ndcg@{k}": float(sum(row[f"unordered@{k}"] for row in found) / total) for k in RANKING_CUTOFFS
         },

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synml_dagster.evaluation import intervals
 from synml_dagster.evaluation.catalogue import METRICS
 from synml_dagster.evaluation.result import Evaluation, Histogram, Histogram2D
 from synml_dagster.evaluation.soundness import bad_weight, check_rows, no_number
@@ -24,6 +25,7 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
 
     y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
     error = p - y
+    share = sf.when(y != 0, sf.abs(error / sf.nullif(y, sf.lit(0.0))))
     tails = sf.array(sf.lit(_TAIL), sf.lit(0.5), sf.lit(1 - _TAIL))
     sums = frame.agg(
         sf.count(sf.lit(1)).alias("rows"),
@@ -32,7 +34,12 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
         sf.sum(w * error).alias("bias"),
         sf.sum(w * error * error).alias("squared"),
         sf.sum(w * sf.abs(error)).alias("absolute"),
-        sf.sum(sf.when(y != 0, w * sf.abs(error / sf.nullif(y, sf.lit(0.0))))).alias("relative"),
+        sf.sum(w * share).alias("relative"),
+        sf.sum(w * w).alias("squares"),
+        *intervals.squared_sums("bias", error),
+        *intervals.squared_sums("mae", sf.abs(error)),
+        *intervals.squared_sums("mse", error * error),
+        *intervals.squared_sums("mape", share),
         sf.count(sf.when(y == 0, 1)).alias("zeros"),
         sf.percentile_approx(y, tails, 1_000).alias("y_tails"),
         sf.percentile_approx(p, tails, 1_000).alias("p_tails"),
@@ -61,23 +68,28 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
             sf.struct(sf.lit(1).alias("kind"), _step(error, residual_axis).alias("i"), sf.lit(0).alias("j")),
         )
     )
+    far = y - sf.lit(mean)
     by_cell = (
-        frame.select("y", "w", cells.alias("cell"))
+        frame.select("y", "w", "score", cells.alias("cell"))
         .groupBy("cell.kind", "cell.i", "cell.j")
         .agg(
             sf.sum("w").alias("w"),
-            sf.sum(w * (y - sf.lit(mean)) * (y - sf.lit(mean))).alias("squared"),
+            sf.sum(w * far * far).alias("squared"),
+            sf.sum(w * w * error * error * far * far).alias("mixed"),
+            sf.sum(w * w * far * far * far * far).alias("fourth"),
             sf.sum(w * sf.abs(y - sf.lit(median))).alias("absolute"),
         )
         .collect()
     )
     grid = np.zeros((_GRID, _GRID))
     residuals = np.zeros(_RESIDUAL_BINS)
-    spread = around_median = 0.0
+    spread = around_median = mixed = fourth = 0.0
     for cell in by_cell:
         if cell["kind"] == 0:
             grid[cell["i"], cell["j"]] = cell["w"]
             spread += cell["squared"]
+            mixed += cell["mixed"]
+            fourth += cell["fourth"]
             around_median += cell["absolute"]
         else:
             residuals[cell["i"]] = cell["w"]
@@ -89,9 +101,18 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
     }
     baseline = {"rmse": (spread / total) ** 0.5, "mae": around_median / total, "bias": 0.0}
     notes = []
+    sure = {
+        "rmse": _mean(sums, total, "mse", sums["squared"]).root_interval(),
+        "mae": _mean(sums, total, "mae", sums["absolute"]).interval(low=0.0),
+        "bias": _mean(sums, total, "bias", sums["bias"]).interval(),
+    }
     if spread > 0:
-        metrics["r2"] = 1 - sums["squared"] / spread
+        rest = sums["squared"] / spread
+        metrics["r2"] = 1 - rest
         baseline["r2"] = 0.0
+        variance = sums["mse_2"] - 2 * rest * mixed + rest * rest * fourth
+        rows = intervals.effective(total, sums["squares"])
+        sure["r2"] = intervals.explained(1 - rest, spread, variance, rows)
     else:
         notes.append("All of the evaluated labels are equal: R² needs labels that differ.")
     if sums["zeros"]:
@@ -100,17 +121,25 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
         )
     else:
         metrics["mape"] = sums["relative"] / total
+        sure["mape"] = _mean(sums, total, "mape", sums["relative"]).interval(low=0.0)
     return Evaluation(
         task="regression",
         rows=sums["rows"],
         weight=total,
         weighted=weighted,
         metrics={name: float(metrics[name]) for name in METRICS["regression"] if name in metrics},
+        intervals={name: sure[name] for name in METRICS["regression"] if sure.get(name) is not None},
         baseline=baseline,
         actual_vs_predicted=Histogram2D(x_edges=list(axis), y_edges=list(axis), weight=grid.tolist()),
         residuals=Histogram(edges=list(residual_axis), weight=residuals.tolist()),
         notes=notes,
     )
+
+
+def _mean(sums: Any, total: float, name: str, weighted: float) -> intervals.WeightedMean:
+    """The mean of what `intervals.squared_sums` added up, whose weighted sum is `weighted`."""
+    first, second = sums[f"{name}_1"], sums[f"{name}_2"]
+    return intervals.WeightedMean.of(total, sums["squares"], weighted / total, first, second)
 
 
 def _edges(low: float, high: float, bins: int) -> list[float]:

@@ -6,14 +6,24 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from synml_dagster.balance.slices import ErrorSlices
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation.catalogue import Task, primary_metric
+from synml_dagster.evaluation.spec import Costs
 
 _FILE = "metrics.json"
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Interval(_Part):
+    """A 95% confidence interval, and where it is from: Wilson, DeLong, bootstrap, t or delta."""
+
+    low: float
+    high: float
+    method: str
 
 
 class RocCurve(_Part):
@@ -85,6 +95,39 @@ class ClassMetrics(_Part):
     recall: float
     f1: float
     auc: float | None = None
+    auc_interval: Interval | None = None
+    calibration: Calibration | None = None
+
+
+class Cost(_Part):
+    """Mean cost of a row, with its 95% interval where there are two rows or more."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class CostCurve(_Part):
+    """Mean cost of a row by threshold."""
+
+    threshold: list[float]
+    cost: list[float]
+
+
+class ThresholdChoice(_Part):
+    """The threshold that costs least on some rows, and what it costs on those that the evaluation is of."""
+
+    costs: Costs
+    threshold: float
+    of_calibrated: float = Field(description="What would be best were the probabilities exactly right.")
+    chosen_on: str
+    chosen_rows: int
+    at: ThresholdRow
+    at_half: ThresholdRow
+    cost: Cost
+    cost_at_half: Cost
+    saved: Cost = Field(description="Cost of a row at 0.5 less that at the threshold.")
+    curve: CostCurve
 
 
 class Histogram2D(_Part):
@@ -121,6 +164,10 @@ class Evaluation(_Part):
         default_factory=list, description="By class index; binary: negative, positive."
     )
     metrics: dict[str, float]
+    intervals: dict[str, Interval] = Field(
+        default_factory=dict,
+        description="95% confidence interval of each metric; none in results of earlier versions.",
+    )
     baseline: dict[str, float] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
 
@@ -132,6 +179,10 @@ class Evaluation(_Part):
     thresholds: list[ThresholdRow] = Field(default_factory=list)
     best_f1: ThresholdRow | None = Field(default=None, description="The threshold with the highest F1.")
 
+    choice: ThresholdChoice | None = Field(
+        default=None, description="The threshold that the description's costs lead to."
+    )
+
     confusion: Confusion | None = None
     per_class: list[ClassMetrics] = Field(default_factory=list)
 
@@ -140,6 +191,10 @@ class Evaluation(_Part):
 
     groups: int | None = Field(default=None, description="Queries of a ranking.")
     per_group: Histogram | None = Field(default=None, description="Queries by NDCG@10.")
+
+    slices: ErrorSlices | None = Field(
+        default=None, description="Where the model is worst, by raw column and by two of them."
+    )
 
     @property
     def positive(self) -> str | None:

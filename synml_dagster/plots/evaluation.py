@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from synml_dagster.errors import DataError
-from synml_dagster.evaluation.result import Evaluation
+from synml_dagster.evaluation.result import Confusion, Evaluation
 from synml_dagster.plots.style import (
     BLUE,
     GREY,
@@ -17,6 +17,7 @@ from synml_dagster.plots.style import (
     SURFACE,
     Format,
     canvas,
+    colours,
     guarded,
     label,
     legend,
@@ -30,6 +31,7 @@ from synml_dagster.plots.style import (
 
 T = TypeVar("T")
 _MOST_CLASSES = 20  # of a confusion table that can be read
+_MOST_LINES = 6  # of classes that can be told apart by colour
 
 
 def curves(found: Evaluation, form: Format = "png") -> dict[str, bytes]:
@@ -41,8 +43,13 @@ def curves(found: Evaluation, form: Format = "png") -> dict[str, bytes]:
         pictures["precision and recall"] = pr(found, form)
     if found.calibration:
         pictures["calibration"] = calibration(found, form)
+    if any(c.calibration for c in found.per_class):
+        pictures["calibration by class"] = calibration_by_class(found, form)
     if found.confusion and len(found.confusion.classes) <= _MOST_CLASSES:
         pictures["confusion"] = confusion(found, form)
+    if found.choice:
+        pictures["confusion at the threshold"] = confusion_at_threshold(found, form)
+        pictures["cost"] = cost(found, form)
     if found.scores:
         pictures["scores"] = scores(found, form)
     if found.gains:
@@ -183,9 +190,81 @@ def gains(found: Evaluation, form: Format = "png") -> bytes:
 
 
 @guarded
+def calibration_by_class(found: Evaluation, form: Format = "png") -> bytes:
+    """Observed share against predicted probability, each of the largest classes against the rest."""
+    known = [c for c in found.per_class if c.calibration and c.calibration.predicted]
+    shown = sorted(known, key=lambda c: -c.weight)[:_MOST_LINES]
+    if not shown:
+        raise DataError(
+            "This evaluation holds no calibration by class: its task or its rows do not give one."
+        )
+    figure, axes = canvas(4.4, 4.0)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    for one, colour in zip(shown, colours(len(shown)), strict=True):
+        points = _part(one.calibration, "calibration")
+        axes.plot(
+            points.predicted,
+            points.observed,
+            "o-",
+            color=colour,
+            linewidth=1.5,
+            markersize=5,
+            markeredgecolor=SURFACE,
+            label=shortened(one.name, 18),
+        )
+    _unit_square(axes)
+    label(axes, "Predicted probability of the class", "Observed share")
+    legend(axes, loc="upper left")
+    return rendered(figure, form, "calibration-by-class")
+
+
+@guarded
+def cost(found: Evaluation, form: Format = "png") -> bytes:
+    """What a thousand rows cost by threshold, with the chosen one and 0.5."""
+    made = _part(found.choice, "threshold that costs lead to")
+    figure, axes = canvas(5.6, 3.4)
+    value = 1_000 * np.array(made.curve.cost)
+    axes.fill_between(made.curve.threshold, value, color=BLUE, alpha=0.10, linewidth=0)
+    axes.plot(made.curve.threshold, value, color=BLUE, linewidth=2)
+    axes.plot(
+        0.5,
+        1_000 * made.cost_at_half.value,
+        "o",
+        color=SURFACE,
+        markersize=7,
+        markeredgecolor=ORANGE,
+        zorder=4,
+    )
+    at = min(made.threshold, 1.0)
+    axes.plot(at, 1_000 * made.cost.value, "o", color=ORANGE, markersize=8, markeredgecolor=SURFACE, zorder=5)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, (float(value.max()) or 1.0) * 1.08)
+    number_axis(axes.yaxis)
+    unit = f" ({shortened(made.costs.unit, 12)})" if made.costs.unit else ""
+    label(axes, "Threshold", f"Cost of 1,000 rows{unit}")
+    return rendered(figure, form, "cost")
+
+
+@guarded
+def confusion_at_threshold(found: Evaluation, form: Format = "png") -> bytes:
+    """Confusion table of the answers at the threshold that costs lead to."""
+    made = _part(found.choice, "threshold that costs lead to")
+    row = made.at
+    table = Confusion(
+        classes=found.classes,
+        weight=[[row.true_negative, row.false_positive], [row.false_negative, row.true_positive]],
+    )
+    return _confusion(table, f"Answer at threshold {made.threshold:.3g}", form, "confusion-at-threshold")
+
+
+@guarded
 def confusion(found: Evaluation, form: Format = "png") -> bytes:
     """Confusion table: each true class's rows by answer, shaded by share of the row."""
-    table = _part(found.confusion, "confusion table")
+    said = "Answer at threshold 0.5" if found.task == "binary" else "Most likely class"
+    return _confusion(_part(found.confusion, "confusion table"), said, form, "confusion")
+
+
+def _confusion(table: Confusion, said: str, form: Format, name: str) -> bytes:
     weight = np.array(table.weight)
     share = weight / np.maximum(weight.sum(1, keepdims=True), 1e-300)
     k = len(table.classes)
@@ -210,9 +289,8 @@ def confusion(found: Evaluation, form: Format = "png") -> bytes:
     axes.tick_params(length=0, labelsize=9)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    said = "Answer at threshold 0.5" if found.task == "binary" else "Most likely class"
     label(axes, said, "True class")
-    return rendered(figure, form, "confusion")
+    return rendered(figure, form, name)
 
 
 @guarded

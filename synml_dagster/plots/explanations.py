@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
@@ -45,7 +46,7 @@ from synml_dagster.plots.style import (
 
 @guarded
 def importance(found: Explanations, most: int = 20, form: Format = "png") -> bytes:
-    """Mean size of the SHAP value by feature; several classes are told apart by colour."""
+    """Mean size of the SHAP value by feature, with its 95% interval over the explained rows; several classes are told apart by colour."""
     size = np.abs(found.phi).mean(0, dtype=np.float64)
     order = np.argsort(-size.sum(1), kind="stable")[:most]
     # As high as the beeswarm, beside which it stands in the report: a feature is on the same line in both.
@@ -59,18 +60,29 @@ def importance(found: Explanations, most: int = 20, form: Format = "png") -> byt
     for (name, part), colour in zip(parts, colours(len(parts)), strict=True):
         axes.barh(place, part, left=left, color=colour, height=0.68, label=shortened(name))
         left += part
-    for at, length in zip(place, left, strict=True):
-        beside(axes, length, float(at), short_number(length))
+    reach = _sampling(found)[order]
+    if found.rows > 1:
+        axes.errorbar(left, place, xerr=reach, fmt="none", ecolor=MUTED, elinewidth=1, capsize=2)
+    for at, length, more in zip(place, left, reach, strict=True):
+        beside(axes, length + more, float(at), short_number(length))
     axes.set_yticks(place, [shortened(found.features[i]) for i in order])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(False, axis="y")
-    axes.set_xlim(0, (float(left.max()) or 1.0) * 1.14)
+    axes.set_xlim(0, (float((left + reach).max()) or 1.0) * 1.14)
     axes.set_ylim(len(order) - 0.4, -0.6)
     number_axis(axes.xaxis)
     label(axes, f"Mean size of the effect on {_unit(found)}", "")
     if len(found.outputs) > 1:
         legend(axes, loc="lower right")
     return rendered(figure, form, "shap-importance")
+
+
+def _sampling(found: Explanations) -> NDArray[np.float64]:
+    """[features] half of the 95% interval of the mean size, over samples of as many rows: what a bootstrap of them would spread by."""
+    if found.rows < 2:
+        return np.zeros(len(found.features))
+    size = np.abs(found.phi).sum(2, dtype=np.float64)
+    return np.asarray(1.96 * size.std(0, ddof=1) / np.sqrt(found.rows))
 
 
 @guarded

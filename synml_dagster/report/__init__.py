@@ -1,6 +1,8 @@
-"""The report: one self-contained HTML page about a model, its data and its reasons."""
+"""The model card: one self-contained HTML page about a model, its data and its reasons, and the same in short as Markdown."""
 
-from synml_dagster.report.inputs import ReportInputs
+from synml_dagster.report.inputs import Check, ReportInputs
+from synml_dagster.report.markdown import REGISTRY_LENGTH, render_markdown
 from synml_dagster.report.page import render_report
+from synml_dagster.report.spec import CardSpec
 
-__all__ = ["ReportInputs", "render_report"]
+__all__ = ["REGISTRY_LENGTH", "CardSpec", "Check", "ReportInputs", "render_markdown", "render_report"]

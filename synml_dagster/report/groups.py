@@ -42,8 +42,8 @@ _TITLES = {
 }
 
 
-def groups(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Return the section on groups, None where the description names no sensitive columns."""
+def groups(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None:
+    """Return the section on groups, with its pictures or without, None where the description names no sensitive columns."""
     balance, fairness = inputs.data_balance, inputs.fairness
     if balance is None and fairness is None:
         return None
@@ -52,13 +52,11 @@ def groups(inputs: ReportInputs) -> dict[str, Any] | None:
     told: dict[str, Any] = {"pictures": [], "notes": [], "groups": [], "disparities": [], "changes": []}
     if balance is not None:
         of = "mean" if balance.task == "regression" else f"share of {balance.classes[0]}"
-        told["pictures"].append(
-            picture(
-                "The label by group",
-                f"{balance.rows:,} labelled rows: the {of} in each group, with its 95% interval.",
-                figures.label_by_group(balance, "svg"),
+        text = f"{balance.rows:,} labelled rows: the {of} in each group, with its 95% interval."
+        if pictures:
+            told["pictures"].append(
+                picture("The label by group", text, figures.label_by_group(balance, "svg"))
             )
-        )
         told["notes"] += balance.notes
         told["changes"] = [
             {
@@ -74,7 +72,8 @@ def groups(inputs: ReportInputs) -> dict[str, Any] | None:
     if fairness is not None:
         title = "Answers by group" if fairness.task != "regression" else "Bias by group"
         caption = f"{fairness.rows:,} test rows; dots are rates and lines their 95% intervals. Groups of fewer than {fairness.minimum:,} rows are left out."
-        told["pictures"].append(picture(title, caption, figures.answers_by_group(fairness, "svg")))
+        if pictures:
+            told["pictures"].append(picture(title, caption, figures.answers_by_group(fairness, "svg")))
         told["notes"] += fairness.notes
         told |= _tables(fairness)
     return told

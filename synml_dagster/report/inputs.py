@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from synml_dagster.evaluation.result import Evaluation
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synml_dagster.balance import DataBalance, Fairness
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners import TrainedModel
+    from synml_dagster.report.spec import CardSpec
 
 
 class Decision(Protocol):
@@ -86,6 +87,17 @@ class Graph(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Check:
+    """What one check of a stage said."""
+
+    name: str
+    stage: str
+    passed: bool
+    said: str
+    only_warns: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """What a report is made of. Only the name, the plan and the evaluation are needed; the rest adds sections."""
@@ -108,7 +120,20 @@ class ReportInputs:
     explanations: Explanations | None = None
     data_balance: DataBalance | None = None
     fairness: Fairness | None = None
+    card: CardSpec | None = None
+    """What people say of the model."""
+    parity: Mapping[str, Any] | None = None
+    """What comparing the graph with the model found: rows, adversarial_rows, labels_different, max_difference, tolerance, passed."""
+    checks: Sequence[Check] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each step took, in their order."""
     run_id: str | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     """More lines for the end of the page: MLflow run, table versions, who."""
     created: datetime | None = None
+    """When the page is made: now where None."""
+
+    @property
+    def made(self) -> datetime:
+        """When the page is made."""
+        return self.created or datetime.now(UTC)

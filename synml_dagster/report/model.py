@@ -9,6 +9,7 @@ from synml_dagster.plots.style import short_number
 from synml_dagster.report.picture import Picture, picture
 
 if TYPE_CHECKING:
+    from synml_dagster.evaluation import Evaluation
     from synml_dagster.report.inputs import ReportInputs
 
 
@@ -50,11 +51,18 @@ def tiles(inputs: ReportInputs) -> list[dict[str, str]]:
         {
             "title": metric_info(name, found.task).title,
             "value": format_metric(name, found.metrics[name]),
+            "interval": interval_text(found, name),
             "note": f"baseline {format_metric(name, found.baseline[name])}" if name in found.baseline else "",
         }
         for name in chosen
         if name in found.metrics
     ]
+
+
+def interval_text(found: Evaluation, name: str) -> str:
+    """Return a metric's interval in words, nothing where there is none."""
+    interval = found.intervals.get(name)
+    return f"{format_metric(name, interval.low)} to {format_metric(name, interval.high)}" if interval else ""
 
 
 def verdict(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -99,6 +107,7 @@ def metric_table(inputs: ReportInputs) -> dict[str, Any]:
             if name != "bias"
             else "best near 0",
             "test": format_metric(name, found.metrics[name]),
+            "interval": interval_text(found, name) or "–",
             "validation": format_metric(name, other.metrics[name])
             if other and name in other.metrics
             else "–",
@@ -111,6 +120,8 @@ def metric_table(inputs: ReportInputs) -> dict[str, Any]:
     return {
         "rows": rows,
         "validation": other is not None,
+        "intervals": bool(found.intervals),
+        "methods": _methods(found),
         "baseline": bool(found.baseline),
         "test_rows": f"{found.rows:,}",
         "weighted": found.weighted,
@@ -121,10 +132,30 @@ def metric_table(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
+_METHODS = {
+    "Wilson": "Wilson's for shares",
+    "DeLong": "DeLong's for ROC AUC",
+    "t": "Student's for means",
+    "delta": "the delta method's for RMSE and R²",
+    "bootstrap": "a bootstrap's for the others",
+}
+
+
+def _methods(found: Evaluation) -> str:
+    """Say where the intervals are from."""
+    used = {interval.method for interval in found.intervals.values()}
+    words = [text for name, text in _METHODS.items() if name in used]
+    of = ", over queries" if found.task == "ranking" else ""
+    return f"The intervals are {', '.join(words)}{of}." if words else ""
+
+
 _CAPTIONS = {
     "ROC": "The further the curve bends to the top left, the better the classes are told apart. The dashed line is guessing.",
     "precision and recall": "What share of flagged rows is really positive, at every share of positives found. The dot marks the threshold with the best F1.",
     "calibration": "Each dot is a twelfth of the rows. On the dashed line, a predicted 30% comes true 30% of the time; bars span two standard errors.",
+    "calibration by class": "As one class against the rest: on the dashed line, a predicted 30% comes true 30% of the time.",
+    "confusion at the threshold": "The same, flagging from the threshold that the costs lead to.",
+    "cost": "What a thousand test rows cost by threshold. The dot is the threshold that was chosen on other rows, the ring is 0.5.",
     "scores": "The less the two shapes overlap, the easier the decision. Each is scaled to its own class.",
     "gains": "How many of the positives one finds by working through the rows from the highest score down.",
     "actual against predicted": "Each cell counts rows; darker is more. A perfect model would lie on the dashed line.",
@@ -135,7 +166,10 @@ _TITLES = {
     "ROC": "ROC curve",
     "precision and recall": "Precision and recall",
     "calibration": "Calibration",
+    "calibration by class": "Calibration by class",
     "confusion": "Confusion",
+    "confusion at the threshold": "Confusion at the threshold",
+    "cost": "Cost by threshold",
     "scores": "Scores by true class",
     "gains": "Gains",
     "actual against predicted": "Actual against predicted",
@@ -158,28 +192,6 @@ def curves(inputs: ReportInputs) -> list[Picture]:
     ]
 
 
-def threshold_table(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Return what deciding at each threshold leads to, the best F1 marked."""
-    found = inputs.evaluation
-    best = found.best_f1
-    rows = [*found.thresholds, *([best] if best else [])]
-    shown = []
-    for row in sorted(rows, key=lambda r: r.threshold):
-        marked = row is best
-        shown.append(
-            {
-                "best": marked,
-                "threshold": f"{row.threshold:.3f}" if marked else f"{row.threshold:.1f}",
-                "cells": [
-                    f"{v:.1%}"
-                    for v in (row.flagged, row.precision, row.recall, row.specificity, row.accuracy)
-                ],
-                "f1": f"{row.f1:.3f}",
-            }
-        )
-    return shown
-
-
 def class_table(inputs: ReportInputs) -> list[dict[str, str]]:
     """Return each class against the rest, the largest first."""
     ranked = sorted(inputs.evaluation.per_class, key=lambda c: -c.weight)
@@ -191,6 +203,7 @@ def class_table(inputs: ReportInputs) -> list[dict[str, str]]:
             "recall": f"{c.recall:.1%}",
             "f1": f"{c.f1:.3f}",
             "auc": f"{c.auc:.4f}" if c.auc is not None else "–",
+            "interval": f"{c.auc_interval.low:.4f} to {c.auc_interval.high:.4f}" if c.auc_interval else "–",
         }
         for c in ranked
     ]

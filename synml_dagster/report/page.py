@@ -6,8 +6,6 @@ or dark colours. Everything that comes from data is escaped.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from synml_dagster.report.inputs import ReportInputs
 
 __all__ = ["ReportInputs", "render_report"]
@@ -17,7 +15,17 @@ def render_report(inputs: ReportInputs) -> str:
     """Return the report as one HTML page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from synml_dagster.report import data, groups, model, reasons, training
+    from synml_dagster.report import (
+        about,
+        data,
+        groups,
+        model,
+        operation,
+        reasons,
+        thresholds,
+        training,
+        weak_spots,
+    )
 
     environment = Environment(
         loader=PackageLoader("synml_dagster.report", "templates"),
@@ -26,7 +34,7 @@ def render_report(inputs: ReportInputs) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    created = inputs.created or datetime.now(UTC)
+    created = inputs.made
     return environment.get_template("report.html.j2").render(
         name=inputs.name,
         source=inputs.source,
@@ -37,7 +45,13 @@ def render_report(inputs: ReportInputs) -> str:
         metrics=model.metric_table(inputs),
         notes=inputs.evaluation.notes,
         curves=model.curves(inputs),
-        thresholds=model.threshold_table(inputs),
+        thresholds=thresholds.threshold_table(inputs),
+        positive=inputs.evaluation.positive,
+        choice=thresholds.choice(inputs),
+        about=about.about(inputs),
+        weak=weak_spots.weak_spots(inputs),
+        checks=operation.checks(inputs),
+        effort=operation.effort(inputs),
         per_class=model.class_table(inputs),
         drivers=reasons.drivers(inputs),
         cases=reasons.cases(inputs),

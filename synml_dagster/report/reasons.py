@@ -42,7 +42,7 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
     main = [
         picture(
             "How much each feature matters",
-            "Mean size of a feature's effect over the explained rows.",
+            "Mean size of a feature's effect over the explained rows. The thin lines are 95% intervals: how far another sample of as many rows would move it.",
             figures.importance(found, most=15, form="svg"),
         ),
         picture("How each feature works", swarm, figures.beeswarm(found, form="svg")),

@@ -29,25 +29,27 @@ def _board(sweep: Sweep) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def training(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Return how the model was trained and, where a sweep ran, how its parameters were found."""
+def training(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None:
+    """Return how the model was trained and, where a sweep ran, how its parameters were found; with pictures or without."""
     model, sweep = inputs.model, inputs.sweep
     if model is None and (sweep is None or not sweep.trials):
         return None
     from synml_dagster.learners import learner_of
     from synml_dagster.plots import training as training_figures
 
-    pictures, facts, params = [], [], []
+    drawn, facts, params = [], [], []
     if model is not None:
         family = learner_of(model.learner)
         facts.append(("Learner", family.title))
         round_name = family.round_name
-        if any(len(values) > 1 for metrics in model.history.values() for values in metrics.values()):
+        if pictures and any(
+            len(values) > 1 for metrics in model.history.values() for values in metrics.values()
+        ):
             svg = training_figures.training_history(model.history, model.best_iteration, "svg")
             text = f"The metric after each {round_name}."
             if model.best_iteration:
                 text += f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
-            pictures.append(picture("Training history", text, svg))
+            drawn.append(picture("Training history", text, svg))
         facts.append(("Objective", model.objective))
         if model.best_iteration:
             facts.append(("Rounds kept", f"{model.best_iteration:,}"))
@@ -57,14 +59,14 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
     if sweep is not None and sweep.trials:
         best = sweep.best_so_far()
         values = {t.number: t.value for t in sweep.trials if t.value is not None}
-        if best:
+        if best and pictures:
             numbers = [number for number, _ in best]
             svg = training_figures.trials(
                 numbers, [values[n] for n in numbers], [v for _, v in best], sweep.metric, "svg"
             )
             text = f"Each dot is a trained model with other parameters; the line is the best {sweep.metric} so far."
-            pictures.append(picture("Parameter sweep", text, svg))
-        if sweep.importance:
+            drawn.append(picture("Parameter sweep", text, svg))
+        if sweep.importance and pictures:
             svg = training_figures.bars(
                 sweep.importance,
                 f"Share of the variance of {sweep.metric}",
@@ -72,7 +74,7 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
                 "svg",
                 "sweep-importance",
             )
-            pictures.append(
+            drawn.append(
                 picture(
                     "Which parameters mattered",
                     "How much of the difference between trials each parameter explains.",
@@ -94,7 +96,7 @@ def training(inputs: ReportInputs) -> dict[str, Any] | None:
         "metric": sweep.metric if sweep is not None else "",
         "measured": sweep.validation if sweep is not None else "",
         "notes": list(sweep.notes) if sweep is not None else [],
-        "pictures": pictures,
+        "pictures": drawn,
         "facts": facts,
         "params": params,
         "best": [

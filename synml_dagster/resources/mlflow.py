@@ -175,6 +175,10 @@ class MLflowResource(dg.ConfigurableResource):
         for key, value in facts.items():
             self.client.set_model_version_tag(name, version.version, key, redacted(str(value))[:5000])
 
+    def describe(self, version: ModelVersion, text: str) -> None:
+        """Let `text`, which is Markdown, be the version's description in the registry."""
+        self.client.update_model_version(version.name, version.version, text)
+
     def promote(self, name: str, version: ModelVersion) -> None:
         """Let the alias `champion` point at `version`, and note on the version that it was promoted."""
         self.client.set_model_version_tag(name, version.version, PROMOTED_TAG, "true")

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.own_places import check_apart
-from synml_dagster.assets.source_read import version_read
-from synml_dagster.assets.stage import clearly, figure, markdown_table, outcome
+from synml_dagster.assets.stage import check_apart, clearly, figure, markdown_table, outcome, version_read
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import SparkResource

@@ -175,7 +175,7 @@ def test_the_partition_that_a_run_would_be_for_counts_and_no_older_one(table):
 
 
 def test_a_training_of_ten_hours_says_so_some_hundred_times():
-    from synml_dagster.assets.rarely import Rarely
+    from synml_dagster.assets.stage import Rarely
 
     now, said = [0.0], []
     rarely = Rarely(said.append, clock=lambda: now[0])

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.assets.split import check_weights
+from synml_dagster.assets.artifacts import check_weights
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.evaluation import evaluate
 from synml_dagster.export.parity import _near_ties

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from synml_dagster.assets.split import check_classes
+from synml_dagster.assets.artifacts import check_classes
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import FeatureSpec, SplitSpec, assemble, fit_plan
 from synml_dagster.learners import TrainSpec, learner_of

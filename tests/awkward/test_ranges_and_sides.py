@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synml_dagster.assets.split import check_queries
+from synml_dagster.assets.artifacts import check_queries
 from synml_dagster.checks import PromoteSpec, decide
 from synml_dagster.errors import DataError
 from synml_dagster.evaluation import evaluate

@@ -60,6 +60,11 @@ def no_features(frame):
         (lambda f: f, {"features": {"numeric": ["hired"]}}, r"'hired'.*dates where numbers are declared"),
         (no_features, {}, r"(?i)no .*(feature|column)"),
         (lambda f: f[:0], {}, r"empty"),
+        (
+            lambda f: f,
+            {"label": "age", "evaluate": {"costs": {"false_positive": 1, "false_negative": 2}}},
+            r"evaluate\.costs is about a yes or a no, and 'age' makes the task regression",
+        ),
         (lambda f: f, {"task": "regression"}, r"'left'.*regression|regression.*'left'"),
     ],
     ids=[
@@ -71,6 +76,7 @@ def no_features(frame):
         "dates as numbers",
         "no usable feature",
         "empty table",
+        "costs of a number",
         "task does not fit",
     ],
 )

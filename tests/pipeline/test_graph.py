@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.assets.fitted import FittedPipeline, plan_of
+from synml_dagster.assets.artifacts import FittedPipeline, plan_of
 from synml_dagster.errors import ModelError, SourceError
 from synml_dagster.features import SPLIT, assemble, fit_plan
 from synml_dagster.learners import TrainSpec, learner_of

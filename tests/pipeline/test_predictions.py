@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.assets.provenance import COLUMNS, Provenance
+from synml_dagster.assets.artifacts import COLUMNS, Provenance
 from synml_dagster.errors import ConfigError
 from tests.pipeline.shop import ROWS, customers, described
 

@@ -19,10 +19,14 @@ from synml_dagster.assets.stage import STAGES
 from tests.pipeline.tables import TABLES
 from tests.pipeline.whole import QUICK, run_whole
 
+CARD = {"not_for": ["a diagnosis without a physician"], "owner": "the screening team"}
+COSTS = {"costs": {"false_positive": 1, "false_negative": 5}}
+
 
 def description(task, folder):
     write, more = TABLES[task]
-    return {"name": f"{task}_table", "source": str(write(folder)), **more, **QUICK}
+    told = {"name": f"{task}_table", "source": str(write(folder)), **more, **QUICK, "card": CARD}
+    return told | ({"evaluate": COSTS} if task == "binary" else {})
 
 
 @pytest.fixture(scope="module", params=list(TABLES))
@@ -190,6 +194,35 @@ def test_the_report_is_one_page_that_needs_nothing_from_outside(finished):
     html = page.read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", html)
     assert f"{task}_table" in html
+
+
+def test_the_card_is_beside_the_model_and_in_the_registry(finished):
+    from mlflow.tracking import MlflowClient
+
+    task, _, told = finished
+    report = Path(told["metadata"]["report"]["path"])
+    whole = (report / "MODEL_CARD.md").read_text(encoding="utf-8")
+    beside = (Path(told["metadata"]["champion"]["onnx"]).parent / "MODEL_CARD.md").read_text(encoding="utf-8")
+    client = MlflowClient(f"sqlite:///{report.parents[3] / 'mlflow' / 'mlflow.db'}")
+    said = client.get_model_version(f"{task}_table", "1").description
+    for card in (whole, beside, said):
+        assert "a diagnosis without a physician" in card
+        assert "| Metric | Test | 95% interval | Baseline |" in card
+    assert len(said) <= 5_000
+    assert "**Promoted to champion:**" in said
+    assert "no label differs" in whole
+    assert "**Steps together:**" in whole
+    assert ("## Threshold" in beside) is (task == "binary")
+
+
+def test_every_metric_says_how_sure_it_is(finished):
+    _, _, told = finished
+    measured = {k: v for k, v in told["metadata"]["evaluation"].items() if k.startswith("test/")}
+    names = {k for k in measured if f"{k}_low" in measured}
+    assert names
+    assert all(measured[f"{k}_low"] <= measured[k] <= measured[f"{k}_high"] for k in names)
+    own = {"test/threshold", "test/cost", "test/cost_at_half"}
+    assert {k for k in measured if not k.endswith(("_low", "_high"))} - own == names
 
 
 def test_metrics_are_numbers_that_plot_over_time(finished):

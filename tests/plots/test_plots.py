@@ -35,7 +35,7 @@ def binary(classes=("no", "yes")) -> Evaluation:
     rng = np.random.default_rng(0)
     p = np.sort(rng.beta(1, 3, 500))[::-1]
     y = (rng.random(500) < p).astype(float)
-    bins = ScoreBins(p, p, y, 1 - y)
+    bins = ScoreBins(p, p, y, 1 - y, y, 1 - y)
     return Evaluation(
         task="binary",
         rows=500,

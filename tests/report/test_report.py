@@ -12,13 +12,15 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
-from synml_dagster.evaluation import evaluate
+from synml_dagster.balance import ErrorSlices
+from synml_dagster.balance.slices import Slice
+from synml_dagster.evaluation import ChosenThreshold, Costs, evaluate
 from synml_dagster.explain import explain
 from synml_dagster.explain.interactions import strongest_partner
 from synml_dagster.features import LABEL, assemble, fit_plan
 from synml_dagster.learners.lightgbm import LightGBMModel
 from synml_dagster.plots import explanations as figures
-from synml_dagster.report import ReportInputs, render_report
+from synml_dagster.report import CardSpec, Check, ReportInputs, render_markdown, render_report
 from synml_dagster.report.cases import telling_cases
 from synml_dagster.tuning import SweepResult, TrialRecord
 from synml_dagster.tuning.result import EnsembleMember
@@ -26,6 +28,32 @@ from synml_dagster.tuning.result import EnsembleMember
 HOSTILE = "<script>alert('x')</script> & \"q\" {{ 7*7 }}"
 VOID = {"meta", "br", "img", "link"}
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+SLICES = ErrorSlices(
+    measure="wrong answers",
+    rows=100,
+    error=0.1,
+    looked_at=41,
+    slices=[
+        Slice(
+            columns=[HOSTILE, "kind"],
+            values=["< 5", "'<b>wide</b>'"],
+            rows=30,
+            share=0.3,
+            error=0.4,
+            low=0.25,
+            high=0.57,
+        )
+    ],
+)
+CARD = CardSpec(
+    intended_use=f"Orders a work list.\n{HOSTILE}",
+    not_for=["[click](javascript:alert(1))", "a diagnosis without a physician"],
+    owner="Team <i>one</i>",
+    machine_price=1.2,
+    currency="EUR",
+)
 
 
 class Whole(HTMLParser):
@@ -99,7 +127,11 @@ def inputs(request, classic_spark) -> ReportInputs:
     said = booster.predict(X)
     answer = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[task]
     scored = classic_spark.createDataFrame(pd.DataFrame({LABEL: y, answer: list(said)}))
-    evaluation = evaluate(scored, task=task, classes=plan.label.classes)
+    chosen = ChosenThreshold(0.3, Costs(false_positive=1, false_negative=5, unit="<EUR>"), 90)
+    evaluation = evaluate(
+        scored, task=task, classes=plan.label.classes, chosen=chosen if task == "binary" else None
+    )
+    evaluation.slices = SLICES
     explanations = explain(classic_spark.createDataFrame(features[[*names, LABEL]]), model, plan, rows=100)
     return ReportInputs(
         name="flowers & co",
@@ -112,6 +144,20 @@ def inputs(request, classic_spark) -> ReportInputs:
         model=model,
         explanations=explanations,
         run_id="run-1",
+        card=CARD,
+        parity={
+            "rows": 700,
+            "adversarial_rows": 200,
+            "labels_different": 0,
+            "max_difference": 2e-7,
+            "tolerance": 1e-6,
+            "passed": True,
+        },
+        checks=[
+            Check("baseline", "evaluation", True, "auc is 0.99"),
+            Check("promotion", "champion", False, "<u>no better</u>", only_warns=True),
+        ],
+        seconds={"raw": 12.0, "model": 190.0},
         onnx_model=SimpleNamespace(
             inputs=[SimpleNamespace(name=r.name, type=f"tensor({r.onnx_type})") for r in plan.raw_inputs],
             outputs=[SimpleNamespace(name="prediction", type="tensor(float)")],
@@ -158,12 +204,97 @@ def test_every_section_and_its_links_are_there(inputs, page):
     whole = read(page)
     ids = {attributes["id"] for _, attributes in whole.tags if "id" in attributes}
     links = {attributes["href"][1:] for tag, attributes in whole.tags if tag == "a"}
-    assert links == {"decision", "quality", "drivers", "rows", "data", "training", "use", "provenance"}
+    assert links == {
+        "about",
+        "decision",
+        "quality",
+        "weak",
+        "drivers",
+        "rows",
+        "data",
+        "training",
+        "checks",
+        "use",
+        "provenance",
+    }
     assert links <= ids
     text = " ".join(whole.texts)
     assert "same" in text  # the dropped column, with its reason
     assert inputs.plan.fingerprint in text
     assert "lightgbm 4." in text
+
+
+def test_the_card_says_what_people_said_and_how_sure_each_metric_is(inputs, page):
+    whole = read(page)
+    text = " ".join(" ".join(whole.texts).split())
+    assert "Orders a work list." in text
+    assert "What it must not be used for a diagnosis" in text.replace("[click](javascript:alert(1)) ", "")
+    assert "Team <i>one</i>" in text
+    from synml_dagster.evaluation import format_metric
+
+    for name, interval in inputs.evaluation.intervals.items():
+        assert f"{format_metric(name, interval.low)} to {format_metric(name, interval.high)}" in text, name
+    assert "among 41 slices" in text
+    assert "25.0% to 57.0%" in text
+    assert "no label differs" in text
+    assert "3 min 22 s" in text
+    assert "0.07 EUR" in text
+    assert ("Choosing a threshold" in text) is (inputs.evaluation.task == "binary")
+    if inputs.evaluation.task == "binary":
+        assert "costs least to flag from a probability of 0.300 on" in text
+        assert "Cost of 1,000 rows, <EUR>" in text
+        assert "predict is the likelier class, whatever the costs" in text
+    if inputs.evaluation.task == "multiclass":
+        assert "Calibration by class" in text
+
+
+def test_the_same_card_is_markdown_that_no_text_breaks(inputs):
+    from markdown_it import MarkdownIt
+
+    card = render_markdown(inputs)
+    reader = MarkdownIt("commonmark").enable("table")
+    tokens = reader.parse(card)
+    assert not [t for t in tokens if t.type.startswith("html")]
+    inline = [child for t in tokens for child in t.children or ()]
+    assert not [c for c in inline if c.type in ("html_inline", "link_open", "image", "code_inline")]
+    text = " ".join(c.content for c in inline if c.type == "text")
+    titles = [t.children[0].content for t in tokens if t.type == "inline" and t.level == 1 and t.map[0] == 0]
+    assert titles == ["flowers & co"]
+    assert HOSTILE.replace("[", "") in text
+    assert "[click](javascript:alert(1))" in text
+    assert "Team <i>one</i>" in text
+    tables = [i for i, t in enumerate(tokens) if t.type == "table_open"]
+    assert len(tables) >= 2
+    for part in ("## Purpose", "## Quality", "## Weak spots", "## Data", "## Checks", "## Provenance"):
+        assert f"\n{part}\n" in card, part
+
+
+@pytest.mark.parametrize("most", [600, 1_500, 5_000])
+def test_a_capped_card_leaves_out_whole_sections_and_says_so(inputs, most):
+    whole, card = render_markdown(inputs), render_markdown(inputs, most)
+    assert len(card) <= most
+    if len(whole) <= most:
+        assert card == whole
+    else:
+        assert "Left out here for its length" in card
+    assert card.startswith(whole[:100])
+
+
+def test_secrets_in_what_people_say_are_hidden_in_the_registry(inputs):
+    from dataclasses import replace
+
+    card = render_markdown(replace(inputs, source="jdbc:postgresql://ann:s3cret@db/x"))
+    assert "s3cret" not in card
+
+
+def test_a_card_that_says_too_much_or_nothing_is_refused():
+    with pytest.raises(ValueError, match="an entry is empty"):
+        CardSpec(not_for=["  "])
+    with pytest.raises(ValueError, match="at most 4000 characters"):
+        CardSpec(intended_use="x" * 5_000)
+    with pytest.raises(ValueError, match="Extra inputs"):
+        CardSpec(purpose="x")
+    assert CardSpec(not_for="hiring").not_for == ["hiring"]
 
 
 def test_tables_and_pictures_can_be_read_out(page):

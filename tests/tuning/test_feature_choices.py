@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster import MLPipeline
-from synml_dagster.assets.fitted import FittedPipeline
+from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.features import AS_DESCRIBED, SPLIT, FeatureChoices, assemble, fit_plan
 from synml_dagster.learners import TrainSpec
 from synml_dagster.tables import publish_table

@@ -16,6 +16,7 @@ from synml_dagster.tables import Accompanied, Table, TableUnion, open_table, rea
 from synml_dagster.tuning import SweepResult
 
 _PLAN, _RAW, _MADE_OF = "_plan.json", "_raw.json", "made_of.json"
+_PARITY = "parity.json"
 
 
 def with_its_plan(rows: Any, plan: FeaturePlan, raw: Table) -> Accompanied:
@@ -108,20 +109,31 @@ class FittedPipeline:
 
 @dataclass(frozen=True)
 class ExportedPipeline:
-    """A fitted pipeline and the graph that it was exported as."""
+    """A fitted pipeline, the graph that it was exported as, and what comparing the two has found."""
 
     fitted: FittedPipeline
     onnx: OnnxModel
+    parity: Mapping[str, Any] | None = None
 
     def save(self, directory: str | Path) -> None:
         """Write the parts' own files into `directory`."""
         self.fitted.save(directory)
         self.onnx.save(directory)
+        self.save_parity(directory)
+
+    def save_parity(self, directory: str | Path) -> None:
+        """Write `parity.json`, where the two were compared."""
+        if self.parity is not None:
+            (Path(directory) / _PARITY).write_text(
+                json.dumps(dict(self.parity), indent=1) + "\n", encoding="utf-8"
+            )
 
     @classmethod
     def load(cls, directory: str | Path) -> ExportedPipeline:
         """Read what `save` wrote."""
-        return cls(FittedPipeline.load(directory), OnnxModel.load(directory))
+        told = Path(directory) / _PARITY
+        parity = json.loads(told.read_text(encoding="utf-8")) if told.exists() else None
+        return cls(FittedPipeline.load(directory), OnnxModel.load(directory), parity)
 
 
 def _versions(table: Table) -> list[tuple[str, str]]:

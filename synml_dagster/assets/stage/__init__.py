@@ -1,0 +1,34 @@
+"""What every stage shares: its definition, its checks, its page, its words when it fails, and the parts of a description that are its own."""
+
+from synml_dagster.assets.stage.catalog import ON_REQUEST, STAGES
+from synml_dagster.assets.stage.definition import SPARK_POOL, inputs, stage, stage_key
+from synml_dagster.assets.stage.failures import clearly
+from synml_dagster.assets.stage.outcomes import gate, outcome
+from synml_dagster.assets.stage.own_places import check_apart
+from synml_dagster.assets.stage.page import figure, markdown_table, picture, pictures
+from synml_dagster.assets.stage.rarely import Rarely
+from synml_dagster.assets.stage.source_read import says_version, version_read
+from synml_dagster.assets.stage.specs import ExplainSpec, MLflowSpec, ScoreSpec
+
+__all__ = [
+    "ON_REQUEST",
+    "SPARK_POOL",
+    "STAGES",
+    "ExplainSpec",
+    "MLflowSpec",
+    "Rarely",
+    "ScoreSpec",
+    "check_apart",
+    "clearly",
+    "figure",
+    "gate",
+    "inputs",
+    "markdown_table",
+    "outcome",
+    "picture",
+    "pictures",
+    "says_version",
+    "stage",
+    "stage_key",
+    "version_read",
+]

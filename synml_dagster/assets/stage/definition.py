@@ -1,0 +1,44 @@
+"""How a stage is defined as an asset: its key, its group, its pool and its inputs."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.assets.stage.catalog import ON_REQUEST, STAGES
+
+SPARK_POOL = "spark"
+"""Dagster's pool of all steps that use Spark: without a limit until somebody sets one."""
+_NO_SPARK = frozenset({"report"})
+
+
+def stage_key(pipeline: str, stage: str) -> dg.AssetKey:
+    """Return the key of one stage of a pipeline."""
+    return dg.AssetKey([pipeline, stage])
+
+
+def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
+    """Return the arguments that `dagster.asset` takes for a stage."""
+    description, kinds = (STAGES | ON_REQUEST)[name]
+    return {
+        "key": stage_key(pipeline, name),
+        "group_name": pipeline,
+        "description": description,
+        "kinds": kinds,
+        "tags": {"synml/pipeline": pipeline},
+        "code_version": version("synml-dagster"),
+        # Says nothing of a stage without partitions, but `dg launch --partition-range` asks it of all that it launches.
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        **({} if name in _NO_SPARK else {"pool": SPARK_POOL}),
+    } | more
+
+
+def inputs(pipeline: str, *stages: str) -> dict[str, dg.AssetIn]:
+    """Return the inputs of a stage: arguments named as the stages that they come from.
+
+    A stage that takes one with partitions whole gets those that are there.
+    """
+    present = {"allow_missing_partitions": True}
+    return {name: dg.AssetIn(key=stage_key(pipeline, name), metadata=present) for name in stages}
