@@ -1,6 +1,6 @@
 """Other searches on rows that `quality.py` has written; runs in an environment of their own.
 
-python peers.py LightGBMTuner|FLAML rows.npz binary|multiclass|regression SECONDS SEED
+python peers.py LightGBMTuner|FLAML rows.npz binary|multiclass|regression SECONDS SEED THREADS
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from measures import measured
 ROUNDS, PATIENCE = 500, 30
 
 
-def tuner(data, task, seconds, seed):
+def tuner(data, task, seconds, seed, threads):
     """Optuna's stepwise tuner with its own 68 trials, the best booster that it found."""
     import lightgbm as lgb
     import optuna
@@ -25,7 +25,7 @@ def tuner(data, task, seconds, seed):
     categorical = data["categorical"].tolist()
     objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[task]
     metric = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}[task]
-    params = {"objective": objective, "metric": metric, "verbosity": -1, "num_threads": 2, "seed": seed}
+    params = {"objective": objective, "metric": metric, "verbosity": -1, "num_threads": threads, "seed": seed}
     if task == "multiclass":
         params["num_class"] = int(data["t_y"].max()) + 1
     train = lgb.Dataset(data["t_X"], data["t_y"], categorical_feature=categorical, free_raw_data=False)
@@ -44,7 +44,7 @@ def tuner(data, task, seconds, seed):
     return best.predict(data["s_X"], num_iteration=best.best_iteration), {"held": found.best_score}
 
 
-def flaml(data, task, seconds, seed):
+def flaml(data, task, seconds, seed, threads):
     """FLAML for as long as ours took; it is given training and validation rows together and parts them as it likes."""
     import pandas as pd
     from flaml import AutoML
@@ -60,7 +60,7 @@ def flaml(data, task, seconds, seed):
         task="regression" if task == "regression" else "classification",
         metric="rmse" if task == "regression" else "log_loss",
         time_budget=float(seconds),
-        n_jobs=2,
+        n_jobs=threads,
         seed=seed,
         verbose=0,
     )
@@ -73,10 +73,12 @@ def flaml(data, task, seconds, seed):
 
 
 def main() -> None:
-    name, file, task, seconds, seed = sys.argv[1:]
+    name, file, task, seconds, seed, threads = sys.argv[1:]
     data = np.load(file)
     began = time.monotonic()
-    answers, more = {"LightGBMTuner": tuner, "FLAML": flaml}[name](data, task, seconds, int(seed))
+    answers, more = {"LightGBMTuner": tuner, "FLAML": flaml}[name](
+        data, task, seconds, int(seed), int(threads)
+    )
     told = {"seconds": time.monotonic() - began, "found": measured(task, answers, data["s_y"]), **more}
     print(json.dumps(told))
 

@@ -28,6 +28,7 @@ from synml_dagster.tables import publish_table
 from synml_dagster.tuning import SweepSpec, run_sweep
 from synml_dagster.tuning.choice import families_of, family_names, train_spec
 from synml_dagster.tuning.ensemble import with_ensemble
+from synml_dagster.tuning.feature_choice import split_choice, wanted_choices
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
@@ -41,16 +42,19 @@ class Bench:
         self.spark, self.given, self.seed, self.folder = spark, given, seed, folder
         raw = spark.read.csv(given.csv, header=True, inferSchema=True)
         features = FeatureSpec(exclude=given.exclude)
-        self.plan = fit_plan(
-            raw, name="bench", label=given.label, features=features, split=SplitSpec(seed=seed)
+        auto = wanted_choices(SweepSpec(learners="all", features="auto"), TrainSpec())
+        self.whole = fit_plan(
+            raw, name="bench", label=given.label, features=features, split=SplitSpec(seed=seed), choices=auto
         )
-        table = publish_table(assemble(raw, self.plan), str(folder / "features"), partition_by=[SPLIT])
+        self.plan = self.whole.chosen({})
+        parts = assemble(raw, self.whole.with_all_parts())
+        table = publish_table(parts, str(folder / "features"), partition_by=[SPLIT])
         self.files = [table.files(**{SPLIT: s}) for s in ("train", "validation", "test")]
         self.rows = [read_rows(spark, f, self.plan.feature_names) for f in self.files]
         self.measure = Measure.of(self.plan.task)
 
     def score(self, name: str, model: Any, seconds: float, **more: Any) -> None:
-        test = self.rows[2]
+        test = read_rows(self.spark, self.files[2], model.features)
         self.tell(
             name,
             measured(self.plan.task, model.predict(test.X), test.y),
@@ -67,8 +71,8 @@ class Bench:
             out.write(line + "\n")
 
     def fit(self, name: str, params: dict[str, Any]) -> Any:
-        spec = train_spec(name, TrainSpec(seed=self.seed))
-        return learner_of(name).fit(self.spark, self.plan, spec, params, *self.files[:2])
+        spec, (choice, own) = train_spec(name, TrainSpec(seed=self.seed)), split_choice(params)
+        return learner_of(name).fit(self.spark, self.whole.chosen(choice), spec, own, *self.files[:2])
 
     def default(self) -> None:
         began = time.monotonic()
@@ -82,13 +86,14 @@ class Bench:
         names = family_names(spec, train, self.plan.task)
         specs = {n: train_spec(n, train) for n in names}
         rows, held = self.files[:2]
+        plan = self.whole if spec.features else self.plan
         folds = FoldPlan.of(self.plan, spec.folds, rows.count(), held.count())
-        data, frame = trial_data(self.spark, self.plan, rows, held, folds, self.measure, None)
+        data, frame = trial_data(self.spark, plan, rows, held, folds, self.measure, None)
         answers = self.folder / name
         jobs = TrialJobs(self.spark, data, frame, specs, answers, 1, spec.pruning)
         result = run_sweep(
             jobs,
-            families=families_of(names, spec, train, self.plan.task),
+            families=families_of(names, spec, train, plan.task, plan=plan),
             storage=self.folder / f"{name}.db",
             key={"for": name},
             metric=self.measure.metric,
@@ -103,7 +108,8 @@ class Bench:
         if spec.ensemble:
             result = with_ensemble(result, self.measure, answers, spec.ensemble)
         if result.ensemble:
-            held_rows = self.rows[1]
+            chosen = self.whole.chosen(split_choice(result.best_params)[0])
+            held_rows = read_rows(self.spark, self.files[1], chosen.feature_names)
             members = [Member(self.fit(m.learner, m.params), m.weight) for m in result.ensemble]
             model = combined(members, {}, background(held_rows.X))
         else:
@@ -130,7 +136,7 @@ class Bench:
 
         def objective(trial):
             params = {k: r.suggest(trial, k) for k, r in family.space().items()}
-            model = family.fit_rows(self.plan, spec, params, *self.rows[:2], threads=2)
+            model = family.fit_rows(self.plan, spec, params, *self.rows[:2], threads=self.given.threads)
             held = self.rows[1]
             value = self.measure.value(*self.measure.losses(model.predict(held.X), held))
             if not models or value < min(models):
@@ -159,6 +165,7 @@ class Bench:
             self.plan.task,
             seconds,
             self.seed,
+            self.given.threads,
         ]
         done = subprocess.run(
             [str(c) for c in command], capture_output=True, text=True, timeout=3600, check=False
@@ -178,8 +185,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--peers")
+    parser.add_argument("--threads", type=int, default=2, help="of a model; ours has half as many, twice")
     parser.add_argument(
-        "--who", nargs="*", default=["default", "ours", "together", "tpe", "LightGBMTuner", "FLAML"]
+        "--who",
+        nargs="*",
+        default=["default", "ours", "together", "choices", "tpe", "LightGBMTuner", "FLAML"],
     )
     parser.add_argument("--out", type=Path, default=Path("quality.jsonl"))
     given = parser.parse_args()
@@ -195,6 +205,9 @@ def main() -> None:
             if "together" in given.who:
                 spec = SweepSpec(trials=given.trials, minutes=60, learners="all", ensemble=8)
                 seconds = bench.ours("ours, all learners, ensemble", spec)
+            if "choices" in given.who:
+                spec = SweepSpec(trials=given.trials, minutes=60, learners="all", ensemble=8, features="auto")
+                seconds = bench.ours("ours, all learners, features, ensemble", spec)
             if "tpe" in given.who:
                 bench.plain_tpe(given.trials)
             for name in ("LightGBMTuner", "FLAML"):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def run_sweep(
         raise ConfigError(
             "sweep: there is nothing to search: every parameter of sweep.space is fixed in train"
         )
-    with typed(str(storage)):
+    with typed(str(storage)) if "://" in str(storage) else nullcontext():
         ledger = Ledger(storage, families, key, maximize=maximize, seed=seed, sampler=sampler, aims=aims)
         resumed = ledger.resumed
         _Search(

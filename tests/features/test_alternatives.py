@@ -20,7 +20,7 @@ from synml_dagster.features import (
     fit_plan,
 )
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import publish_table
+from synml_dagster.tables import publish_files
 
 CHOICES = FeatureChoices(
     impute=["median"], scale=["quantile"], encoding=["target", "frequency"], text_width=[5]
@@ -97,7 +97,7 @@ def test_tasks_that_read_files_make_the_parts_of_all_choices_too(classic_spark, 
     parts = fit_plan(files, name="p", label="y", choices=choices, spark=classic_spark).with_all_parts()
     made = assemble_files(classic_spark, files, parts)
     assert made is not None
-    by_files = publish_table(made, str(tmp_path / "made")).dataframe(classic_spark)
+    by_files = publish_files(classic_spark, made, str(tmp_path / "made")).dataframe(classic_spark)
     by_spark = assemble(files.dataframe(classic_spark), parts)
     one, other = (
         f.select(*(f"`{n}`" for n in parts.feature_names))

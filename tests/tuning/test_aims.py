@@ -134,3 +134,17 @@ def test_nothing_is_stopped_half_way_where_quality_is_not_all():
     assert SweepSpec().prunes
     assert not SweepSpec(against=["milliseconds"]).prunes
     assert SweepSpec(most_kilobytes=5).prunes
+
+
+def test_a_model_on_all_rows_that_is_larger_than_the_limit_is_refused():
+    from synml_dagster.assets.model import _within
+    from synml_dagster.learners.linear import LinearModel
+    from synml_dagster.tuning import SweepResult
+
+    model = LinearModel(text="x" * 3000, features=["a"])
+    result = SweepResult(metric="logloss", direction="minimize", rows=200, most_kilobytes=2.0)
+    with pytest.raises(
+        TrainingError, match=r"the model takes 3 kB and sweep.most_kilobytes is 2.*which saw 200"
+    ):
+        _within(result, model, None, None, None)
+    assert _within(result.model_copy(update={"most_kilobytes": 3.0}), model, None, None, None) == []

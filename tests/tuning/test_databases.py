@@ -101,13 +101,13 @@ def test_the_same_questions_are_asked_whatever_the_database(storage, tmp_path):
 
 
 def test_processes_at_one_study_share_its_trials_and_its_numbers(storage):
-    processes = [started(storage, 12, 0.05) for _ in range(2)]
+    processes = [started(storage, 8, 0.05) for _ in range(2)]
     for process in processes:
         go(process)
-    said = [process.communicate(timeout=120)[0].splitlines() for process in processes]
-    assert [lines[-1] for lines in said] == ["ended 12", "ended 12"]
+    said = [process.communicate(timeout=400)[0].splitlines() for process in processes]
+    assert [lines[-1] for lines in said] == ["ended 8", "ended 8"]
     begun = Counter(line for lines in said for line in lines[:-1])
-    assert begun == {f"begun {i}": 1 for i in range(12)}
+    assert begun == {f"begun {i}": 1 for i in range(8)}
     assert all(len(lines) > 1 for lines in said)
 
 

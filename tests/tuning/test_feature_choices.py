@@ -81,7 +81,7 @@ def test_a_trial_of_a_choice_is_one_of_the_description_that_makes_it(
         right = np.where(labels == 1, answers, 1 - answers)
         if not folds.folds:
             assert -np.log(right).mean() == pytest.approx(outcome.value)
-        assert (right > 0.5).mean() > 0.8
+        assert (right > 0.5).mean() > 0.7  # 0.55 where rows and labels are not in one order
     assert measure.metric == "logloss"
 
 
@@ -171,7 +171,7 @@ def test_the_winning_choice_is_what_is_trained_exported_explained_and_scored(tmp
         "source": str(tmp_path / "t.csv"),
         "label": "y",
         "train": {"learner": "linear"},
-        "sweep": {"trials": 4, "features": {"scale": ["quantile"]}, "space": {"alpha": {"low": 1e-6, "high": 1e-3, "log": True}}},
+        "sweep": {"trials": 4, "features": {"scale": ["quantile"]}, "against": ["kilobytes"], "most_milliseconds": 1000, "space": {"alpha": {"low": 1e-6, "high": 1e-3, "log": True}}},
     }  # fmt: skip
     job = MLPipeline.model_validate(about).definitions().resolve_job_def("p_train")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -189,4 +189,6 @@ def test_the_winning_choice_is_what_is_trained_exported_explained_and_scored(tmp
     assert plan.columns[0].scale.kind == "quantile"
     assert plan.feature_names[0] == "income__quantile"
     assert plan.alternatives == []
+    assert "logloss against kilobytes" in told["sweep"]["pictures"].value
+    assert "on the front" in told["sweep"]["leaderboard"].value
     assert told["champion"]["champion version"].value == "1"
