@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synml_dagster.explain.agnostic.background import Background
     from synml_dagster.explain.agnostic.on_spark import explain_with
     from synml_dagster.explain.agnostic.rows import explain_rows
+    from synml_dagster.explain.base import Explainer, explainer_for, is_explained_exactly
     from synml_dagster.explain.kernel import KernelExplainer
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
@@ -24,6 +25,7 @@ _MODULES = {
     "agnostic.background": "Background",
     "agnostic.on_spark": "explain_with",
     "agnostic.rows": "explain_rows",
+    "base": "Explainer explainer_for is_explained_exactly",
     "kernel": "KernelExplainer",
     "tree_shap.explainer": "TreeExplainer",
 }
@@ -31,6 +33,7 @@ _MODULES = {
 __all__ = [
     "Attributions",
     "Background",
+    "Explainer",
     "Explanations",
     "KernelExplainer",
     "TreeExplainer",
@@ -38,6 +41,8 @@ __all__ = [
     "explain_columns",
     "explain_rows",
     "explain_with",
+    "explainer_for",
+    "is_explained_exactly",
 ]
 
 __getattr__ = lazy(__name__, _MODULES)

@@ -9,11 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from synml_dagster.explain.rows import explainable_rows
 from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
+from synml_dagster.learners import TreeEnsemble
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.trees import TreeEnsemble
 
-_TABLE_BYTES = 64 << 20  # of all tables together; every task of a worker holds its own
-_LARGEST_TABLE = 10  # features; a table beyond outgrows the cache and loses to the quadrature
 _CHUNK_ROWS = 4096
 
 
@@ -28,6 +26,10 @@ class TreeExplainer:
     ----------
     model
         The trees, or LightGBM's model text (what `Booster.model_to_string()` returns).
+    table_bytes
+        Memory for tables of paths' weights; every task of a worker holds its own.
+    largest_table
+        A leaf on whose path are more features than this is computed by quadrature; a table for it would outgrow the cache.
 
     Raises
     ------
@@ -42,13 +44,15 @@ class TreeExplainer:
 
     method = "Exact tree SHAP values"
 
-    def __init__(self, model: TreeEnsemble | str) -> None:
+    def __init__(
+        self, model: TreeEnsemble | str, *, table_bytes: int = 64 << 20, largest_table: int = 10
+    ) -> None:
         ensemble = parse_trees(model) if isinstance(model, str) else model
         self.num_features = ensemble.num_features
         self.num_outputs = ensemble.trees_per_iteration
         self._forest, self._base = lay_out(ensemble)
         self._points, self._weights = _gauss_legendre((MAX_SLOTS + 1) // 2)
-        self._table_start, size = _place_tables(np.diff(self._forest.slot_start))
+        self._table_start, size = _place_tables(np.diff(self._forest.slot_start), table_bytes, largest_table)
         self._tables = np.empty(size)
         from synml_dagster.explain.tree_shap.kernels import fill_tables
 
@@ -123,11 +127,11 @@ def _gauss_legendre(most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return points, weights
 
 
-def _place_tables(slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+def _place_tables(slots: NDArray[np.int64], memory: int, largest: int) -> tuple[NDArray[np.int64], int]:
     """Return where each leaf's table begins (-1: none) and the values of all: the shallowest first, within memory."""
-    sizes = np.where(slots <= _LARGEST_TABLE, slots << np.minimum(slots, _LARGEST_TABLE), 0)
-    limit = _LARGEST_TABLE
-    while limit and sizes[slots <= limit].sum() * 8 > _TABLE_BYTES:
+    sizes = np.where(slots <= largest, slots << np.minimum(slots, largest), 0)
+    limit = largest
+    while limit and sizes[slots <= limit].sum() * 8 > memory:
         limit -= 1
     sizes = np.where(slots <= limit, sizes, 0)
     starts = np.cumsum(sizes) - sizes
