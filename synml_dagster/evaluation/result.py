@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synml_dagster.balance import ErrorSlices
 from synml_dagster.errors import ModelError
-from synml_dagster.evaluation.catalogue import Task, primary_metric
+from synml_dagster.evaluation.catalogue import Task
 from synml_dagster.evaluation.spec import Costs
 
 _FILE = "metrics.json"
@@ -200,12 +200,6 @@ class Evaluation(_Part):
     def positive(self) -> str | None:
         """The positive class of a binary task."""
         return self.classes[1] if self.task == "binary" and len(self.classes) == 2 else None
-
-    @property
-    def primary(self) -> tuple[str, float | None]:
-        """The task's own metric and its value, None where these rows cannot answer it."""
-        name = primary_metric(self.task)
-        return name, self.metrics.get(name)
 
     def save(self, directory: str | Path) -> None:
         """Write `metrics.json` into `directory`, made if need be."""

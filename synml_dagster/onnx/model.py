@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import onnx
 
 FILE = "model.onnx"
-_TWO_GIB = 2**31 - 1
-_HASHED = 64 * 2**20
 
 
 @dataclass(frozen=True)

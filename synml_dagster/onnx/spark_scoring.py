@@ -353,7 +353,7 @@ def _kept(frame: DataFrame, keep: Sequence[str] | None, answers: Sequence[str]) 
     return kept
 
 
-def _answer_schema(frame: DataFrame, kept: list[str], scorer: Scorer) -> Any:
+def _answer_schema(frame: DataFrame, kept: list[str], scorer: Scorer) -> StructType:
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import StructType
 

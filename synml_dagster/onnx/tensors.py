@@ -6,7 +6,6 @@ since 1970-01-01. Imported by executors: light on imports.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -233,9 +232,3 @@ class _Rows(Reasons):
         wide = np.zeros(int(self.selected.max()) + 1, dtype=np.bool_)
         wide[self.selected[rows]] = True
         self.outer.add(wide, reason)
-
-
-def names_of(batch: pa.RecordBatch, wanted: Sequence[str]) -> list[str]:
-    """Return those of `wanted` that the batch lacks."""
-    have = set(batch.schema.names)
-    return [name for name in wanted if name not in have]

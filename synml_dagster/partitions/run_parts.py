@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from synml_dagster.partitions import PartitionsSpec, newest, rows_of, rows_outside
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 RESULT = "result"
 """Dagster's name of an asset's only output, which a step that has checks as well must name."""
 
 
-def parts_of(context: dg.AssetExecutionContext, frame: Any, spec: PartitionsSpec) -> dict[str, Any]:
+def parts_of(context: dg.AssetExecutionContext, frame: DataFrame, spec: PartitionsSpec) -> dict[str, Any]:
     """Return the rows of each of the run's partitions, and say how many rows no partition will ever read."""
     outside = rows_outside(frame, spec, [] if spec.daily else newest(spec, context))
     if outside:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("synml_dagster.serving")
 
-URL_VARIABLE = "SYNML_REPORTS_URL"
-"""Where people reach `synml reports`; the asset `report` makes its link with it."""
 _FILE = "report.html"
 # A report is one file without scripts: nothing else has to be loaded or run for it.
 _HEADERS = {

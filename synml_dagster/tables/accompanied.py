@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.files.filesystems import filesystem_of
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from synml_dagster.files import ParquetFiles
     from synml_dagster.tables.table import Table
+    from synml_dagster.tables.task_writes import MadeRows
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Accompanied:
         Names begin with `_`, as Spark passes over such files.
     """
 
-    rows: Any
+    rows: DataFrame | ParquetFiles | MadeRows
     texts: Mapping[str, str]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from synml_dagster.errors import SetupError, SourceError
@@ -32,6 +32,7 @@ from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyspark.sql import SparkSession
 
 _TASKS_A_SLOT = 4
@@ -179,7 +180,7 @@ def _mark(folder: str) -> str:
 class _Part:
     """A file that gets row groups of about 128 MiB."""
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
         self._kept: list[pa.RecordBatch] = []
         self._bytes = 0
@@ -273,7 +274,7 @@ def _copy(source: str, folder: str, name: str) -> None:
         raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
 
 
-def _reading(source: str) -> Any:
+def _reading(source: str) -> IO[bytes] | pa.NativeFile:
     if "://" not in source:
         return open(source, "rb")
     system, inside = file_system_of(source)

@@ -96,6 +96,15 @@ def test_links_inside_lead_somewhere(page):
             assert anchor in anchors(target), f"{link}: {target.name} has {sorted(anchors(target))}"
 
 
+@pytest.mark.parametrize(
+    "page", [*(ROOT / "docs/extending").glob("*.md"), ROOT / "docs/design.md"], ids=lambda p: p.name
+)
+def test_files_of_the_house_that_a_page_names_are_there(page):
+    # A name in angle brackets is the reader's to choose.
+    named = re.findall(r"`((?:synml_dagster|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_every_page_stands_in_the_site_once():
     def named(part):
         if isinstance(part, str):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ModelError, SourceError
 from synml_dagster.features import SPLIT, SPLITS, FeaturePlan
@@ -15,11 +15,17 @@ from synml_dagster.onnx import OnnxModel
 from synml_dagster.tables import Accompanied, Table, TableUnion, open_table, read_text
 from synml_dagster.tuning import SweepResult
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from synml_dagster.files import ParquetFiles
+    from synml_dagster.tables.task_writes import MadeRows
+
 _PLAN, _RAW, _MADE_OF = "_plan.json", "_raw.json", "made_of.json"
 _PARITY = "parity.json"
 
 
-def with_its_plan(rows: Any, plan: FeaturePlan, raw: Table) -> Accompanied:
+def with_its_plan(rows: DataFrame | ParquetFiles | MadeRows, plan: FeaturePlan, raw: Table) -> Accompanied:
     """Return rows of a features table with the plan that made them and the versions of the raw rows."""
     return Accompanied(rows, {_PLAN: plan.model_dump_json() + "\n", _RAW: json.dumps(_versions(raw)) + "\n"})
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-ROWS_AT_ONCE = 65_536
-
 Work = Callable[
     [Callable[[Any], NDArray[np.float64]], "pa.RecordBatch"], Iterator[tuple[int, NDArray[np.float64]]]
 ]

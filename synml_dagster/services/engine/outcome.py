@@ -32,9 +32,6 @@ REASONS = {
 }
 """Why a row has no value, by the `reason` of its error."""
 
-OF_THE_RUN = frozenset({"key", "quota", "deadline", "budget", "rate_limited"})
-"""Reasons that are the run's and not the row's: the next run sends such rows."""
-
 
 class RowError(Exception):
     """A row, or all rows of a request, end with an error."""
