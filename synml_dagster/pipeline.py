@@ -22,6 +22,7 @@ from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
 from synml_dagster.tuning.choice import check_learners
+from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -266,6 +267,7 @@ class MLPipeline(BaseModel):
                 weight=self.weight,
                 group=self.group,
                 watched=self.drift.columns if self.drift else None,
+                choices=wanted_choices(self.sweep, self.train),
                 binary_only=["evaluate.costs"] if self.evaluate.costs else [],
             ),
             build_features(name, ("data_balance",) if balance else ()),

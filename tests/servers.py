@@ -1,17 +1,21 @@
-"""Real servers that tests start and stop: Spark Connect on a free port of this host."""
+"""Real servers that tests start and stop on free ports of this host: Spark Connect, PostgreSQL, MariaDB."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 
 def free_port() -> int:
@@ -83,3 +87,83 @@ def connect_server(
                 process.wait(20)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def server_process(log: Path, command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """Run a server until the block is left."""
+    with log.open("wb") as out:
+        started = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, **options)
+    try:
+        yield started
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(started.pid, sign)
+                started.wait(20)
+                break
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+
+
+@contextmanager
+def postgres_server(port: int, user: str, password: str) -> Iterator[Callable[..., None]]:
+    """Run a PostgreSQL of its own and yield what runs its `psql` as `user`, who may do everything.
+
+    Skips the test where PostgreSQL is not installed.
+    """
+    found = shutil.which("initdb") or next(
+        iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))), ""
+    )
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    binaries = Path(os.path.realpath(found)).parent
+    # PostgreSQL refuses to run as root.
+    who: dict[str, Any] = (
+        {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    )
+    folder = Path(tempfile.mkdtemp(prefix="synml-postgres-"))
+
+    def run(*command: object, **options: Any) -> None:
+        done = subprocess.run(
+            [str(c) for c in command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+    try:
+        (folder / "password").write_text(password)
+        if who:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "postgres", "postgres")
+        run(
+            binaries / "initdb", "--pgdata", folder / "data", "--username", user, "--auth", "scram-sha-256",
+            "--pwfile", folder / "password", "--no-sync", **who,
+        )  # fmt: skip
+        command = [
+            str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder),
+        ]  # fmt: skip
+        log = folder / "server.log"
+        with server_process(log, command, cwd=folder, **who) as server:
+            wait_for_port(port, server, 60, log)
+
+            def psql(*arguments: str) -> None:
+                sql = [
+                    binaries / "psql",
+                    "--host=127.0.0.1",
+                    f"--port={port}",
+                    f"--username={user}",
+                    "--quiet",
+                ]
+                run(*sql, *arguments, env=os.environ | {"PGPASSWORD": password})
+
+            yield psql
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ import dagster as dg
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
 from synml_dagster.checks import check_columns
 from synml_dagster.errors import ConfigError
-from synml_dagster.features import FeaturePlan, FeatureSpec, SplitSpec, fit_plan
+from synml_dagster.features import FeatureChoices, FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import SparkResource
@@ -28,13 +28,14 @@ def build_feature_plan(
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
     watched: Sequence[str] | None = None,
+    choices: FeatureChoices | None = None,
     binary_only: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan.
 
     `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
-    training rows before they are scored, which features have to be made of. `binary_only` are the options of the description
-    that ask for two classes.
+    training rows before they are scored, which features have to be made of. `choices` are other ways to make features, which the
+    sweep is to choose from. `binary_only` are the options of the description that ask for two classes.
     """
 
     @dg.asset(
@@ -70,6 +71,7 @@ def build_feature_plan(
             group=group,
             spark=spark.session,
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
+            choices=choices,
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
         check_columns(plan, watched)
@@ -99,6 +101,19 @@ def build_feature_plan(
             "columns": markdown_table(
                 ["column", "used as", "inputs"],
                 [(c.name, c.kind, len(c.features)) for c in plan.columns],
+            ),
+            **(
+                {
+                    "to choose from": markdown_table(
+                        ["columns", "choice", "inputs"],
+                        [
+                            (a.kind, json.dumps(a.when), sum(len(c.features) for c in a.columns))
+                            for a in plan.alternatives
+                        ],
+                    )
+                }
+                if plan.alternatives
+                else {}
             ),
             "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
             "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),

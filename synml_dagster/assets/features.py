@@ -31,9 +31,10 @@ def build_features(pipeline: str, after: Sequence[str] = ()) -> dg.AssetsDefinit
         context: dg.AssetExecutionContext, spark: SparkResource, raw: Table, feature_plan: FeaturePlan
     ) -> Any:
         nearest, made = raw.nearest(spark.session), None
+        parts = feature_plan.with_all_parts()
         if isinstance(nearest, ParquetFiles):
-            made = assemble_files(spark.session, nearest, feature_plan)
-        rows = assemble(raw.dataframe(spark.session), feature_plan) if made is None else made
+            made = assemble_files(spark.session, nearest, parts)
+        rows = assemble(raw.dataframe(spark.session), parts) if made is None else made
         return with_its_plan(rows, feature_plan, raw)
 
     return features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,8 @@ import dagster as dg
 from synml_dagster.assets.stage import figure, markdown_table, pictures
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.tuning import SweepResult, TrialRecord
+from synml_dagster.tuning.aims import WORDS, Cost
+from synml_dagster.tuning.feature_choice import said, split_choice
 
 _SHOWN = 50
 
@@ -48,12 +50,21 @@ def sweep_metadata(
 
 
 def as_yaml(trial: TrialRecord, spec: TrainSpec) -> str:
-    """Return the `train` of a description that trains a trial's model again."""
-    said = spec.model_dump(exclude_unset=True) | {"learner": trial.learner}
-    return json.dumps({"train": said | {"params": {**trial.params, **spec.params}}})
+    """Return the parts of a description that train a trial's model again."""
+    choice, params = split_choice(said(trial.params))
+    train = spec.model_dump(exclude_unset=True) | {"learner": trial.learner}
+    features = {"features": dict(choice)} if choice else {}
+    return json.dumps({**features, "train": train | {"params": {**params, **spec.params}}})
+
+
+def _aim(result: SweepResult, trial: TrialRecord, front: Collection[int]) -> str:
+    if not result.aims.held_by(trial):
+        return "over the limits"
+    return "on the front" if trial.number in front else ""
 
 
 def _leaderboard(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dg.MarkdownMetadataValue:
+    marks, front = bool(result.against or result.aims.limits), {t.number for t in result.front()}
     rows = []
     for place, trial in enumerate(result.leaderboard()[:_SHOWN], 1):
         spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
@@ -68,6 +79,7 @@ def _leaderboard(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dg.Mark
                 f"{trial.seconds:.1f}",
                 "–" if trial.kilobytes is None else f"{trial.kilobytes:,.0f}",
                 "–" if trial.milliseconds is None else f"{trial.milliseconds:.2f}",
+                *([_aim(result, trial, front)] if marks else []),
                 f"`{as_yaml(trial, specs[trial.learner])}`" if trial.learner in specs else "–",
             ]
         )
@@ -82,6 +94,7 @@ def _leaderboard(result: SweepResult, specs: Mapping[str, TrainSpec]) -> dg.Mark
             "s",
             "kB",
             "ms / 1,000 rows",
+            *(["limits and front"] if marks else []),
             "again, as YAML",
         ],
         rows,
@@ -101,8 +114,22 @@ def drawn(result: SweepResult) -> dict[str, bytes]:
         ),
         "the best trials": training_figures.leaderboard(board, result.metric),
     }
+    for cost in result.against:
+        found[f"{result.metric} against {cost}"] = training_figures.front(
+            _points(result.leaderboard(), cost),
+            _points(result.front(), cost),
+            _points([t for t in result.trials if t.number == result.best_trial], cost),
+            result.aims.limits.get(cost),
+            (WORDS[cost], result.metric),
+        )
     if result.importance:
         found[f"which parameters of {result.learner} mattered"] = training_figures.bars(
             result.importance, f"Share of the variance of {result.metric}"
         )
     return found
+
+
+def _points(trials: Sequence[TrialRecord], cost: Cost) -> list[tuple[float, float]]:
+    return [
+        (getattr(t, cost), t.value) for t in trials if t.value is not None and getattr(t, cost) is not None
+    ]

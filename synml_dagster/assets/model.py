@@ -9,6 +9,7 @@ from pydantic import Field
 
 from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
 from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage
+from synml_dagster.errors import TrainingError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
@@ -18,7 +19,9 @@ from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult, SweepSpec
 from synml_dagster.tuning.choice import train_spec
+from synml_dagster.tuning.feature_choice import split_choice
 from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.trial import time_to_score
 
 _OF_SEVERAL = (
     "The model of the family and with the parameters that won the sweep, trained on all training rows."
@@ -56,7 +59,10 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
     ) -> FittedPipeline:
         from synml_dagster.plots import training as training_figures
 
-        began, feature_plan = time.monotonic(), plan_of(features)
+        began = time.monotonic()
+        choice, params = split_choice(sweep.best_params)
+        # What was not chosen is in the table and not in the model: whatever looks at it sees the chosen features alone.
+        feature_plan = plan_of(features).chosen(choice)
         train_rows, validation = side(features, "train"), side(features, "validation")
 
         def fit(name: str, params: Mapping[str, Any], part: str = "") -> TrainedModel:
@@ -73,10 +79,11 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
 
         name = sweep.learner or train.learner
         trained = (
-            fit(name, sweep.best_params)
+            fit(name, params)
             if not sweep.ensemble
             else _together(sweep, fit, feature_plan, validation, spark)
         )
+        kept = _within(sweep, trained, validation, feature_plan, spark)
         learner = learner_of(trained.learner)
         metric, value = trained.validation_score()
         warned = [
@@ -84,7 +91,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
             for n in {m.learner for m in sweep.ensemble} or {name}
             for w in learner_of(n).warnings(feature_plan, _spec(n, train, config.rounds))
         ]
-        worries = [*warned, *trained.facts.get("notes", [])]
+        worries = [*warned, *kept, *trained.facts.get("notes", [])]
         for worry in worries:
             context.log.warning(worry)
         importance = training_figures.importance(trained.importance(), learner.importance_name)
@@ -92,6 +99,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         told: dict[str, Any] = {
             f"validation/{metric}": figure(value),
             "learner": learner.title,
+            **({"features": dg.MetadataValue.json(dict(choice))} if choice else {}),
             "rounds": trained.iterations,
             "seconds": round(time.monotonic() - began, 2),
             "importance": picture(importance, f"{learner.importance_name}, by feature"),
@@ -118,6 +126,38 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
     return model
 
 
+def _within(
+    sweep: SweepResult, model: TrainedModel, validation: ParquetFiles, plan: FeaturePlan, spark: SparkResource
+) -> list[str]:
+    """Hold the model on all rows to the sweep's limits; trials may have seen a sample of them.
+
+    Returns
+    -------
+    list of str
+        A warning where it takes longer to score than the limit: unlike its size, that differs from one moment to the next.
+
+    Raises
+    ------
+    TrainingError
+        It is larger than the limit.
+    """
+    limits = sweep.aims.limits
+    size = len(model.text) / 1024
+    if (most := limits.get("kilobytes")) is not None and size > most:
+        raise TrainingError(
+            f"the model takes {size:,.0f} kB and sweep.most_kilobytes is {most:g}: trained on all rows it is larger than the trial that was chosen, which saw {sweep.rows:,}. Raise sweep.most_kilobytes, set sweep.rows to all rows, or bound the model by train.params."
+        )
+    if (longest := limits.get("milliseconds")) is None:
+        return []
+    held = read_rows(spark.session, validation, plan.feature_names, most_rows=1000)
+    took = time_to_score(model, held)
+    if took <= longest:
+        return []
+    return [
+        f"1,000 rows took {took:.2f} ms to score and sweep.most_milliseconds is {longest:g}: trained on all rows the model is slower than the trial that was chosen, or this host was busy"
+    ]
+
+
 def _spec(name: str, train: TrainSpec, rounds: int | None) -> TrainSpec:
     """Return how a family is trained in this run."""
     spec = train_spec(name, train)
@@ -135,7 +175,8 @@ def _together(
 ) -> TrainedModel:
     """Train the members of the sweep's ensemble on all training rows and return them as one model."""
     members = [
-        Member(fit(m.learner, m.params, f"-member-{i}"), m.weight) for i, m in enumerate(sweep.ensemble)
+        Member(fit(m.learner, split_choice(m.params)[1], f"-member-{i}"), m.weight)
+        for i, m in enumerate(sweep.ensemble)
     ]
     held = read_rows(spark.session, validation, plan.feature_names)
     model = combined(members, {}, background(held.X))

@@ -15,7 +15,6 @@ from synml_dagster.features import GROUP, FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import TrainSpec, learner_of
-from synml_dagster.redaction import redacted
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.resources.mlflow_children import Child, ChildRuns
 from synml_dagster.spark.sampling import sample_by_content
@@ -25,7 +24,7 @@ from synml_dagster.tuning.choice import families_of, family_names, train_spec
 from synml_dagster.tuning.ensemble import with_ensemble
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
-from synml_dagster.tuning.ledger import name_of
+from synml_dagster.tuning.ledger import check_database, name_of, shown
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.runner import (
     MOST_VALUES,
@@ -34,6 +33,7 @@ from synml_dagster.tuning.runner import (
     slots_for_trials,
     threads_of_a_trial,
     trial_data,
+    wait_for_a_task,
 )
 
 
@@ -78,8 +78,13 @@ def build_sweep(
         specs = {name: train_spec(name, train) for name in names}
         for name, spec in specs.items():  # says what does not go together before anything is trained
             learner_of(name).params(feature_plan, spec, {})
+        if trials and sweep_spec.storage is not None:
+            check_database(sweep_spec.storage)
+        if trials:
+            wait_for_a_task(spark.session)
         known = last_champion(mlflow, registered or pipeline, context.log.info) if trials else None
-        families = families_of(names, sweep_spec, train, feature_plan.task, known)
+        offered = _offered(feature_plan, features, sweep_spec, context.log.warning)
+        families = families_of(names, sweep_spec, train, feature_plan.task, known, offered)
         check_weights(spark.session, feature_plan, features)
         check_queries(spark.session, feature_plan, features)
         absent = check_classes(spark.session, feature_plan, features)
@@ -104,16 +109,21 @@ def build_sweep(
             wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
             folds = FoldPlan.of(feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide)
             key = {
-                "plan": feature_plan.identity,
+                "plan": feature_plan.chosen({}).identity,  # other choices keep the trials that still fit
                 "params": {
                     name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
                 },
                 "train": train.model_dump(exclude={"ranks"}),
                 "rows": sweep_spec.rows,
                 "folds": [folds.folds, folds.repeats],
-                "pruning": sweep_spec.pruning,
+                "pruning": sweep_spec.prunes,
                 "metric": metric,
             }
+            aims = sweep_spec.aims
+            if aims.against or aims.limits:  # a sampler keeps how far trials were over the limits of then
+                key["aims"] = [list(aims.against), aims.limits]
+            if aims.against and sweep_spec.pruning:
+                context.log.info("no trial is stopped half-way: quality is not all that is searched for")
             answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
             own = own_metric[0] if own_metric else None
             runner: TrialJobs | SessionTrials
@@ -126,7 +136,7 @@ def build_sweep(
                 parallel = sweep_spec.parallel or slots_for_trials(spark.session)
                 data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
                 threads = threads_of_a_trial(spark.session, parallel)
-                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.pruning)
+                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.prunes)
             context.log.info(
                 f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"
             )
@@ -141,6 +151,7 @@ def build_sweep(
                 minutes=config.minutes or sweep_spec.minutes,
                 seed=sweep_spec.seed,
                 sampler=sweep_spec.sampler,
+                aims=aims,
                 parallel=parallel,
                 cancel=runner.cancel,
                 on_trial=_teller(context, metric, trials, children),
@@ -165,6 +176,17 @@ def build_sweep(
         return result
 
     return sweep
+
+
+def _offered(plan: FeaturePlan, features: Table, spec: SweepSpec, warn: Callable[[str], None]) -> FeaturePlan:
+    """Return the plan with the ways to make features that trials choose from: none where they would not fit into a task."""
+    rows = sum(min(side(features, split).count(), spec.rows) for split in ("train", "validation"))
+    if not plan.alternatives or rows * plan.most_features <= MOST_VALUES:
+        return plan
+    warn(
+        f"sweep.features: {rows:,} rows of up to {plan.most_features:,} features are too many values for a task, so features are made as described in all trials. Lower sweep.rows to search them."
+    )
+    return plan.chosen({})
 
 
 def last_champion(
@@ -203,7 +225,7 @@ def _measure(
 
 def _storage(spec: SweepSpec, pipeline: str, context: dg.AssetExecutionContext) -> str | Path:
     if spec.storage is not None:
-        context.log.info(f"the trials are kept in {redacted(spec.storage)}")
+        context.log.info(f"the trials are kept in {shown(spec.storage)}")
         return spec.storage
     storage = DataDirectory().kept_here(pipeline, "sweep", "studies.db")
     if is_remote(DataDirectory().resolved()):

@@ -33,7 +33,7 @@ class Costs(BaseModel):
 
 
 class EvaluateSpec(BaseModel):
-    """How the model is judged, beyond its metrics."""
+    """What wrong answers cost, and how closely weak spots are looked for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

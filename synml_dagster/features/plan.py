@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synml_dagster.columns import RawInput
 from synml_dagster.columns.raw import Storage
-from synml_dagster.errors import ModelError
+from synml_dagster.errors import ConfigError, ModelError
+from synml_dagster.features.choices import AS_DESCRIBED, KINDS, Choice, Option
 from synml_dagster.features.kinds import AnyColumn
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task
 from synml_dagster.features.splitting.split_limits import SplitLimits
@@ -107,6 +108,26 @@ class Dropped(BaseModel):
     reason: str
 
 
+class Alternative(BaseModel):
+    """Another way to make features of columns, which a sweep may choose.
+
+    Attributes
+    ----------
+    kind
+        Of the columns that it is about.
+    when
+        What has to be chosen: `{"scale": "quantile"}`.
+    columns
+        In place of those of the same raw columns; where there is none of a raw column, that stays as it is described.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str
+    when: dict[str, Option]
+    columns: list[Annotated[AnyColumn, Field()]]
+
+
 class FeaturePlan(BaseModel):
     """What `fit_plan` returns; see there.
 
@@ -129,6 +150,10 @@ class FeaturePlan(BaseModel):
     group: RawInput | None = None
     split: SplitPlan
     columns: list[Annotated[AnyColumn, Field()]]
+    alternatives: list[Alternative] = Field(
+        default_factory=list,
+        description="Other ways to make features, which a sweep chooses from; empty once it has.",
+    )
     dropped: list[Dropped]
     warnings: list[str]
     """What a person should look at before trusting the model."""
@@ -174,8 +199,60 @@ class FeaturePlan(BaseModel):
             "notes": True,
             "statistics": {"__all__": {"histogram"}},
         }
+        if not self.alternatives:
+            left_out["alternatives"] = True
         told = self.model_dump(mode="json", exclude=left_out)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def most_features(self) -> int:
+        """How many inputs a model has at most, whatever is chosen."""
+        width = {column.name: len(column.features) for column in self.columns}
+        for alternative in self.alternatives:
+            for column in alternative.columns:
+                width[column.name] = max(width[column.name], len(column.features))
+        return sum(width.values())
+
+    @property
+    def choices(self) -> dict[str, list[Option]]:
+        """What there is to choose about features, and its options, the described one first."""
+        found: dict[str, list[Option]] = {}
+        for alternative in self.alternatives:
+            for name, option in alternative.when.items():
+                options = found.setdefault(name, [AS_DESCRIBED])
+                if option not in options:
+                    options.append(option)
+        return found
+
+    def chosen(self, choice: Choice) -> FeaturePlan:
+        """Return the plan that makes the features of a choice, and no others.
+
+        Raises
+        ------
+        ConfigError
+            The plan has no such option.
+        """
+        known = self.choices
+        for name, option in choice.items():
+            if option not in known.get(name, [AS_DESCRIBED]):
+                raise ConfigError(
+                    f"the features of plan {self.name!r} have no option {option!r} of {name!r}; there is {', '.join(map(str, known.get(name, [AS_DESCRIBED])))}."
+                )
+        taken = {n: o for n, o in choice.items() if o != AS_DESCRIBED}
+        of_kind = {kind: {n: o for n, o in taken.items() if n in names} for kind, names in KINDS.items()}
+        instead = {
+            column.name: column
+            for alternative in self.alternatives
+            if alternative.when == of_kind[alternative.kind]
+            for column in alternative.columns
+        }
+        columns = [instead.get(column.name, column) for column in self.columns]
+        return self.model_copy(update={"columns": columns, "alternatives": []})
+
+    def with_all_parts(self) -> FeaturePlan:
+        """Return the plan that makes the features of every choice, each once."""
+        more = [column for alternative in self.alternatives for column in alternative.columns]
+        return self.model_copy(update={"columns": [*self.columns, *more], "alternatives": []})
 
     def statistics_of(self, column: str) -> ColumnStats:
         """Return the figures of one raw column.

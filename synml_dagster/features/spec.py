@@ -149,6 +149,18 @@ class FeatureSpec(BaseModel):
         description="Up to this many categories a column goes to LightGBM as a categorical, above as a number.",
     )
     time_zone: str = Field(default="UTC", description="Where calendar parts of timestamps are read.")
+    impute: Literal["mean", "median"] | None = Field(
+        default=None, description="What stands for a missing number, in columns without an override."
+    )
+    scale: Scale | None = Field(
+        default=None, description="How numbers are scaled, in columns without an override."
+    )
+    encoding: Literal["index", "onehot", "target", "frequency"] | None = Field(
+        default=None, description="How categories become numbers, in columns without an override."
+    )
+    text_width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        default=None, description="How many words of a text are features, in columns without an override."
+    )
     overrides: dict[str, ColumnSpec] = Field(
         default_factory=dict, description="Column by column, anything else."
     )
@@ -184,6 +196,19 @@ class FeatureSpec(BaseModel):
         kinds: tuple[Kind, ...] = ("categorical", "numeric", "text", "datetime")
         out: dict[str, Kind] = {c: k for k in kinds for c in getattr(self, k)}
         return out | {c: o.kind for c, o in self.overrides.items() if o.kind}
+
+    def own(self, column: str, kind: Kind) -> ColumnSpec:
+        """Return what is said of a column of a kind: its override, and where that says nothing what is said of all columns."""
+        said = self.overrides.get(column, ColumnSpec())
+        of_all: dict[str, Any] = {}
+        if kind == "numeric":
+            of_all = {"impute": self.impute, "scale": self.scale}
+        elif kind == "categorical":
+            of_all = {"encoding": self.encoding}
+        elif kind == "text":
+            of_all = {"width": self.text_width}
+        new = {k: v for k, v in of_all.items() if v is not None and k not in said.model_fields_set}
+        return said.model_copy(update=new) if new else said
 
     def named(self) -> dict[str, str]:
         """Return every column that the description names, with the field that names it."""

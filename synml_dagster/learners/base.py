@@ -28,7 +28,7 @@ from synml_dagster.learners.trees import TreeEnsemble
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from synml_dagster.features import FeaturePlan
+    from synml_dagster.features import FeatureChoices, FeaturePlan
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
@@ -330,6 +330,12 @@ class Learner(ABC):
             One of `tasks`.
         """
         return {}
+
+    def feature_choices(self) -> FeatureChoices:
+        """Return what about features is worth a search for this family, where the description says `sweep.features: auto`."""
+        from synml_dagster.features import FeatureChoices
+
+        return FeatureChoices(encoding=["target"], text_width=[256])
 
     @abstractmethod
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:

@@ -171,3 +171,49 @@ def leaderboard(
     axes.margins(x=0.08, y=0.06)
     label(axes, metric, "")
     return rendered(figure, form, "leaderboard")
+
+
+@guarded
+def front(
+    trials: Sequence[tuple[float, float]],
+    best: Sequence[tuple[float, float]],
+    chosen: Sequence[tuple[float, float]],
+    limit: float | None,
+    axes_names: tuple[str, str],
+    form: Format = "png",
+) -> bytes:
+    """Each trial by its cost and its metric, those that none beats in both joined, the chosen one marked.
+
+    Parameters
+    ----------
+    trials, best
+        (cost, metric) of all, and of those on the front.
+    chosen
+        That of the winner; none where it is not among them.
+    limit
+        The most that the chosen one may cost; what is above it is shaded.
+    axes_names
+        Of the cost, with its unit, and of the metric.
+    """
+    figure, axes = canvas(5.6, 3.6)
+    axes.scatter([c for c, _ in trials], [v for _, v in trials], s=22, color=GREY, label="a trial", zorder=2)
+    ordered = sorted(best)
+    costs, values = [c for c, _ in ordered], [v for _, v in ordered]
+    axes.step(costs, values, where="post", color=BLUE, linewidth=1.2, zorder=3)
+    axes.scatter(costs, values, s=30, color=BLUE, label="beaten in both by none", zorder=4)
+    if limit is not None:
+        axes.axvspan(
+            limit, max([limit, *(c for c, _ in trials)]) * 1.05, color=ORANGE, alpha=0.12, linewidth=0
+        )
+        axes.axvline(limit, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)), label="the limit")
+    for point in chosen:
+        axes.plot(*point, "o", color=ORANGE, markersize=9, markeredgecolor=SURFACE, label="chosen", zorder=5)
+    if min(c for c, _ in trials) > 0 and max(c for c, _ in trials) > 20 * min(c for c, _ in trials):
+        axes.set_xscale("log")
+    else:
+        number_axis(axes.xaxis)
+    number_axis(axes.yaxis)
+    axes.margins(x=0.04, y=0.1)
+    label(axes, *axes_names)
+    legend(axes)
+    return rendered(figure, form, "front")

@@ -126,8 +126,7 @@ def written_table(
 ) -> Iterator[Table]:
     """Lend the rows of `df` as they are written, once, under `root`, where no reader sees them; then remove them.
 
-    For results that are too dear to compute once per reader. What a killed process leaves is collected by a later
-    publication under the same root.
+    For results that are too dear to compute once per reader. What a killed process has left under the same root goes first.
 
     Raises
     ------
@@ -135,7 +134,9 @@ def written_table(
         As for `publish_table`.
     """
     directory = VersionedDirectory(root)
+    directory.discard_left()
     version = directory.new_version()
+    directory.claim(version)
     try:
         with typed_errors():
             manifest = _write_version(df, directory, version, (), observe or {})

@@ -19,11 +19,13 @@ from typing import Any
 
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
+from synml_dagster.processes import runs, this_process
 from synml_dagster.tables.plain_folder import check_place, plain_folder, real_root, show
 from synml_dagster.turns import take_turns
 
 POINTER = "_current.json"
 MANIFEST = "_version.json"
+_CLAIMS = ".claims"
 # Without a manifest a version is being written, or its writer was killed; nobody writes one version for a week.
 _ABANDONED = timedelta(days=7)
 # Object stores have no locks: a version that another publisher finished just now may be about to become current.
@@ -96,6 +98,27 @@ class VersionedDirectory:
             except OSError:
                 going = folder
             shutil.rmtree(going, ignore_errors=True)
+            (Path(self.root) / _CLAIMS / version).unlink(missing_ok=True)
+
+    def claim(self, version: str) -> None:
+        """Say that this process writes `version`, which is never to be published: `discard_left` asks whether it still runs."""
+        if not self.remote:
+            claims = Path(self.root) / _CLAIMS
+            claims.mkdir(parents=True, exist_ok=True)
+            (claims / version).write_text(this_process(), encoding="utf-8")
+
+    def discard_left(self) -> None:
+        """Remove unfinished versions whose process was killed, and on other hosts or an object store those of a week ago."""
+        finished, now = self.versions(), datetime.now(UTC)
+        for version in self._folders():
+            if version in finished:
+                continue
+            claim = Path(self.root) / _CLAIMS / version
+            alive = None
+            if not self.remote and claim.exists():
+                alive = runs(claim.read_text(encoding="utf-8"))
+            if alive is False or (alive is None and now - _started(version) > _ABANDONED):
+                self.discard(version)
 
     def current(self) -> str | None:
         """Return the id of the version that readers see, or None where nothing was published yet."""

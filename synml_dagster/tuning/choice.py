@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError
+from synml_dagster.features import AS_DESCRIBED
 from synml_dagster.learners import Learner, ParameterRange, TrainSpec, learner_names, learner_of
 from synml_dagster.tuning.families import DEFAULT, Candidate, Family
+from synml_dagster.tuning.feature_choice import PREFIX, as_described, is_choice, ranges_of
 
 if TYPE_CHECKING:
+    from synml_dagster.features import FeaturePlan
     from synml_dagster.tuning.spec import SweepSpec
 
 _BOOSTED = frozenset({"lightgbm", "xgboost"})
@@ -50,6 +53,7 @@ def families_of(
     train: TrainSpec,
     task: str,
     champion: tuple[str, Candidate] | None = None,
+    plan: FeaturePlan | None = None,
 ) -> list[Family]:
     """Return the families with their ranges and candidates; what `train.params` fixes is neither searched nor varied.
 
@@ -57,6 +61,8 @@ def families_of(
     ----------
     champion
         The family of the model that is to be beaten, and its parameters, worth a trial of their own.
+    plan
+        Whose ways to make features are searched as well; none where None.
 
     Raises
     ------
@@ -67,16 +73,25 @@ def families_of(
     for name in names:
         learner, spec = learner_of(name), train_spec(name, train)
         space = {k: r for k, r in _space(learner, sweep, len(names) > 1).items() if k not in spec.params}
-        start = {k: v for k, v in learner.start().items() if k not in spec.params}
+        features = ranges_of(name, sweep, plan) if plan is not None else {}
+        space |= features
+        start = {k: v for k, v in learner.start().items() if k not in spec.params} | as_described(features)
         candidates = [Candidate(DEFAULT, start)]
         if champion is not None and champion[0] == name:
-            told = {k: v for k, v in champion[1].params.items() if k not in spec.params}
+            told = {
+                k: v
+                for k, v in champion[1].params.items()
+                if k not in spec.params and (not is_choice(k) or (k in features and features[k].holds(v)))
+            }
             candidates.append(Candidate(champion[1].name, {**start, **told}))
         if sweep.space is None:  # a user's own ranges say what is to be tried
             for other, params in learner.portfolio(task).items():
                 told = {k: v for k, v in params.items() if k not in spec.params}
                 if told and all(space[k].holds(v) for k, v in told.items() if k in space):
                     candidates.append(Candidate(other, {**start, **told}))
+        for choice, values in features.items():
+            option = next(v for v in values.choices or () if v != AS_DESCRIBED)
+            candidates.append(Candidate(f"{choice.removeprefix(PREFIX)} {option}", {**start, choice: option}))
         found.append(Family(name, space, tuple(candidates), boosted=name in _BOOSTED))
     return found
 

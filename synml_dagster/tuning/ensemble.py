@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.learners.one_process.rows import Rows
+from synml_dagster.tuning.feature_choice import said, split_choice
 from synml_dagster.tuning.losses import Measure, paired_gain
-from synml_dagster.tuning.result import EnsembleMember, SweepResult
+from synml_dagster.tuning.result import EnsembleMember, SweepResult, TrialRecord
 from synml_dagster.tuning.trial import labels_of, unpacked
 
 STEPS = 40
+
+
+@dataclass(frozen=True)
+class _Together:
+    """What several models cost: their sum."""
+
+    members: Sequence[TrialRecord]
+
+    @property
+    def kilobytes(self) -> float | None:
+        return _sum([m.kilobytes for m in self.members])
+
+    @property
+    def milliseconds(self) -> float | None:
+        return _sum([m.milliseconds for m in self.members])
+
+
+def _sum(costs: Sequence[float | None]) -> float | None:
+    known = [c for c in costs if c is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
 _CANDIDATES = 40
 """The best so many trials are looked at: those behind them are never chosen and cost time."""
 
@@ -25,10 +50,18 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
     the best trial, add the one that lowers the loss of the mean answer most, forty times; a trial's weight is how often it was
     added. Answers are those for rows that each trial held out, so that nothing is trained for it. The mean difference of the
     losses of single rows has to exceed its standard error.
+
+    Together they hold the sweep's limits on size and time to score, which add up. All members make features as the best trial does: they are one model, and one graph from raw columns.
     """
     if measure.task == "ranking":
         return result.noted("no ensemble: the scores of rankings are no common unit")
-    board = [t for t in result.leaderboard()[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
+    choice = split_choice(said(result.best_params))[0]
+    same = [t for t in result.eligible() if split_choice(said(t.params))[0] == choice]
+    if len(same) < len(result.eligible()):
+        result = result.noted(
+            f"members of an ensemble take the same features: those of trial {result.best_trial}, as {len(same)} trials of {len(result.eligible())} do"
+        )
+    board = [t for t in same[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
     if len(board) < 2 or not (answers / "labels.npz").exists():
         return result.noted("no ensemble: fewer than two trials have left their answers")
     rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
@@ -37,7 +70,12 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
     numbers = list(given)
     if len(numbers) < 2:
         return result.noted("no ensemble: fewer than two trials have left their answers")
-    weights = greedy(list(given.values()), rows, measure, most)
+    records = {t.number: t for t in board}
+
+    def fit(members: Collection[int]) -> bool:
+        return result.aims.held_by(_Together([records[numbers[i]] for i in members]))
+
+    weights = greedy(list(given.values()), rows, measure, most, fit=fit)
     mixed = np.sum([w * a for w, a in zip(weights, given.values(), strict=True)], axis=0)
     single = given[result.best_trial] if result.best_trial in given else given[numbers[0]]
     (one, weight), (two, _) = measure.losses(single, rows), measure.losses(mixed, rows)
@@ -49,7 +87,6 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
         return result.noted(
             f"no ensemble: together the best trials lose {gain:.3g} less a row than the best one, and the noise of that is {error:.3g}",
         )
-    records = {t.number: t for t in board}
     value = measure.value(two, weight)
     told = ", ".join(f"{w:.2f} of trial {n} ({records[n].learner})" for n, w in chosen)
     return result.noted(f"an ensemble of {len(chosen)} trials: {told}").model_copy(
@@ -64,7 +101,12 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
 
 
 def greedy(
-    answers: list[NDArray[np.float64]], rows: Rows, measure: Measure, most: int, steps: int = STEPS
+    answers: list[NDArray[np.float64]],
+    rows: Rows,
+    measure: Measure,
+    most: int,
+    steps: int = STEPS,
+    fit: Callable[[Collection[int]], bool] = lambda _: True,
 ) -> NDArray[np.float64]:
     """Return the weights of answers, best answers first; at most `most` are above 0.
 
@@ -72,6 +114,8 @@ def greedy(
     ----------
     answers
         Each `[n]` or `[n, classes]`.
+    fit
+        Whether answers, by their places, may be chosen together; each may by itself.
     """
 
     def loss(mean: NDArray[np.float64]) -> float:
@@ -82,7 +126,9 @@ def greedy(
     total = answers[next(iter(chosen))].copy()
     best_loss, best = loss(total), chosen.copy()
     for step in range(1, steps):
-        allowed = range(len(answers)) if len(chosen) < most else sorted(chosen)
+        allowed = sorted(chosen)
+        if len(chosen) < most:
+            allowed = [i for i in range(len(answers)) if i in chosen or fit({*chosen, i})]
         losses = {i: loss((total + answers[i]) / (step + 1)) for i in allowed}
         added = min(losses, key=lambda i: (losses[i], i))
         chosen[added] += 1

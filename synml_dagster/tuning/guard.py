@@ -27,7 +27,11 @@ def keep_default_within_noise(
     folds
         Parts of one parting of the rows; as many as trials have values, where 0.
     """
-    default, board = default_of(result, family), result.leaderboard()
+    default, board = default_of(result, family), result.eligible()
+    if default is not None and not result.aims.held_by(default):
+        return result.noted(
+            f"the defaults of {family} are over the limits, {result.aims.said()}: nothing had to beat them"
+        )
     if default is None and board:
         return result.noted(f"no trial of the defaults of {family} has a value: nothing had to beat them")
     if default is None or board[0].number == default.number:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synml_dagster.tuning.aims import Aims, Cost, front
+
 _FILE = "sweep.json"
 
 
@@ -74,6 +76,13 @@ class SweepResult(BaseModel):
         description="The trials whose weighted mean is better than the best one, heaviest first.",
     )
     ensemble_value: float | None = Field(default=None, description="The ensemble's metric on held-out rows.")
+    against: list[Cost] = Field(
+        default_factory=list, description="The costs that quality was weighed against."
+    )
+    most_kilobytes: float | None = Field(default=None, description="The limit on the size of the model.")
+    most_milliseconds: float | None = Field(
+        default=None, description="The limit on the time to score 1,000 rows."
+    )
     notes: list[str] = Field(default_factory=list, description="What was found and decided, in words.")
 
     def best_so_far(self) -> list[tuple[int, float]]:
@@ -90,6 +99,19 @@ class SweepResult(BaseModel):
         sign = -1 if self.direction == "maximize" else 1
         done = [t for t in self.trials if t.value is not None]
         return sorted(done, key=lambda t: (sign * (t.value or 0.0), t.number))
+
+    @property
+    def aims(self) -> Aims:
+        """What quality was weighed against, and the limits."""
+        return Aims(tuple(self.against), self.most_kilobytes, self.most_milliseconds)
+
+    def eligible(self) -> list[TrialRecord]:
+        """Return the leaderboard's trials that hold the limits: those that can win."""
+        return [t for t in self.leaderboard() if self.aims.held_by(t)]
+
+    def front(self) -> list[TrialRecord]:
+        """Return the trials that no other beats in quality and all of `against`, the best by quality first."""
+        return front(self.leaderboard(), self.against, self.direction == "maximize")
 
     def noted(self, note: str) -> SweepResult:
         """Return it with one more note."""

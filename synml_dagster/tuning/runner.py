@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import queue
+import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.errors import TrainingError
+from synml_dagster.errors import SetupError, TrainingError
 from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.learners import TrainSpec, learner_of
@@ -21,7 +23,7 @@ from synml_dagster.tuning.families import Question
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.ledger import TrialOutcome
 from synml_dagster.tuning.losses import Measure
-from synml_dagster.tuning.trial import SCHEMA, Trial, TrialData, packed, packed_labels
+from synml_dagster.tuning.trial import SCHEMA, Trial, TrialData, packed, packed_labels, time_to_score
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,6 +34,8 @@ MOST_VALUES = 100_000_000
 """A trial holds so many values of features at most, 400 MB; more are trained on by the session itself."""
 _MOST_AT_A_TIME = 16
 _LABELS = "labels.npz"
+EXECUTOR_SECONDS = 600.0
+"""How long a sweep waits for the first executor: clusters that grow on demand take minutes for it."""
 
 
 def slots_for_trials(spark: SparkSession) -> int:
@@ -43,6 +47,40 @@ def threads_of_a_trial(spark: SparkSession, parallel: int) -> int:
     """Return how many threads each of `parallel` trials may use, so that all together fill the slots and no more."""
     cpus = int(spark.conf.get("spark.task.cpus", "1") or 1)
     return max(1, cpus * (task_slots(spark) or 1) // parallel)
+
+
+def wait_for_a_task(spark: SparkSession, seconds: float = EXECUTOR_SECONDS) -> None:
+    """Return once Spark has run a task that does nothing: a job without an executor would wait for one without an end.
+
+    Raises
+    ------
+    SetupError
+        None has run in time.
+    """
+    tag, ended = f"synml-task-{uuid.uuid4().hex[:12]}", queue.SimpleQueue[BaseException | None]()
+
+    def run() -> None:
+        try:
+            with job_tag(spark, tag):
+                spark.range(0, 1, 1, 1).mapInArrow(_nothing, "id long").toArrow()
+            ended.put(None)
+        except BaseException as problem:
+            ended.put(problem)
+
+    threading.Thread(target=run, name="first-task", daemon=True).start()
+    try:
+        problem = ended.get(timeout=seconds)
+    except queue.Empty:
+        stop_tagged(spark, tag)
+        raise SetupError(
+            f"spark: no executor has run a task within {seconds:.0f} s, so no trial was started. Has the cluster workers, have they free cores and the memory that spark.executor.memory asks for, and does another application hold them?"
+        ) from None
+    if problem is not None:
+        raise problem
+
+
+def _nothing(batches: Iterator[Any]) -> Iterator[Any]:
+    yield from batches
 
 
 @dataclass
@@ -130,7 +168,10 @@ def trial_data(
     from pyspark.sql import functions as sf
 
     names = set(train.schema().names)
-    columns = (*plan.feature_names, *(name for name in (LABEL, WEIGHT, GROUP) if name in names))
+    columns = (
+        *plan.with_all_parts().feature_names,
+        *(name for name in (LABEL, WEIGHT, GROUP) if name in names),
+    )
     data = TrialData(
         key=uuid.uuid4().hex,
         train=tuple(train.paths),
@@ -194,7 +235,12 @@ class SessionTrials:
             if self.own_metric is None
             else model.validation_score(self.own_metric)[1]
         )
-        return TrialOutcome(value, model.iterations, kilobytes=round(len(model.text) / 1024, 1))
+        return TrialOutcome(
+            value,
+            model.iterations,
+            kilobytes=round(len(model.text) / 1024, 1),
+            milliseconds=round(time_to_score(model, self._held), 3),
+        )
 
     def cancel(self, question: Question) -> None:
         """Stop the jobs of a question, and no others."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp")
+SEVERAL = ("tpe", "random", "qmc", "gp")
+"""Those that search for several objectives."""
 _NEEDS = {"cmaes": "cmaes", "gp": "torch"}
 
 

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from synml_dagster.features import FeatureChoices
 from synml_dagster.learners import ParameterRange, learner_of
-from synml_dagster.tuning.samplers import check_sampler
+from synml_dagster.tuning.aims import Aims, Cost
+from synml_dagster.tuning.samplers import SEVERAL, check_sampler
 
 
 class SweepSpec(BaseModel):
@@ -60,6 +62,20 @@ class SweepSpec(BaseModel):
         default="tpe",
         description="Who asks after the first candidates: tpe, random, qmc, cmaes or gp, each Optuna's.",
     )
+    against: list[Cost] = Field(
+        default_factory=list,
+        description="Costs that quality is weighed against, kilobytes and milliseconds to score 1,000 rows: the search then looks for the whole front of what can be had. Nothing is stopped half-way.",
+    )
+    most_kilobytes: float | None = Field(
+        default=None,
+        gt=0,
+        description="The most that the model's text may take; the best of those that do wins.",
+    )
+    most_milliseconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="The longest that 1,000 rows may take to score in one thread; the best of those that do wins.",
+    )
     pruning: bool = Field(
         default=True,
         description="Stop trials of boosted trees half-way where they are worse than the median of those that came that far.",
@@ -67,6 +83,10 @@ class SweepSpec(BaseModel):
     storage: str | None = Field(
         default=None,
         description="A database for the trials, such as postgresql+psycopg2://host/db; a SQLite file beside the data where absent.",
+    )
+    features: FeatureChoices | Literal["auto"] | None = Field(
+        default=None,
+        description="Ways to make features that are searched beside the described one; `auto` takes those that suit each learner, none where absent.",
     )
     space: dict[str, ParameterRange] | None = Field(
         default=None,
@@ -100,6 +120,13 @@ class SweepSpec(BaseModel):
             raise ValueError("one fold holds out all rows; choose 2 or more, or 0 for the validation rows")
         return folds
 
+    @field_validator("against")
+    @classmethod
+    def _each_cost_once(cls, against: list[Cost]) -> list[Cost]:
+        if len(set(against)) < len(against):
+            raise ValueError(f"{against[-1]!r} is named twice")
+        return against
+
     @field_validator("sampler")
     @classmethod
     def _is_a_sampler(cls, name: str) -> str:
@@ -111,6 +138,28 @@ class SweepSpec(BaseModel):
         if storage is not None and "://" not in storage:
             raise ValueError("is no address of a database, such as postgresql+psycopg2://user@host/db")
         return storage
+
+    @model_validator(mode="after")
+    def _aims_go_together(self) -> SweepSpec:
+        if self.against and self.pruning and "pruning" in self.model_fields_set:
+            raise ValueError(
+                "pruning does not go with against: a trial that falls behind in quality half-way may be the smallest or the quickest. Leave pruning out."
+            )
+        if self.sampler not in SEVERAL and self.against:
+            raise ValueError(
+                f"sampler {self.sampler!r} searches for one objective; with against choose one of {', '.join(SEVERAL)}"
+            )
+        return self
+
+    @property
+    def aims(self) -> Aims:
+        """What quality is weighed against, and the limits."""
+        return Aims(tuple(self.against), self.most_kilobytes, self.most_milliseconds)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether trials are stopped half-way: never where quality is not all."""
+        return self.pruning and not self.against
 
     @model_validator(mode="after")
     def _ranges_of_named_learners(self) -> SweepSpec:

@@ -8,13 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from synml_dagster.errors import ConfigError, TrainingError
+from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import DEFAULT, Family, Question, first_questions
-from synml_dagster.tuning.ledger import BUDGET, Ledger, TrialOutcome
+from synml_dagster.tuning.ledger import BUDGET, Ledger, TrialOutcome, typed
 from synml_dagster.tuning.result import SweepResult, TrialRecord
 from synml_dagster.tuning.shares import next_family
 
@@ -22,6 +23,7 @@ _FAILURES_AT_FIRST = 3
 _LET_GO_SECONDS = 5.0
 """How long a cancelled trial is waited for."""
 _CANCEL_SECONDS = 0.5
+_OTHERS_SECONDS = 1.0
 
 
 def run_sweep(
@@ -36,6 +38,7 @@ def run_sweep(
     minutes: float,
     seed: int = 0,
     sampler: str = "tpe",
+    aims: Aims | None = None,
     parallel: int = 1,
     cancel: Callable[[Question], None] | None = None,
     on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None = None,
@@ -49,7 +52,8 @@ def run_sweep(
 
     Trials live in `storage` under a name made of `key`: the same key goes on where an interrupted sweep stopped, another
     starts afresh. Trials that a killed process left running are asked again with their parameters. More trials, another
-    family or other ranges keep the trials that still fit. Two sweeps over one key at the same time share its trials.
+    family or other ranges keep the trials that still fit. Two sweeps over one key at the same time share its trials: together
+    they try as many as each is to, and the one that has none left waits for those of the other.
 
     Parameters
     ----------
@@ -57,6 +61,8 @@ def run_sweep(
         Trains what a question says and returns the metric on held-out rows; called from threads, as many as `parallel`.
     storage
         A file for SQLite, or a database's address.
+    aims
+        What the metric is weighed against, and the limits that the winner holds.
     cancel : callable, optional
         Stops the training of a question, from another thread; called when the minutes are over.
     on_trial : callable, optional
@@ -69,18 +75,19 @@ def run_sweep(
     TrainingError
         The first three trials failed, or all; the last one's error is named and chained.
     SetupError
-        The database cannot be reached, or a sampler's package is missing.
+        The database cannot be reached, at first or later, or a sampler's package is missing.
     """
     if not any(f.space or f.portfolio for f in families):
         raise ConfigError(
             "sweep: there is nothing to search: every parameter of sweep.space is fixed in train"
         )
-    ledger = Ledger(storage, families, key, maximize=maximize, seed=seed, sampler=sampler)
-    resumed = ledger.resumed
-    _Search(
-        train, families, ledger, trials, time.monotonic() + 60 * minutes, parallel, cancel, on_trial
-    ).run()
-    return _result(ledger, metric, resumed)
+    with typed(str(storage)) if "://" in str(storage) else nullcontext():
+        ledger = Ledger(storage, families, key, maximize=maximize, seed=seed, sampler=sampler, aims=aims)
+        resumed = ledger.resumed
+        _Search(
+            train, families, ledger, trials, time.monotonic() + 60 * minutes, parallel, cancel, on_trial
+        ).run()
+        return _result(ledger, metric, resumed)
 
 
 class _Search:
@@ -117,7 +124,9 @@ class _Search:
                 while len(self.running) < self.parallel and self._ask():
                     pass
                 if not self.running:
-                    break
+                    if not self._waits_for_others():
+                        break
+                    continue
                 self._wait()
                 if self._over() and self.ledger.spent() + len(self.answers) > 0:
                     self._let_go()
@@ -134,16 +143,15 @@ class _Search:
 
     def _ask(self) -> bool:
         """Start the next trial; False where it has to wait, or there is none."""
-        counted = self.ledger.spent() + len(self.untold)
-        if counted >= self.trials or (self._over() and counted > 0):
-            return False
         while len(self.untold) >= self.window:
             if self.untold[0].order not in self.answers:
                 return False
             self._tell_first()
-        with (
-            self.ledger.turn()
-        ):  # a running trial without an owner would be taken for one that a killed process left
+        # Alone: sweeps over one study together try as many as each is to, and never give two trials one number.
+        with self.ledger.turn():
+            counted = self.ledger.begun()
+            if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
+                return False
             question = self._next_question()
         if question is None:
             return False
@@ -169,6 +177,19 @@ class _Search:
         chosen = next_family(self.families, self.ledger.standings(), self.ledger.maximize)
         return self.ledger.ask_search(order, chosen.name)
 
+    def _waits_for_others(self) -> bool:
+        """Wait a second where other sweeps over this study run trials that this one counts on; False where none do, or time is over."""
+        while self.untold:  # they may be waiting for these
+            self._tell_first()
+        if self._over() and self.ledger.spent():
+            return False
+        with self.ledger.turn():
+            self.ledger.take_over()
+            if not self.ledger.elsewhere():
+                return self.ledger.begun() < self.trials and self.ledger.waits()
+        time.sleep(_OTHERS_SECONDS)
+        return True
+
     def _work(self, question: Question) -> None:
         began = time.monotonic()
         try:
@@ -179,6 +200,7 @@ class _Search:
 
     def _wait(self) -> None:
         """Take the next trial that ends; come back without one where the time is over first."""
+        self.ledger.say_alive()
         left = self.deadline - time.monotonic()
         finished = self.ledger.spent() + len(self.answers) > 0
         try:
@@ -223,7 +245,7 @@ class _Search:
 
     def _best(self, records: Sequence[TrialRecord]) -> TrialRecord | None:
         sign = -1 if self.ledger.maximize else 1
-        done = [r for r in records if r.value is not None]
+        done = [r for r in records if r.value is not None and self.ledger.aims.held_by(r)]
         return min(done, key=lambda r: (sign * (r.value or 0.0), r.number), default=None)
 
     def _end_all_failed(self, question: Question, answer: Exception) -> None:
@@ -243,8 +265,8 @@ class _Search:
         if self.on_trial is None:
             return
         records = self.ledger.trials()
-        mine = next(r for r in records if r.number == question.order)
-        self.on_trial(mine, self._best(records))
+        for mine in [r for r in records if r.number == question.order][:1]:
+            self.on_trial(mine, self._best(records))
 
     def _tell_first(self) -> None:
         question = self.untold.popleft()
@@ -293,13 +315,21 @@ def _result(ledger: Ledger, metric: str, resumed: int) -> SweepResult:
         trials=records,
         resumed=resumed,
         study=ledger.name,
+        against=list(ledger.aims.against),
+        most_kilobytes=ledger.aims.most_kilobytes,
+        most_milliseconds=ledger.aims.most_milliseconds,
     )
     board = result.leaderboard()
     if not board:
         ledger.forget_failures()
         reasons = [f"{r.learner} with {r.params}: {r.reason}" for r in records if r.reason]
         raise TrainingError(f"sweep: no trial succeeded{'; the last one, ' + reasons[-1] if reasons else ''}")
-    best = board[0]
+    if not (able := result.eligible()):
+        nearest = min(board, key=lambda t: max(ledger.aims.excess(t).values()))
+        raise TrainingError(
+            f"sweep: none of {len(board)} trials holds the limits, {ledger.aims.said()}; the nearest, {nearest.number} ({nearest.learner}), has {nearest.kilobytes} kB and takes {nearest.milliseconds} ms for 1,000 rows. Raise sweep.most_kilobytes or sweep.most_milliseconds, search smaller models (sweep.space), or more trials."
+        )
+    best = able[0]
     return result.model_copy(
         update={
             "learner": best.learner,

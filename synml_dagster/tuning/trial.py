@@ -9,6 +9,7 @@ import io
 import json
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from synml_dagster.errors import DataError, SynmlError
 from synml_dagster.learners import TrainedModel, learner_of
 from synml_dagster.learners.judging import StoppedError
-from synml_dagster.learners.one_process.rows import Rows, joined, rows_of
+from synml_dagster.learners.one_process.rows import Rows, rows_of
+from synml_dagster.tuning.feature_choice import split_choice
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.rungs import Curve, RungJudge
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
     import pyarrow
 
     from synml_dagster.features import FeaturePlan
+    from synml_dagster.features.choices import Choice
     from synml_dagster.learners import TrainSpec
 
 SCHEMA = "told string, answers binary, labels binary"
 _TIMED_ROWS = 1000
-_held: dict[str, Loaded] = {}
+_MOST_HELD = 4
+"""A process keeps the rows of so many choices of features, the last ones asked for."""
+_held: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
 _TRAIN, _VALIDATION = 0, 1
 
 
@@ -47,9 +52,9 @@ class TrialData:
     train, validation
         Paths of Parquet files, where tasks reach them; otherwise the rows come with the task.
     columns
-        Columns of the files: features, label, and weight and group where there are any.
+        Columns of the files: the features of every choice, label, and weight and group where there are any.
     plan
-        The feature plan as JSON.
+        The feature plan as JSON, with the ways to make features that there are to choose from.
     """
 
     key: str
@@ -68,6 +73,7 @@ class Loaded:
     """Rows as trials take them."""
 
     plan: FeaturePlan
+    """That of the choice."""
     parts: list[tuple[Rows, Rows, NDArray[np.int64]]]
     """Rows to train on, rows held out, and the places of these among all that are held out."""
     held: Rows
@@ -92,9 +98,10 @@ class Trial:
 
         answers, labels = b"", b""
         try:
-            loaded = load(self.data, batches)
+            choice, params = split_choice(self.params)
+            loaded = load(self.data, choice, batches)
             judge = self._judge(loaded)
-            told, found = run(self.data, loaded, self.spec, self.params, self.threads, judge)
+            told, found = run(self.data, loaded, self.spec, params, self.threads, judge)
             answers = packed(answers=found)
             if self.with_labels:
                 labels = packed_labels(loaded.held)
@@ -149,7 +156,7 @@ def run(
         )
         rounds.append(model.iterations)
         kilobytes.append(len(model.text) / 1024)
-        milliseconds.append(_time_to_score(model, held))
+        milliseconds.append(time_to_score(model, held))
         if answers is None:
             answers = np.zeros((len(loaded.held), *found.shape[1:]))
         answers[place] += found
@@ -165,38 +172,49 @@ def run(
     return told, answers / data.folds.repeats
 
 
-def load(data: TrialData, batches: Iterator[pyarrow.RecordBatch]) -> Loaded:
-    """Return the rows of all trials, from this process where an earlier trial has loaded them."""
-    known = _held.get(data.key)
+def load(data: TrialData, choice: Choice, batches: Iterator[pyarrow.RecordBatch]) -> Loaded:
+    """Return the rows of a choice of features, from this process where an earlier trial of that choice has loaded them.
+
+    Rows, and so folds and answers, are in one order whatever the choice is: that of the content of the described features.
+    """
+    place = (data.key, json.dumps(sorted(choice.items())))
+    known = _held.get(place)
     if known is None:
-        _held.clear()
-        known = _held[data.key] = _load(data, batches)
+        for other in [k for k in _held if k[0] != data.key]:
+            del _held[other]
+        while len(_held) >= _MOST_HELD:
+            _held.popitem(last=False)
+        known = _held[place] = _load(data, choice, batches)
+    _held.move_to_end(place)
     return known
 
 
-def _load(data: TrialData, batches: Iterator[pyarrow.RecordBatch]) -> Loaded:
+def _load(data: TrialData, choice: Choice, batches: Iterator[pyarrow.RecordBatch]) -> Loaded:
+    import pyarrow as pa
+
     from synml_dagster.features import FeaturePlan
 
-    plan = FeaturePlan.from_json(data.plan)
-    tables = _from_files(data) if data.train else _from_rows(data, batches)
-    train, held = (rows_of(t, plan.feature_names) for t in tables)
+    whole = FeaturePlan.from_json(data.plan)
+    plan, described = whole.chosen(choice), whole.feature_names
+    wanted = {*described, *plan.feature_names}
+    columns = [c for c in data.columns if c in wanted or c not in whole.with_all_parts().feature_names]
+    tables = _from_files(data, columns) if data.train else _from_rows(data, batches)
     if not data.folds.folds:
+        train, held = (rows_of(t, plan.feature_names, described) for t in tables)
         return Loaded(plan, [(train, held, np.arange(len(held)))], held)
-    pool = joined(train, held)
+    pool = rows_of(pa.concat_tables(tables, promote_options="permissive"), plan.feature_names, described)
     cuts = data.folds.cut(pool, stratified=plan.task in ("binary", "multiclass"))
     return Loaded(plan, [(pool.take(a), pool.take(b), b) for a, b in cuts], pool)
 
 
-def _from_files(data: TrialData) -> list[pyarrow.Table]:
+def _from_files(data: TrialData, columns: list[str]) -> list[pyarrow.Table]:
     import pyarrow as pa
 
     from synml_dagster.files.parquet_files import open_parquet
 
     found = []
     for paths in (data.train, data.validation):
-        parts = [
-            open_parquet(path).read(columns=list(data.columns)).select(list(data.columns)) for path in paths
-        ]
+        parts = [open_parquet(path).read(columns=columns).select(columns) for path in paths]
         found.append(pa.concat_tables(parts, promote_options="permissive"))
     return found
 
@@ -211,7 +229,8 @@ def _from_rows(data: TrialData, batches: Iterator[pyarrow.RecordBatch]) -> list[
     return [part.drop_columns(["_part"]) for part in parts]
 
 
-def _time_to_score(model: TrainedModel, held: Rows) -> float:
+def time_to_score(model: TrainedModel, held: Rows) -> float:
+    """Return the milliseconds that 1,000 rows take."""
     rows = held.X[:_TIMED_ROWS]
     began = time.perf_counter()
     model.predict(rows)

@@ -27,7 +27,7 @@ run_sweep(train, families=[family], storage=sys.argv[1], key={}, metric="m", max
 """
 
 
-def sweep(storage, trials=2):
+def sweep(storage, trials=2, minutes=1.0):
     seen: list[float] = []
     result = run_sweep(
         lambda q: (seen.append(q.params["x"]), TrialOutcome(q.params["x"]))[1],
@@ -37,7 +37,7 @@ def sweep(storage, trials=2):
         metric="m",
         maximize=False,
         trials=trials,
-        minutes=1,
+        minutes=minutes,
     )
     return seen, result
 
@@ -48,7 +48,7 @@ def test_a_trial_that_another_process_runs_is_left_alone_and_taken_over_when_it_
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "begun\n"
-        _, result = sweep(storage)
+        _, result = sweep(storage, minutes=0.05)  # which would wait for the other's
         assert 0 not in [t.number for t in result.trials]  # it still runs
     finally:
         other.kill()

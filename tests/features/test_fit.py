@@ -206,7 +206,9 @@ def test_an_unknown_class_fails_a_training_table_and_not_a_scored_one(classic_sp
     )
     new = classic_spark.createDataFrame(pd.DataFrame({"x": [1, 2], "y": ["a", "z"]}))
     assert assemble(new, plan, training=False).count() == 2
-    with pytest.raises(SparkRuntimeException, match="label 'y' has a class that the feature plan has not seen: z"):
+    with pytest.raises(
+        SparkRuntimeException, match="label 'y' has a class that the feature plan has not seen: z"
+    ):
         assemble(new, plan).collect()
 
 

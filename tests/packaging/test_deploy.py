@@ -6,9 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
@@ -17,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.packaging.conftest import CHECKOUT, run
-from tests.servers import free_port, wait_for_port
+from tests.packaging.conftest import CHECKOUT
+from tests.servers import free_port, postgres_server, server_process, wait_for_port
 
 DEPLOY = CHECKOUT / "deploy"
 PASSWORD = "s3cret"
@@ -69,58 +66,12 @@ def test_what_the_image_copies_is_there_and_not_ignored(file):
 
 
 @contextmanager
-def process(log: Path, command, **options):
-    """Run a server until the block is left."""
-    with log.open("wb") as out:
-        started = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, **options)
-    try:
-        yield started
-    finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(started.pid, sign)
-                started.wait(20)
-                break
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-
-
-@contextmanager
 def postgres(port: int, script: Path):
     """Run a PostgreSQL of its own as the image does: the user, the database of Dagster, and then the script."""
-    found = shutil.which("initdb") or next(
-        iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))), ""
-    )
-    if not found:
-        pytest.skip("PostgreSQL is not installed")
-    binaries = Path(os.path.realpath(found)).parent
-    # PostgreSQL refuses to run as root.
-    who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="synml-postgres-"))
-    try:
-        (folder / "password").write_text(PASSWORD)
-        if who:
-            for path in (folder, folder / "password"):
-                shutil.chown(path, "postgres", "postgres")
-        run(
-            binaries / "initdb", "--pgdata", folder / "data", "--username", "synml", "--auth", "scram-sha-256",
-            "--pwfile", folder / "password", cwd=folder, **who,
-        )  # fmt: skip
-        command = [
-            str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder),
-        ]  # fmt: skip
-        log = folder / "server.log"
-        with process(log, command, cwd=folder, **who) as server:
-            wait_for_port(port, server, 60, log)
-            sql = [binaries / "psql", "--host=127.0.0.1", f"--port={port}", "--username=synml", "--quiet"]
-            known = os.environ | {"PGPASSWORD": PASSWORD}
-            run(*sql, "--dbname=postgres", "--command=CREATE DATABASE dagster", env=known)
-            run(*sql, "--dbname=dagster", f"--file={script}", env=known)
-            yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server(port, "synml", PASSWORD) as psql:
+        psql("--dbname=postgres", "--command=CREATE DATABASE dagster")
+        psql("--dbname=dagster", f"--file={script}")
+        yield
 
 
 class Dagster:
@@ -216,7 +167,7 @@ def test_the_services_of_the_compose_file_run_a_pipeline_together(compose, insta
             if name == "mlflow":
                 command[-1] += f",127.0.0.1:{ports['mlflow:5000']}"
             started = running.enter_context(
-                process(
+                server_process(
                     log,
                     [str(installed / command[0]), *command[1:]],
                     env=image | told,

@@ -144,6 +144,20 @@ def test_a_sweep_of_one_trial_has_a_picture():
 
 
 @pytest.mark.parametrize(
+    ("trials", "chosen"),
+    [
+        ([(5.0, 0.3)], [(5.0, 0.3)]),
+        ([(1.0, 0.3), (900.0, 0.2), (30.0, 0.4)], []),
+        ([(0.0, 1.0), (0.0, 2.0)], []),
+    ],
+)
+def test_quality_against_a_cost_has_a_picture(trials, chosen, caplog):
+    drawn = training_figures.front(trials, trials[:1], chosen, 100.0, ("kB", "logloss"))
+    assert drawn.startswith(PNG)
+    assert "could not be drawn" not in caplog.text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (0, "0"),

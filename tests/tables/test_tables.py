@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from pyspark.errors import SparkRuntimeException
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.tables import open_table, publish_table
+from synml_dagster.tables import open_table, publish_table, written_table
 
 AWKWARD = [
     "a b",
@@ -198,3 +200,39 @@ def test_the_pointer_says_which_version_is_read(classic_spark, tmp_path):
     publish_table(classic_spark.range(2), tmp_path / "t")
     (tmp_path / "t" / "_current.json").write_text(json.dumps({"version": first.version}))
     assert open_table(tmp_path / "t") == first
+
+
+LENDS = """
+import sys, time
+from synml_dagster.tables.versions import VersionedDirectory
+directory = VersionedDirectory(sys.argv[1])
+version = directory.new_version()
+directory.claim(version)
+import os
+os.makedirs(directory.path(version))
+print(version, flush=True)
+time.sleep(60)
+"""
+
+
+def test_rows_that_a_killed_process_had_lent_are_removed_by_the_next(classic_spark, tmp_path):
+    root = tmp_path / "sample"
+    lenders = [
+        subprocess.Popen([sys.executable, "-c", LENDS, str(root)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        killed, alive = (lender.stdout.readline().strip() for lender in lenders)
+        lenders[0].kill()
+        lenders[0].wait()
+        with written_table(classic_spark.range(5), root) as table:
+            assert table.files().count() == 5
+            left = {path.name for path in (root / "versions").iterdir()}
+            assert killed not in left
+            assert alive in left
+            assert len(left) == 2
+        assert [path.name for path in (root / "versions").iterdir()] == [alive]
+    finally:
+        for lender in lenders:
+            lender.kill()
+            lender.wait()

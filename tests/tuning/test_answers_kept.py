@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from synml_dagster.errors import ConfigError, TrainingError
 from synml_dagster.learners import ParameterRange, TrainSpec
+from synml_dagster.processes import this_process
 from synml_dagster.tuning import (
     Candidate,
     Family,
@@ -29,7 +30,6 @@ from synml_dagster.tuning import (
 from synml_dagster.tuning.choice import check_learners, families_of
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import Ledger
-from synml_dagster.tuning.ledger.owner import owner
 from synml_dagster.tuning.losses import Measure
 
 
@@ -151,7 +151,7 @@ def test_a_process_that_has_the_number_of_a_killed_one_is_not_taken_for_it(tmp_p
     database = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
     (study,) = database.get_all_studies()
     (trial,) = database.get_all_trials(study._study_id)
-    killed = owner().replace(f":{os.getpid()}:", f":{other.pid}:")
+    killed = this_process().replace(f":{os.getpid()}:", f":{other.pid}:")
     database.set_trial_user_attr(trial._trial_id, "owner", killed)
     assert other.poll() is None
     found = sweep(tmp_path, 2)

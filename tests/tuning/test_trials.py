@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.metrics import log_loss, ndcg_score
 
 from synml_dagster.columns import RawInput
-from synml_dagster.errors import ConfigError, TrainingError
+from synml_dagster.errors import ConfigError, SetupError, TrainingError
 from synml_dagster.features import SPLIT, FeaturePlan, assemble, fit_plan
 from synml_dagster.learners import TrainSpec
 from synml_dagster.learners.one_process.rows import Rows, read_rows
+from synml_dagster.spark.session import job_tag, stop_tagged
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import Question, SweepResult, TrialRecord
 from synml_dagster.tuning import runner as runner_module
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
-from synml_dagster.tuning.runner import SessionTrials, TrialJobs, trial_data
+from synml_dagster.tuning.runner import SessionTrials, TrialJobs, trial_data, wait_for_a_task
 from synml_dagster.tuning.trial import labels_of, packed, packed_labels, unpacked
 
 SPECS = {
@@ -76,6 +81,30 @@ def test_what_fails_on_an_executor_says_so_here(classic_spark, tmp_path):
     run = jobs(classic_spark, table_of(classic_spark, tmp_path / "a"), tmp_path / "one", FoldPlan(0, 1, ""))
     with pytest.raises(TrainingError, match=r"num_leaves.*> \(1\)"):
         run(question("lightgbm", num_leaves=1))
+
+
+def test_a_sweep_without_an_executor_says_so(classic_spark):
+    wait_for_a_task(classic_spark, 60)
+    taken = threading.Event()
+
+    def busy(batches):
+        time.sleep(6)
+        yield from batches
+
+    def hold():
+        with job_tag(classic_spark, "holds-all"):
+            taken.set()
+            with suppress(Exception):
+                classic_spark.range(0, 2, 1, 2).mapInArrow(busy, "id long").toArrow()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait()
+    time.sleep(1)  # both slots have their tasks
+    with pytest.raises(SetupError, match="no executor has run a task within 1 s"):
+        wait_for_a_task(classic_spark, 1)
+    stop_tagged(classic_spark, "holds-all")
+    holder.join(20)
 
 
 def test_the_session_trains_what_is_too_large_for_a_task(classic_spark, tmp_path):

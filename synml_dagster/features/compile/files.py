@@ -112,6 +112,9 @@ def _graph(plan: FeaturePlan) -> OnnxModel:
     from onnx import helper
 
     graph = onnx_model(plan)
-    raw = json.dumps([one.model_dump(mode="json") for one in plan.raw_inputs], ensure_ascii=False)
+    once = {
+        one.name: one for one in plan.raw_inputs
+    }.values()  # alternatives are made of the same raw columns
+    raw = json.dumps([one.model_dump(mode="json") for one in once], ensure_ascii=False)
     helper.set_model_props(graph, {"raw_inputs": raw, "outputs": "{}", "synml_dagster": "1"})
     return OnnxModel(graph)

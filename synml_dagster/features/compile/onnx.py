@@ -29,15 +29,19 @@ def onnx_fragment(plan: FeaturePlan, *, prefix: str = "plan") -> OnnxFragment:
     types = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "string": TensorProto.STRING}
     graph = Graph(prefix)
     inputs, made = [], []
+    known: set[str] = set()
     for column in plan.columns:
         raw = column.input
+        again = raw.name in known  # several columns of a plan with alternatives are made of one raw column
+        known.add(raw.name)
         if column.outside_onnx is not None:
             inputs.append(
                 helper.make_tensor_value_info(raw.name, TensorProto.FLOAT, [None, len(column.features)])
             )
             made.append(graph.node("Identity", raw.name))
             continue
-        inputs.append(helper.make_tensor_value_info(raw.name, types[raw.onnx_type], [None, raw.width]))
+        if not again:
+            inputs.append(helper.make_tensor_value_info(raw.name, types[raw.onnx_type], [None, raw.width]))
         made.append(column.to_onnx(graph, raw.name))
     output = graph.concat(made)
     used = {name for node in graph.nodes for name in node.input}

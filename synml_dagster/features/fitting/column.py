@@ -21,12 +21,14 @@ from synml_dagster.features.profile.column_sample import Seen, by_frequency, rou
 from synml_dagster.features.spec import ColumnSpec, FeatureSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns import UniqueNames
+    from collections.abc import Callable
 
 _TEXT_WIDTH = 64
 
 
-def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique: UniqueNames) -> Fitted:
+def fit_column(
+    raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique: Callable[[str], str]
+) -> Fitted:
     """Return the fitted column, or the rule by which it gives no feature.
 
     Raises
@@ -49,12 +51,14 @@ def fit_column(raw: RawInput, seen: Seen | list[Seen], spec: FeatureSpec, unique
     if reason := _constant(raw, seen):
         return None, reason, []
     notes = [guess.warning] if guess.warning else []
+    own = spec.own(raw.name, guess.kind)
     if guess.kind == "boolean" and raw.storage != "boolean":
         raise ConfigError(
             f"features: column {raw.name!r} is declared boolean and is of type {raw.spark_type}"
         )
     if guess.kind in ("numeric", "boolean"):
-        return fit_number(raw, seen, own, unique, notes)
+        said = spec.overrides.get(raw.name, ColumnSpec())
+        return fit_number(raw, seen, own, said, unique, notes)
     if guess.kind == "datetime":
         return fit_moment(raw, seen, own, spec, guess.written, unique, notes)
     if guess.kind == "categorical":
@@ -114,7 +118,12 @@ def _constant(raw: RawInput, seen: Seen) -> str | None:
 
 
 def _categorical(
-    raw: RawInput, seen: Seen, own: ColumnSpec, spec: FeatureSpec, unique: UniqueNames, notes: list[str]
+    raw: RawInput,
+    seen: Seen,
+    own: ColumnSpec,
+    spec: FeatureSpec,
+    unique: Callable[[str], str],
+    notes: list[str],
 ) -> Fitted:
     if raw.storage in ("date", "timestamp"):
         raise ConfigError(
@@ -196,7 +205,9 @@ def _of_one_truth(seen: Seen) -> tuple[Seen, dict[str, str]]:
     return replace(seen, counts=counts), spellings
 
 
-def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:
+def _text(
+    raw: RawInput, seen: Seen, own: ColumnSpec, unique: Callable[[str], str], notes: list[str]
+) -> Fitted:
     if raw.storage != "string" or seen.strings is None:
         raise ConfigError(f"features.text: column {raw.name!r} is of type {raw.spark_type}, not text")
     width, ngrams = own.width or _TEXT_WIDTH, own.ngrams or 1
@@ -210,7 +221,7 @@ def _text(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes
     return TextColumn(input=raw, features=names, ngrams=ngrams, words=words, weights=weights), "", notes
 
 
-def _vector(raw: RawInput, seen: list[Seen], own: ColumnSpec, unique: UniqueNames) -> Fitted:
+def _vector(raw: RawInput, seen: list[Seen], own: ColumnSpec, unique: Callable[[str], str]) -> Fitted:
     if own.kind not in (None, "vector"):
         raise ConfigError(
             f"features.overrides.{raw.name}: kind {own.kind!r} of an array; leave it out or use 'vector'"

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from synml_dagster.columns import RawInput, UniqueNames
 from synml_dagster.columns.arrow_values import label_values
 from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.features.choices import FeatureChoices
 from synml_dagster.features.compile.label import class_index, label_number, label_word
+from synml_dagster.features.fitting.alternatives import fit_alternatives, with_columns
 from synml_dagster.features.fitting.column import fit_column, kind_of
 from synml_dagster.features.fitting.encodings import SMOOTHING, count_words, with_target_means
 from synml_dagster.features.fitting.leakage import leaks, near_duplicates
 from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.names import RESERVED
-from synml_dagster.features.plan import Dropped, LabelPlan, SplitPlan
+from synml_dagster.features.plan import Alternative, Dropped, LabelPlan, SplitPlan
 from synml_dagster.features.profile.column_sample import Seen, statistics, without_marks
 from synml_dagster.features.profile.spark_rows import SparkRows
 from synml_dagster.features.spec import FeatureSpec, Task
@@ -31,14 +33,17 @@ class FittedColumns:
     """The columns of a plan, with what was seen of them."""
 
     columns: list[FittedColumn]
+    alternatives: list[Alternative]
     dropped: list[Dropped]
     statistics: list[ColumnStats]
     warnings: list[str]
     notes: list[str]
 
 
-def fit_columns(use: list[RawInput], decided: Decided, features: FeatureSpec, by: str) -> FittedColumns:
-    """Read the training rows and fit a column of the plan for each of `use` that is worth one.
+def fit_columns(
+    use: list[RawInput], decided: Decided, features: FeatureSpec, by: str, choices: FeatureChoices
+) -> FittedColumns:
+    """Read the training rows and fit a column of the plan for each of `use` that is worth one, and what may stand for it.
 
     Raises
     ------
@@ -79,14 +84,18 @@ def fit_columns(use: list[RawInput], decided: Decided, features: FeatureSpec, by
     if not columns:
         reasons = "; ".join(f"{d.column!r}: {d.reason}" for d in dropped[:10])
         raise DataError(f"no usable feature is left ({reasons or 'the label is the only column'})")
-    columns = _with_target_means(columns, features, decided.task, reading.table, split, label)
+    alternatives, notes = fit_alternatives(use, columns, seen, features, choices, decided.task, unique)
+    every = [*columns, *(c for a in alternatives for c in a.columns)]
+    means = _with_target_means(every, features, decided.task, reading.table, split, label)
+    columns = means[: len(columns)]
+    alternatives = with_columns(alternatives, means[len(columns) :])
     for column in columns:
         if isinstance(column, CategoricalColumn) and column.name in single:
             single[column.name] = without_marks(single[column.name], column.input.missing)
     used = {c.name: single[c.name] for c in columns if c.name in single}
     warnings += leaks(used, labels, len(label.classes) if label.classes else None)
     stats = [statistics(raw, single[raw.name]) for raw in use if raw.name in single]
-    return FittedColumns(columns, dropped, stats, warnings, near_duplicates(used))
+    return FittedColumns(columns, alternatives, dropped, stats, warnings, [*near_duplicates(used), *notes])
 
 
 def _absent_classes(classes: list[str], labels: np.ndarray, by: str) -> list[str]:
@@ -124,12 +133,12 @@ def _with_target_means(
         return columns
     if task == "multiclass":
         raise ConfigError(
-            f"features.overrides.{encoded[0].name}.encoding: 'target' needs two classes or a number to predict; use index, onehot or frequency"
+            f"features: 'target' as the encoding of {encoded[0].name!r} needs two classes or a number to predict; use index, onehot or frequency"
         )
-    said = [features.overrides[c.name].smoothing for c in encoded]
+    said = [features.own(c.name, "categorical").smoothing for c in encoded]
     smoothing = [SMOOTHING if s is None else s for s in said]
     target = table.facts.target
     number = class_index(label, label_word(target)).cast("double") if label.classes else label_number(target)
     rows, row_fold = table.training_rows(split, label, folds=True), sf.col("__fold")
-    means = {c.name: c for c in with_target_means(rows, encoded, smoothing, number, row_fold)}
-    return [means.get(c.name, c) for c in columns]
+    made = iter(with_target_means(rows, encoded, smoothing, number, row_fold))
+    return [next(made) if c in encoded else c for c in columns]

@@ -21,7 +21,7 @@ from synml_dagster.features.profile.column_sample import Seen
 from synml_dagster.features.spec import ColumnSpec, DatePart, FeatureSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns import UniqueNames
+    from collections.abc import Callable
 
 _PARTS: tuple[DatePart, ...] = ("days", "year", "month", "day", "dayofweek", "hour")
 
@@ -32,7 +32,7 @@ def fit_moment(
     own: ColumnSpec,
     spec: FeatureSpec,
     written: str | None,
-    unique: UniqueNames,
+    unique: Callable[[str], str],
     notes: list[str],
 ) -> Fitted:
     """Return a fitted column of dates or times; warnings are added to `notes`.

@@ -6,6 +6,7 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+from synml_dagster.features.choices import FeatureChoices
 from synml_dagster.features.fitting.candidates import candidates
 from synml_dagster.features.fitting.columns import fit_columns
 from synml_dagster.features.fitting.label_and_split import decide_label_and_split
@@ -33,6 +34,7 @@ def fit_plan(
     group: str | None = None,
     spark: SparkSession | None = None,
     previous: FeaturePlan | None = None,
+    choices: FeatureChoices | None = None,
 ) -> FeaturePlan:
     """Learn from a table how its columns become a model's inputs.
 
@@ -68,6 +70,8 @@ def fit_plan(
     previous
         The plan before this one. Where it has the same label, seed and way of splitting, rows stay on the sides where
         it has put them, whatever columns are excluded or have come.
+    choices
+        Other ways to make features, which a sweep is to choose from.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def fit_plan(
     decided = decide_label_and_split(df, files, roles, features, split, task, use)
     if use is None:
         use = rules(decided.lengths, dropped)
-    fitted = fit_columns(use, decided, features, roles.by)
+    fitted = fit_columns(use, decided, features, roles.by, choices or FeatureChoices())
 
     plan = FeaturePlan(
         name=name,
@@ -101,6 +105,7 @@ def fit_plan(
         group=roles.group,
         split=decided.split,
         columns=fitted.columns,
+        alternatives=fitted.alternatives,
         dropped=[*dropped, *fitted.dropped],
         warnings=[*roles.warnings, *decided.warnings, *fitted.warnings],
         notes=[*notes_of(fitted.columns), *fitted.notes],  # trees lose nothing by equal columns

@@ -19,15 +19,27 @@ from synml_dagster.features.profile.column_sample import Seen, of_numbers, round
 from synml_dagster.features.spec import ColumnSpec
 
 if TYPE_CHECKING:
-    from synml_dagster.columns import UniqueNames
+    from collections.abc import Callable
 
 _EXACT = 2**53
 _WORDLY = 0.05
 _KNOTS = 32
 
 
-def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, notes: list[str]) -> Fitted:
+def fit_number(
+    raw: RawInput,
+    seen: Seen,
+    own: ColumnSpec,
+    said: ColumnSpec,
+    unique: Callable[[str], str],
+    notes: list[str],
+) -> Fitted:
     """Return a fitted column of numbers; warnings are added to `notes`.
+
+    Parameters
+    ----------
+    own, said
+        What is asked of this column, with and without what is asked of all.
 
     Raises
     ------
@@ -44,7 +56,9 @@ def fit_number(raw: RawInput, seen: Seen, own: ColumnSpec, unique: UniqueNames, 
         seen = _parsed(raw, seen, written, notes)
     notes += _precision(raw, seen)
     if not len(seen.finite) and (own.impute in ("mean", "median") or own.scale):
-        raise DataError(f"column {raw.name!r} has no finite value to impute or scale by")
+        if said.impute is not None or said.scale:
+            raise DataError(f"column {raw.name!r} has no finite value to impute or scale by")
+        own = said  # the rest was asked of all columns, and this one has nothing to do it by
     impute = {"mean": seen.mean, "median": median(seen)}.get(own.impute, own.impute)  # type: ignore[arg-type]
     name = unique(raw.name)
     names = [name, unique(f"{name}__missing")] if own.indicator else [name]

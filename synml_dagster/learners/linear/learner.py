@@ -11,7 +11,7 @@ from synml_dagster.learners.linear.model import LinearModel, read_form
 from synml_dagster.learners.space import ParameterRange
 
 if TYPE_CHECKING:
-    from synml_dagster.features import FeaturePlan
+    from synml_dagster.features import FeatureChoices, FeaturePlan
     from synml_dagster.learners.additive import AdditiveForm
     from synml_dagster.learners.base import Settings
     from synml_dagster.learners.judging import Judge
@@ -67,6 +67,12 @@ class LinearLearner(Learner):
     def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
         """Return a stronger ridge, and an elastic net that leaves columns out."""
         return {"ridge": {"alpha": 1e-2}, "elastic_net": {"alpha": 1e-3, "l1_ratio": 0.5}}
+
+    def feature_choices(self) -> FeatureChoices:
+        """Return ranks in place of numbers, means of the label in place of a column for each category, more words."""
+        from synml_dagster.features import FeatureChoices
+
+        return FeatureChoices(scale=["quantile"], encoding=["target"], text_width=[256])
 
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the loss that the model minimises, on the validation rows."""

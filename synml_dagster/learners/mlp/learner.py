@@ -13,7 +13,7 @@ from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 from synml_dagster.learners.space import ParameterRange
 
 if TYPE_CHECKING:
-    from synml_dagster.features import FeaturePlan
+    from synml_dagster.features import FeatureChoices, FeaturePlan
     from synml_dagster.learners.base import Settings
     from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.network import NetworkForm
@@ -85,6 +85,12 @@ class PerceptronLearner(OneProcessLearner):
             "wide": {"layers": 3, "width": 256, "dropout": 0.3, "learning_rate": 1e-3},
             "small": {"layers": 1, "width": 64, "dropout": 0.0, "learning_rate": 5e-3, "weight_decay": 1e-2},
         }
+
+    def feature_choices(self) -> FeatureChoices:
+        """Return ranks in place of numbers, means of the label in place of a column for each category, more words."""
+        from synml_dagster.features import FeatureChoices
+
+        return FeatureChoices(scale=["quantile"], encoding=["target"], text_width=[256])
 
     def fit_rows(
         self,

@@ -107,8 +107,14 @@ def read_rows(
     return _arranged(X, y, weight, query, total)
 
 
-def rows_of(table: pyarrow.Table, features: Sequence[str]) -> Rows:
+def rows_of(table: pyarrow.Table, features: Sequence[str], by: Sequence[str] | None = None) -> Rows:
     """Return all rows of an Arrow table of features, label, and weight and query where there are any, in `read_rows`' order.
+
+    Parameters
+    ----------
+    by
+        The features whose content decides about the order; `features` where None. Rows of one table are in one order, whatever
+        features are taken of it, where these are the same.
 
     Raises
     ------
@@ -116,9 +122,14 @@ def rows_of(table: pyarrow.Table, features: Sequence[str]) -> Rows:
         All weights are 0.
     """
     place = {name: i for i, name in reversed(list(enumerate(table.column_names)))}
-    X = np.empty((table.num_rows, len(features)), np.float32, order="F")
-    for i, name in enumerate(features):
-        X[:, i] = table.column(place[name]).cast("float32").to_numpy()
+
+    def matrix(names: Sequence[str]) -> NDArray[np.float32]:
+        found = np.empty((table.num_rows, len(names)), np.float32, order="F")
+        for i, name in enumerate(names):
+            found[:, i] = table.column(place[name]).cast("float32").to_numpy()
+        return found
+
+    X = matrix(features)
     y = table.column(place[LABEL]).to_numpy().astype(np.float64)
     weight = np.ones(table.num_rows, np.float64)
     if WEIGHT in place:
@@ -127,17 +138,10 @@ def rows_of(table: pyarrow.Table, features: Sequence[str]) -> Rows:
     if GROUP in place:
         words = np.array([str(value) for value in table.column(place[GROUP]).to_pylist()])
         query = np.unique(words, return_inverse=True)[1].astype(np.int64)
-    return _arranged(X, y, weight, query, table.num_rows)
-
-
-def joined(one: Rows, two: Rows) -> Rows:
-    """Return the rows of both, which share no query, in `read_rows`' order."""
-    query = None
-    if one.group is not None and two.group is not None:
-        query = np.concatenate([one.group, two.group + one.group.max() + 1])
-    X = np.asfortranarray(np.concatenate([one.X, two.X]))
-    y, weight = np.concatenate([one.y, two.y]), np.concatenate([one.weight, two.weight])
-    return _arranged(X, y, weight, query, one.of + two.of)
+    order = None
+    if by is not None and list(by) != list(features):
+        order = _order(matrix(by), y, weight, query)
+    return _arranged(X, y, weight, query, table.num_rows, order)
 
 
 def _arranged(
@@ -146,10 +150,12 @@ def _arranged(
     weight: NDArray[np.float64],
     query: NDArray[np.int64] | None,
     total: int,
+    order: NDArray[np.intp] | None = None,
 ) -> Rows:
     if not weight.sum() > 0:
         raise DataError("the weight is 0 in all of these rows; nothing can be learned or measured by it.")
-    order = _order(X, y, weight, query)
+    if order is None:
+        order = _order(X, y, weight, query)
     for i in range(X.shape[1]):  # column by column: a second matrix would cost as much as the first
         X[:, i] = X[order, i]
     group = None

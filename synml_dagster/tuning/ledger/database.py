@@ -1,28 +1,63 @@
-"""Where studies lie: a file of SQLite, or a database by its address; and the turns that processes take at it."""
+"""Where studies lie: a file of SQLite, or a database by its address."""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from contextlib import AbstractContextManager
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from synml_dagster.errors import SetupError, TrainingError
+from synml_dagster.errors import SetupError, SynmlError, did_you_mean
 from synml_dagster.redaction import redacted
-from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
+
+_CONNECT_SECONDS = 10
+_OPEN_SECONDS = 60.0
+"""A database that has not answered by then is not waited for: some drivers have no deadline of their own."""
+_SILENCE_SECONDS = 120
+"""A connection over which nothing comes for so long is given up."""
+_DEADLINES: dict[str, dict[str, Any]] = {
+    "psycopg": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 1000 * _SILENCE_SECONDS,
+    },
+    "pymysql": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _SILENCE_SECONDS,
+        "write_timeout": _SILENCE_SECONDS,
+    },
+    "mysqldb": {"connect_timeout": _CONNECT_SECONDS},
+    "mysqlconnector": {"connection_timeout": _CONNECT_SECONDS},
+}
+_DEADLINES["psycopg2"] = _DEADLINES["psycopg"]
+_BRINGS = {
+    "psycopg2": "pip install 'synml-dagster[postgres]'",
+    "psycopg": "pip install 'psycopg[binary]'",
+    "pymysql": "pip install pymysql",
+    "mysqldb": "pip install mysqlclient",
+}
+OPENING = (ImportError, OSError, RuntimeError, ValueError)
+"""What opening a database raises beside the errors of SQLAlchemy: RuntimeError is Optuna's where its tables are of another version."""
+_KINDS = ("postgresql", "mysql", "mariadb", "mssql", "oracle", "sqlite")
+T = TypeVar("T")
 
 
-def open_database(storage: str) -> optuna.storages.BaseStorage:
+def open_database(storage: str) -> optuna.storages.RDBStorage:
     """Open or make the database of studies.
 
     Raises
     ------
     SetupError
-        There is none at the address, its driver is missing, or it cannot be reached.
+        There is none at the address, its driver is missing, or it cannot be reached within a minute.
     """
     import optuna
 
@@ -33,40 +68,146 @@ def open_database(storage: str) -> optuna.storages.BaseStorage:
         )
         _without_waiting_for_the_disk(database.engine)
         return database
-    try:
-        return optuna.storages.RDBStorage(
-            storage, engine_kwargs={"pool_pre_ping": True}, skip_compatibility_check=False
-        )
-    except Exception as problem:
-        first = redacted(str(problem).splitlines()[0] if str(problem) else type(problem).__name__)
-        raise SetupError(
-            f"sweep.storage: no study can be kept in {redacted(storage)!r}: {first}. Is the database there, is its driver installed, and can this host reach it?"
-        ) from None
+    with typed(storage, *OPENING):
+        options = {"pool_pre_ping": True, "connect_args": connect_options(storage)}
+        return within_deadline(lambda: optuna.storages.RDBStorage(storage, engine_kwargs=options))
 
 
-def turn_at(storage: str) -> AbstractContextManager[None]:
-    """Let one sweep at a time make the database, take over what killed ones left, and begin a trial.
+def check_database(storage: str) -> None:
+    """Refuse a database that does not answer, before there is any work for it.
 
     Raises
     ------
-    TrainingError
-        Another process has had its turn for a minute.
+    SetupError
+        See `open_database`.
     """
-    busy = TrainingError(
-        f"sweep: another process has been opening the study in {redacted(storage)!r} for 60 s; is it stuck? Ending it frees its lock."
+    import sqlalchemy
+
+    def ask() -> None:
+        engine = sqlalchemy.create_engine(storage, connect_args=connect_options(storage))
+        try:
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.select(1))
+        finally:
+            engine.dispose()
+
+    with typed(storage, *OPENING):
+        within_deadline(ask)
+
+
+def clock(database: optuna.storages.RDBStorage) -> float:
+    """Return the seconds of the database's own clock, which all hosts share."""
+    import sqlalchemy
+
+    with database.engine.connect() as connection:
+        now: datetime = connection.execute(
+            sqlalchemy.select(sqlalchemy.func.current_timestamp())
+        ).scalar_one()
+    return (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
+
+
+@contextmanager
+def typed(storage: str, *more: type[Exception]) -> Iterator[None]:
+    """Say of any error of the database, and of those in `more`, where it is and what to look at, and nothing of the password.
+
+    Raises
+    ------
+    SetupError
+        The database does not answer, or not as one.
+    """
+    import optuna
+    import sqlalchemy.exc
+
+    known: tuple[type[Exception], ...] = (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        *more,
     )
-    return take_turns(_lock(storage), busy)
+    try:
+        yield
+    except SynmlError:
+        raise
+    except known as problem:
+        raise SetupError(
+            f"sweep.storage: no study can be kept in {shown(storage)!r}: {_said(storage, problem)}"
+        ) from None
 
 
-def _lock(storage: str) -> Path:
-    if "://" not in storage:
-        return Path(f"{storage}.lock")
-    # Processes of this host take turns; for those of others the database's own transactions have to do.
-    name = hashlib.sha256(storage.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"synml-sweep-{name}.lock"
+def shown(storage: str) -> str:
+    """Return an address as people get to see it."""
+    return redacted(storage, _secrets(storage))
 
 
-def _without_waiting_for_the_disk(engine: Any) -> None:
+def connect_options(storage: str) -> dict[str, Any]:
+    """Return the deadlines that a driver takes, but those that the address says itself."""
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(storage)
+    known = _DEADLINES.get(url.get_driver_name(), {})
+    return {name: value for name, value in known.items() if name not in url.query}
+
+
+def within_deadline(work: Callable[[], T]) -> T:
+    """Return what `work`, which opens a database, returns in a thread of its own.
+
+    Raises
+    ------
+    TimeoutError
+        It has not ended within a minute; the thread is left to itself.
+    """
+    ended: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            ended.put((work(), None))
+        except BaseException as problem:
+            ended.put((None, problem))
+
+    threading.Thread(target=run, name="opens-a-database", daemon=True).start()
+    try:
+        found, problem = ended.get(timeout=_OPEN_SECONDS)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {_OPEN_SECONDS:.0f} s") from None
+    if problem is not None:
+        raise problem
+    return found  # type: ignore[return-value]
+
+
+def _said(storage: str, problem: BaseException) -> str:
+    import sqlalchemy.exc
+
+    while isinstance(problem.__cause__, Exception):  # Optuna's own words say nothing of the database
+        problem = problem.__cause__
+    if isinstance(problem, sqlalchemy.exc.ArgumentError) and not isinstance(
+        problem, sqlalchemy.exc.NoSuchModuleError
+    ):
+        return "it is no address. Write postgresql+psycopg2://user:password@host:5432/database; in user and password %40 stands for @, %2F for /."
+    if isinstance(problem, sqlalchemy.exc.NoSuchModuleError):
+        kind = storage.partition("://")[0]
+        return f"there is no kind of database {kind!r}.{did_you_mean(kind.partition('+')[0], _KINDS)} PostgreSQL is postgresql+psycopg2://, MySQL is mysql+pymysql://."
+    if isinstance(problem, ImportError):
+        driver = sqlalchemy.make_url(storage).get_driver_name()
+        return f"its driver {driver!r} is not installed: {_BRINGS.get(driver, f'pip install {driver}')}."
+    first = next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    first = redacted(first, _secrets(storage)).rstrip(".")
+    return f"{first}. Is the database there, may this user use it, and can this host reach it?"
+
+
+def _secrets(storage: str) -> tuple[str, ...]:
+    """Return the password of an address as it is and as it is written there."""
+    import sqlalchemy
+
+    try:
+        url = sqlalchemy.make_url(storage)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return ()
+    if not url.password:
+        return ()
+    written = storage.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    return (str(url.password), *([written] if written else []))
+
+
+def _without_waiting_for_the_disk(engine: sqlalchemy.Engine) -> None:
     """Let commits of a study return before the disk has them: a kill loses nothing then, a power cut the last trials.
 
     A trial is a dozen commits, each of which else waits for the disk, tens of milliseconds where others write too.

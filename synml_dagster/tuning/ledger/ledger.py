@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from synml_dagster.processes import this_process
+from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import Candidate, Family, Question
-from synml_dagster.tuning.ledger.database import open_database, turn_at
+from synml_dagster.tuning.feature_choice import said
+from synml_dagster.tuning.ledger.database import clock, open_database
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
-from synml_dagster.tuning.ledger.owner import owner
+from synml_dagster.tuning.ledger.owner import HEARD, OWNER
 from synml_dagster.tuning.ledger.record import record_of
 from synml_dagster.tuning.ledger.takeover import KILLED, take_along, take_over, tell
+from synml_dagster.tuning.ledger.turn import Turns
 from synml_dagster.tuning.result import TrialRecord
 from synml_dagster.tuning.rungs import Curve
 from synml_dagster.tuning.samplers import sampler
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 BUDGET = "budget"
 _NO_ANSWER = (KILLED, BUDGET)
 """Why trials ended that say nothing of their parameters."""
+_SAY_SECONDS = 10.0
 _FORGOTTEN = "forgotten"
 """What a study calls the numbers of failed trials that are to be tried again."""
 
@@ -57,41 +63,61 @@ class Ledger:
         maximize: bool,
         seed: int,
         sampler: str = "tpe",
+        aims: Aims | None = None,
     ) -> None:
         import optuna
 
         self.name = name_of(key, seed)
         self._optuna, self._seed, self._sampler = optuna, seed, sampler
         self._states = optuna.trial.TrialState
-        self._storage = str(storage)
-        self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
-        self.maximize = maximize
+        self._turns = Turns(str(storage))
+        self.maximize, self.aims = maximize, aims or Aims()
+        costs: list[Literal["maximize", "minimize"]] = ["minimize" for _ in self.aims.against]
+        self._directions = ["maximize" if maximize else "minimize", *costs]
         self.families = {f.name: f for f in families}
         self._studies: dict[str, optuna.Study] = {}
         self._running: dict[int, tuple[str, optuna.trial.Trial]] = {}
+        self._say_next = 0.0
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         with self.turn():
-            database = open_database(self._storage)
+            self._database = open_database(str(storage))
+            now = clock(self._database)
             for family in families:
-                self._studies[family.name] = self._open_study(database, family)
-            self._others = self._studies_beside(database)
-            for other in self._others:
-                take_over(other)
+                self._studies[family.name] = self._open_study(family)
+            for study in (*self._studies.values(), *self._beside()):
+                take_over(study, now, self.aims)
             self.resumed = sum(t.value is not None for t in self.trials())
 
     def turn(self) -> AbstractContextManager[None]:
         """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
-        return turn_at(self._storage)
+        return self._turns.turn()
 
-    def _studies_beside(self, database: Any) -> list[optuna.Study]:
-        """Return the studies of the same key over other ranges or of other families."""
+    def _beside(self) -> list[optuna.Study]:
+        """Return the studies of the same key over other ranges or of other families: another sweep may have just begun one."""
         own = {study.study_name for study in self._studies.values()}
         return [
-            self._optuna.load_study(study_name=name, storage=database)
-            for name in self._optuna.study.get_all_study_names(database)
+            self._optuna.load_study(study_name=name, storage=self._database)
+            for name in self._optuna.study.get_all_study_names(self._database)
             if name.startswith(f"{self.name}/") and name not in own
         ]
+
+    def say_alive(self) -> None:
+        """Tell other hosts, every ten seconds, that the trials of this sweep run."""
+        if time.monotonic() < self._say_next:
+            return
+        self._say_next = time.monotonic() + _SAY_SECONDS
+        now = clock(self._database)
+        for _, trial in self._running.values():
+            with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # taken over: see tell
+                trial.set_user_attr(HEARD, now)
+
+    def take_over(self) -> None:
+        """Let trials of other sweeps whose process is gone be asked again."""
+        now = clock(self._database)
+        own = {f: {t.number for g, t in self._running.values() if g == f} for f in self._studies}
+        for family, study in self._studies.items():
+            take_over(study, now, self.aims, own[family])
 
     def forget_failures(self) -> None:
         """Let failed trials be tried again by the next sweep: where all have failed, the cause may be mended by then."""
@@ -109,18 +135,20 @@ class Ledger:
             if t.user_attrs.get("reason") not in _NO_ANSWER and t.number not in forgotten
         ]
 
-    def _open_study(self, database: Any, family: Family) -> optuna.Study:
+    def _open_study(self, family: Family) -> optuna.Study:
         prefix = f"{self.name}/{family.name}/"
         name = prefix + _hash({k: v.model_dump() for k, v in family.space.items()})
-        summaries = self._optuna.study.get_all_study_names(database)
+        summaries = self._optuna.study.get_all_study_names(self._database)
         new = name not in summaries
         study = self._optuna.create_study(
-            storage=database, study_name=name, direction=self._direction, load_if_exists=True
+            storage=self._database,
+            study_name=name,
+            directions=self._directions,
+            load_if_exists=True,
         )
         if new:
             for other in sorted(n for n in summaries if n.startswith(prefix)):
-                take_along(self._optuna.load_study(study_name=other, storage=database), study, family)
-        take_over(study)
+                take_along(self._optuna.load_study(study_name=other, storage=self._database), study, family)
         return study
 
     def waiting(self) -> Question | None:
@@ -162,7 +190,8 @@ class Ledger:
         trial = study.ask()
         for name, value in (told or {}).items():
             trial.set_user_attr(name, value)
-        trial.set_user_attr("owner", owner())
+        trial.set_user_attr(HEARD, clock(self._database))
+        trial.set_user_attr(OWNER, this_process())
         attrs = trial.user_attrs
         unsaid = attrs.get("unsaid", ())
         params = {
@@ -183,35 +212,46 @@ class Ledger:
     def _curves(self, study: optuna.Study) -> tuple[Curve, ...]:
         """Return the curves of the trials that the sampler was told of."""
         done = study.get_trials(deepcopy=False, states=[self._states.COMPLETE, self._states.PRUNED])
-        said = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
-        return tuple(tuple(one["curve"]) for one in said if one.get("curve"))
+        answers = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
+        return tuple(tuple(one["curve"]) for one in answers if one.get("curve"))
 
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""
         _, trial = self._running[question.order]
-        trial.set_user_attr("seconds", round(seconds, 3))
-        trial.set_user_attr("outcome", outcome.to_json())
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
+            trial.set_user_attr("seconds", round(seconds, 3))
+            trial.set_user_attr("outcome", outcome.to_json())
 
     def tell(self, question: Question, outcome: TrialOutcome) -> None:
-        """Tell the sampler an answer."""
+        """Tell the sampler an answer.
+
+        Where this process had not been heard of for too long, another host has taken the trial over: its answer will count.
+        """
         family, trial = self._running.pop(question.order)
-        tell(self._studies[family], trial.number, outcome)
+        if self._is_ours(family, trial):
+            tell(self._studies[family], trial._trial_id, trial.number, outcome, self.aims)
 
     def fail(self, question: Question, reason: str, seconds: float = 0.0) -> None:
         """Note that a question has no answer, and why."""
         family, trial = self._running.pop(question.order)
+        if not self._is_ours(family, trial):
+            return
         trial.set_user_attr("reason", reason[:1000])
         trial.set_user_attr("seconds", round(seconds, 3))
         self._studies[family].tell(trial, state=self._states.FAIL)
+
+    def _is_ours(self, family: str, trial: optuna.trial.Trial) -> bool:
+        state = self._studies[family]._storage.get_trial(trial._trial_id).state
+        return not state.is_finished()
 
     def known_answer(self, question: Question) -> TrialOutcome | None:
         """Return the answer to the same parameters of the same family, where a trial had one."""
         for trial in self._studies[question.family].get_trials(
             deepcopy=False, states=[self._states.COMPLETE]
         ):
-            if {**trial.user_attrs.get("fixed", {}), **trial.params} == dict(question.params):
-                said = trial.user_attrs.get("outcome")
-                return TrialOutcome.from_json(said) if said else TrialOutcome(trial.value or 0.0)
+            if said({**trial.user_attrs.get("fixed", {}), **trial.params}) == said(question.params):
+                answer = trial.user_attrs.get("outcome")
+                return TrialOutcome.from_json(answer) if answer else TrialOutcome(trial.values[0])
         return None
 
     def trials(self) -> list[TrialRecord]:
@@ -237,14 +277,30 @@ class Ledger:
         """Return the number of the next new trial: that of no other of this key, since answers are kept by it."""
         orders = [
             int(t.user_attrs.get("order", t.number))
-            for study in (*self._studies.values(), *self._others)
+            for study in (*self._studies.values(), *self._beside())
             for t in study.get_trials(deepcopy=False)
         ]
         return max(orders, default=-1) + 1
 
     def spent(self) -> int:
-        """Return how many trials count: all but those that a kill or the budget ended."""
+        """Return how many trials count: all that have ended but those that a kill or the budget ended."""
         return sum(t.state.is_finished() for study in self._studies.values() for t in self._counted(study))
+
+    def begun(self) -> int:
+        """Return how many trials count or may come to: those that have ended, and those that any sweep runs."""
+        waits = self._states.WAITING
+        return sum(t.state != waits for study in self._studies.values() for t in self._counted(study))
+
+    def elsewhere(self) -> int:
+        """Return how many trials other sweeps run."""
+        return self._in(self._states.RUNNING) - len(self._running)
+
+    def waits(self) -> bool:
+        """Return whether a killed sweep has left a question."""
+        return self._in(self._states.WAITING) > 0
+
+    def _in(self, state: optuna.trial.TrialState) -> int:
+        return sum(len(s.get_trials(deepcopy=False, states=[state])) for s in self._studies.values())
 
     def standings(self) -> dict[str, Standing]:
         """Return how each family has done, by what its sampler was told."""
@@ -263,12 +319,17 @@ class Ledger:
     def importance(self, family: str) -> dict[str, float]:
         """Return by parameter its part of the metric's variance (PED-ANOVA); none for a handful of trials."""
         study = self._studies[family]
-        values = {t.value for t in study.get_trials(deepcopy=False, states=[self._states.COMPLETE])}
+        values = {t.values[0] for t in study.get_trials(deepcopy=False, states=[self._states.COMPLETE])}
         if len(values) < 4:
             return {}
         try:
             evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
-            found = self._optuna.importance.get_param_importances(study, evaluator=evaluator)
+            sign = -1.0 if self.maximize else 1.0  # with a target of its own it takes less for better
+            found = self._optuna.importance.get_param_importances(
+                study,
+                evaluator=evaluator,
+                target=(lambda t: sign * t.values[0]) if self.aims.against else None,
+            )
         except (ValueError, RuntimeError):
             return {}
         return {name: float(share) for name, share in found.items()}

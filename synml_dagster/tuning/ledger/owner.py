@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from synml_dagster.processes import runs, this_process
 
 if TYPE_CHECKING:
     import optuna
 
-_ELSEWHERE_SECONDS = 3600.0
-"""How long a trial of another host counts as running: its process cannot be asked."""
+UNHEARD_SECONDS = 120.0
+"""A trial of another host counts as running until nothing has been heard of it for so long, by the database's clock."""
+OWNER, HEARD = "owner", "heard"
+"""What a trial calls its process, and the moment at which that process last said that it lives."""
 
 
-def owner() -> str:
-    """Return the text that names this process: host, number, and when it began."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
+def may_live(trial: optuna.trial.FrozenTrial, now: float) -> bool:
+    """Return whether the process that runs a trial may still do so; a trial of the present process is no other's.
 
-
-def may_live(trial: optuna.trial.FrozenTrial) -> bool:
-    """Return whether the process that runs a trial may still do so; a trial of the present process is no other's."""
-    named = str(trial.user_attrs.get("owner", ""))
-    if not named or named == owner():
+    Parameters
+    ----------
+    now
+        The database's clock in seconds: those of hosts differ.
+    """
+    named = str(trial.user_attrs.get(OWNER, ""))
+    if not named or named == this_process():
         return False
-    host, pid, began_at = named.rsplit(":", 2)
-    if host != socket.gethostname():
-        began = trial.datetime_start
-        if began is None:
-            return False
-        now = datetime.now(UTC) if began.tzinfo else datetime.now(UTC).replace(tzinfo=None)
-        return (now - began).total_seconds() < _ELSEWHERE_SECONDS
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return began_at == _began(int(pid))
-
-
-def _began(process: int) -> str:
-    """Return when a process began, in the system's ticks, empty where that cannot be read: numbers are used again."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    running = runs(named)
+    if running is None:
+        return now - float(trial.user_attrs.get(HEARD, 0.0)) < UNHEARD_SECONDS
+    return running

@@ -15,7 +15,7 @@ def record_of(trial: optuna.trial.FrozenTrial, family: str) -> TrialRecord:
     """Return a trial, ended or answered, as a record."""
     attrs = trial.user_attrs
     said = json.loads(attrs["outcome"]) if "outcome" in attrs else {}
-    value = trial.value if trial.state.name == "COMPLETE" else None
+    value = trial.values[0] if trial.state.name == "COMPLETE" else None
     if trial.state.name == "RUNNING" and said and not said.get("pruned"):
         value = said["value"]
     return TrialRecord(

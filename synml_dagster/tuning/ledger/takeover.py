@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from synml_dagster.features import AS_DESCRIBED
+from synml_dagster.tuning.feature_choice import is_choice, said
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
 from synml_dagster.tuning.ledger.owner import may_live
 
@@ -11,32 +14,47 @@ if TYPE_CHECKING:
     import optuna
 
     from synml_dagster.learners import ParameterRange
+    from synml_dagster.tuning.aims import Aims
     from synml_dagster.tuning.families import Family
 
 KILLED = "killed"
 """Why a trial ended whose process was gone."""
 
 
-def tell(study: optuna.Study, number: int, outcome: TrialOutcome) -> None:
-    """Tell a study what a running trial gave."""
-    from optuna.trial import TrialState
+def tell(study: optuna.Study, trial_id: int, number: int, outcome: TrialOutcome, aims: Aims) -> None:
+    """Tell a study what a running trial gave: its quality, its costs, and how far it is over the limits."""
+    from optuna.trial import Trial, TrialState
+
+    if aims.limits:
+        running = Trial(study, trial_id)
+        for cost, over in aims.excess(outcome).items():
+            if cost not in running.constraints:
+                running.set_constraint(cost, over)
 
     if outcome.pruned:  # its value is no final one: TPE ranks it behind those that ended
         study.tell(number, state=TrialState.PRUNED)
     else:
-        study.tell(number, outcome.value)
+        study.tell(number, [outcome.value, *aims.costs(outcome)])
 
 
-def take_over(study: optuna.Study) -> None:
-    """End trials whose process is gone: those that had an answer with it, the others to be asked again."""
+def take_over(study: optuna.Study, now: float, aims: Aims, own: Collection[int] = ()) -> None:
+    """End trials whose process is gone: those that had an answer with it, the others to be asked again.
+
+    Parameters
+    ----------
+    now
+        The database's clock.
+    own
+        Numbers of the trials that this sweep runs itself.
+    """
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        if may_live(trial):
+        if trial.number in own or may_live(trial, now):
             continue
         attrs = trial.user_attrs
-        if (said := attrs.get("outcome")) is not None:
-            tell(study, trial.number, TrialOutcome.from_json(said))
+        if (answer := attrs.get("outcome")) is not None:
+            tell(study, trial._trial_id, trial.number, TrialOutcome.from_json(answer), aims)
             continue
         study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
         study.tell(trial.number, state=TrialState.FAIL)
@@ -53,10 +71,11 @@ def take_along(other: optuna.Study, study: optuna.Study, family: Family) -> None
     complete = optuna.trial.TrialState.COMPLETE
     known = {t.user_attrs.get("order") for t in study.get_trials(deepcopy=False)}
     for trial in other.get_trials(deepcopy=False, states=[complete]):
-        chosen = {**trial.user_attrs.get("fixed", {}), **trial.params}
+        left = {name: AS_DESCRIBED for name in family.space if is_choice(name)}
+        chosen = {**left, **trial.user_attrs.get("fixed", {}), **trial.params}
         if trial.user_attrs.get("order") in known:
             continue
-        if set(trial.params) - set(family.space):
+        if set(said(trial.params)) - set(family.space):
             continue  # it was searched then and would be left at its default now
         if not all(name in chosen and r.holds(chosen[name]) for name, r in family.space.items()):
             continue
@@ -65,10 +84,11 @@ def take_along(other: optuna.Study, study: optuna.Study, family: Family) -> None
                 state=complete,
                 params={name: chosen[name] for name in family.space},
                 distributions={name: _distribution(r) for name, r in family.space.items()},
-                value=trial.value,
+                values=trial.values,
+                constraints=trial.constraints or None,
                 user_attrs={
                     **trial.user_attrs,
-                    "fixed": {k: v for k, v in chosen.items() if k not in family.space},
+                    "fixed": {k: v for k, v in said(chosen).items() if k not in family.space},
                 },
             )
         )

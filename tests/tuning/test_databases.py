@@ -1,0 +1,214 @@
+"""Studies in databases by their address: a real PostgreSQL, several processes, kills, and what cannot be reached."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from urllib.parse import quote
+
+import pytest
+
+from synml_dagster.errors import SetupError
+from synml_dagster.learners import ParameterRange
+from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
+from synml_dagster.tuning.ledger import Ledger, check_database
+from synml_dagster.tuning.ledger import owner as owner_module
+from tests.servers import free_port, postgres_server
+
+PASSWORD = "s3cret@/:% of ours"
+FAMILY = Family("f", {"x": ParameterRange(low=0.0, high=10.0)}, [Candidate("default", {"x": 5.0})])
+
+SWEEP = """
+import sys, time
+from tests.tuning.test_databases import sweep
+from synml_dagster.tuning import TrialOutcome
+storage, trials, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+def train(question):
+    print("begun", question.order, flush=True)
+    time.sleep(seconds)
+    return TrialOutcome(question.params["x"])
+print("ready", flush=True)
+sys.stdin.readline()
+found = sweep(storage, trials, train, parallel=2)
+print("ended", len(found.trials), flush=True)
+"""
+
+
+def near(question):
+    return TrialOutcome(abs(question.params["x"] - 3))
+
+
+def sweep(storage, trials, train=near, **more):
+    given = {"key": {"rows": 1}, "metric": "m", "maximize": False, "minutes": 2} | more
+    return run_sweep(train, families=[FAMILY], storage=storage, trials=trials, **given)
+
+
+def started(storage, trials, seconds):
+    """A process that sweeps once it is told to."""
+    command = [sys.executable, "-c", SWEEP, str(storage), str(trials), str(seconds)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def go(process):
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def server():
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    port = free_port()
+    with postgres_server(port, "ann", PASSWORD) as psql:
+        yield port, psql
+
+
+@pytest.fixture
+def postgres(server, request):
+    """The address of an empty database."""
+    port, psql = server
+    name = f"studies{abs(hash(request.node.name))}"
+    psql("--dbname=postgres", f"--command=CREATE DATABASE {name}")
+    return f"postgresql+psycopg2://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storage(request, tmp_path):
+    return tmp_path / "s.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+def test_a_sweep_in_a_database_goes_on_with_what_a_kill_has_left(postgres):
+    process = started(postgres, 5, 60)
+    go(process)
+    assert process.stdout.readline() == "begun 0\n"
+    process.kill()
+    process.wait(10)
+    found = sweep(postgres, 5)
+    assert [t.number for t in found.trials if t.value is not None] == [0, 1, 2, 3, 4]
+    assert found.trials[0].params == {"x": 5.0}
+    again = sweep(postgres, 7)
+    assert again.resumed == 5
+    assert len([t for t in again.trials if t.value is not None]) == 7
+
+
+def test_the_same_questions_are_asked_whatever_the_database(storage, tmp_path):
+    first, second = sweep(tmp_path / "other.db", 6), sweep(storage, 6)
+    assert [t.params for t in first.trials] == [t.params for t in second.trials]
+
+
+def test_processes_at_one_study_share_its_trials_and_its_numbers(storage):
+    processes = [started(storage, 8, 0.05) for _ in range(2)]
+    for process in processes:
+        go(process)
+    said = [process.communicate(timeout=400)[0].splitlines() for process in processes]
+    assert [lines[-1] for lines in said] == ["ended 8", "ended 8"]
+    begun = Counter(line for lines in said for line in lines[:-1])
+    assert begun == {f"begun {i}": 1 for i in range(8)}
+    assert all(len(lines) > 1 for lines in said)
+
+
+def test_processes_that_widen_ranges_at_the_same_time_give_no_number_twice(storage):
+    ranges = [Family("f", {"x": ParameterRange(low=0.0, high=high)}) for high in (10.0, 12.0)]
+    one, two = (Ledger(storage, [r], {"rows": 1}, maximize=False, seed=0) for r in ranges)
+    numbers = []
+    for ledger in (one, two, one, two):
+        with ledger.turn():
+            numbers.append(ledger.ask_search(ledger.next_order(), "f").order)
+    assert numbers == [0, 1, 2, 3]
+
+
+def test_what_a_killed_process_of_another_host_ran_is_asked_again_once_nothing_is_heard_of_it(
+    storage, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "elsewhere")
+        Ledger(storage, [FAMILY], {"rows": 1}, maximize=False, seed=0).ask_candidate(
+            0, "f", FAMILY.portfolio[0]
+        )
+    ledger = Ledger(storage, [FAMILY], {"rows": 1}, maximize=False, seed=0)
+    ledger.take_over()
+    assert (ledger.elsewhere(), ledger.waits()) == (1, False)  # it may still run
+    monkeypatch.setattr(owner_module, "UNHEARD_SECONDS", 0.5)
+    time.sleep(1.5)  # clocks of databases may have whole seconds
+    found = sweep(storage, 2)
+    assert next((t.number, t.params["x"]) for t in found.trials if t.value is not None) == (0, 5.0)
+
+
+def test_a_database_that_goes_away_is_said_without_the_password(server, postgres):
+    _, psql = server
+    name = postgres.rpartition("/")[2]
+
+    def train(question):
+        psql("--dbname=postgres", f"--command=ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        psql(
+            "--dbname=postgres",
+            f"--command=SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+        )
+        return near(question)
+
+    with pytest.raises(SetupError, match="no study can be kept in") as caught:
+        sweep(postgres, 3, train)
+    hides_the_password(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("postgresql+psycopg2://ann:{}@127.0.0.1:{free}/studies", "refused"),
+        ("postgresql+psycopg2://ann:{}@127.0.0.1:{silent}/studies?connect_timeout=2", "timeout expired"),
+        ("mysql+pymysql://ann:{}@127.0.0.1:{free}/studies", "refused|pip install pymysql"),
+        ("postgrsql://ann:{}@127.0.0.1:{free}/studies", "Did you mean 'postgresql'"),
+        ("postgresql+nodriver://ann:{}@127.0.0.1/studies", "no kind of database 'postgresql.nodriver'"),
+        ("mysql+mysqldb://ann:{}@127.0.0.1/studies", "pip install mysqlclient"),
+        ("://ann:{}@127.0.0.1/studies", "it is no address"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_said_soon_and_without_the_password(address, says):
+    if "psycopg2" in address:
+        pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    with socket.socket() as silent:  # takes connections and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        ports = {"free": free_port(), "silent": silent.getsockname()[1]}
+        storage = address.replace("{}", quote(PASSWORD, safe="")).format(**ports)
+        began = time.monotonic()
+        for ask in (check_database, lambda s: sweep(s, 3, pytest.fail)):
+            with pytest.raises(SetupError, match=says) as caught:
+                ask(storage)
+            hides_the_password(caught.value)
+        assert time.monotonic() - began < 15
+
+
+def test_a_wrong_password_is_not_shown(postgres):
+    wrong = postgres.replace("s3cret", "guessed")
+    with pytest.raises(SetupError, match="password authentication failed") as caught:
+        sweep(wrong, 2)
+    hides_the_password(caught.value, "guessed")
+
+
+def test_a_driver_without_a_deadline_is_not_waited_for(monkeypatch):
+    from synml_dagster.tuning.ledger import database
+
+    monkeypatch.setattr(database, "_OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(database, "connect_options", lambda _: {})
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        port = silent.getsockname()[1]
+        with pytest.raises(SetupError, match=r"no answer within 0 s"):
+            check_database(f"postgresql+psycopg2://ann@127.0.0.1:{port}/studies")
+
+
+def hides_the_password(problem, word="s3cret"):
+    shown = str(problem)
+    link = problem
+    while link is not None:
+        shown += repr(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    assert word not in shown
+    assert quote(PASSWORD, safe="") not in shown
