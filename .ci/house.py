@@ -28,7 +28,7 @@ DOORS: dict[str, str] = {
     # Words of values, and the partner of a feature, in pictures and on the page.
     "explain": "interactions value_names",
     # How columns were fitted: for drift, and for labels that are trained without their offset.
-    "features": "fitting.precision kinds",
+    "features": "choices fitting.precision kinds",
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
     "files": "file_splits filesystems mapping parquet_files xxhash",
     # What an asset asks of its own last materialization.
@@ -50,7 +50,7 @@ DOORS: dict[str, str] = {
     # How versions lie on disk, for bundles and reports; how tasks write rows by themselves.
     "tables": "catalog plain_folder task_writes versions",
     # A sweep in its steps, for the asset that runs one.
-    "tuning": "choice ensemble folds guard ledger losses runner",
+    "tuning": "aims choice ensemble feature_choice folds guard ledger losses runner trial",
 }
 """By package the modules that others import from beside its face. They may change with the house; a face may not."""
 
