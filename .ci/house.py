@@ -50,7 +50,7 @@ DOORS: dict[str, str] = {
     # How versions lie on disk, for bundles and reports; how tasks write rows by themselves.
     "tables": "catalog plain_folder task_writes versions",
     # A sweep in its steps, for the asset that runs one.
-    "tuning": "choice ensemble folds guard ledger losses runner",
+    "tuning": "aims choice ensemble feature_choice folds guard ledger losses runner trial",
 }
 """By package the modules that others import from beside its face. They may change with the house; a face may not."""
 

@@ -333,7 +333,7 @@ class Learner(ABC):
 
     def feature_choices(self) -> FeatureChoices:
         """Return what about features is worth a search for this family, where the description says `sweep.features: auto`."""
-        from synml_dagster.features.choices import FeatureChoices
+        from synml_dagster.features import FeatureChoices
 
         return FeatureChoices(encoding=["target"], text_width=[256])
 

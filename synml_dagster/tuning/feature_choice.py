@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.features.choices import AS_DESCRIBED, Choice, FeatureChoices
-from synml_dagster.learners.base import learner_of
-from synml_dagster.learners.registry import learner_names
-from synml_dagster.learners.space import ParameterRange, Value
+from synml_dagster.features import AS_DESCRIBED, Choice, FeatureChoices
+from synml_dagster.learners import ParameterRange, Value, learner_names, learner_of
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.spec import TrainSpec
+    from synml_dagster.learners import TrainSpec
     from synml_dagster.tuning.spec import SweepSpec
 
 PREFIX = "features."
