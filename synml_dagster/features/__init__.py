@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
-    from synml_dagster.features.choices import AS_DESCRIBED, FeatureChoices
+    from synml_dagster.features.choices import AS_DESCRIBED, Choice, FeatureChoices
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_split
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.stats import ColumnStats, Histogram
 
 _MODULES = {
-    "choices": "AS_DESCRIBED FeatureChoices",
+    "choices": "AS_DESCRIBED Choice FeatureChoices",
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_split",
     "compile.onnx": "onnx_fragment onnx_model",
@@ -45,6 +45,7 @@ __all__ = [
     "SPLIT",
     "SPLITS",
     "WEIGHT",
+    "Choice",
     "ColumnSpec",
     "ColumnStats",
     "Dropped",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.features import AS_DESCRIBED, FeatureChoices
-from synml_dagster.features.choices import Choice
+from synml_dagster.features import AS_DESCRIBED, Choice, FeatureChoices
 from synml_dagster.learners import ParameterRange, Value, learner_names, learner_of
 
 if TYPE_CHECKING:

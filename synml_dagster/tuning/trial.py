@@ -29,8 +29,7 @@ from synml_dagster.tuning.rungs import Curve, RungJudge
 if TYPE_CHECKING:
     import pyarrow
 
-    from synml_dagster.features import FeaturePlan
-    from synml_dagster.features.choices import Choice
+    from synml_dagster.features import Choice, FeaturePlan
     from synml_dagster.learners import TrainSpec
 
 SCHEMA = "told string, answers binary, labels binary"
