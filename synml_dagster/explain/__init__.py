@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synml_dagster.explain.agnostic.background import Background
     from synml_dagster.explain.agnostic.on_spark import explain_with
     from synml_dagster.explain.agnostic.rows import explain_rows
+    from synml_dagster.explain.contributions import Contributions, contributions_of, explain_predictions
     from synml_dagster.explain.kernel import KernelExplainer
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
@@ -24,6 +25,7 @@ _MODULES = {
     "agnostic.background": "Background",
     "agnostic.on_spark": "explain_with",
     "agnostic.rows": "explain_rows",
+    "contributions": "Contributions contributions_of explain_predictions",
     "kernel": "KernelExplainer",
     "tree_shap.explainer": "TreeExplainer",
 }
@@ -31,11 +33,14 @@ _MODULES = {
 __all__ = [
     "Attributions",
     "Background",
+    "Contributions",
     "Explanations",
     "KernelExplainer",
     "TreeExplainer",
+    "contributions_of",
     "explain",
     "explain_columns",
+    "explain_predictions",
     "explain_rows",
     "explain_with",
 ]
