@@ -1,30 +1,126 @@
-"""Rules of the house that no linter knows: what works on classic Spark works on Spark Connect.
+"""Rules of the house that no linter knows.
 
-`sparkContext`, `rdd`, the JVM and broadcasts are nowhere but in `spark/session.py`.
+- What works on classic Spark works on Spark Connect: `sparkContext`, `rdd`, the JVM and broadcasts are nowhere but in `spark/session.py`.
+- A package is entered by its face, what `__all__` of its `__init__` names, or by one of its doors, and no private name leaves its package.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HOUSE = ROOT / "synml_dagster"
 
 BANNED = {"sparkContext", "rdd", "_jvm", "_jdf", "_jsc", "_sc", "broadcast"}
 ALLOWED = {"synml_dagster/spark/session.py"}
 
+DOORS: dict[str, str] = {
+    # The pipeline is put together of all asset modules, each of which has one `build_...`.
+    "assets": "champion data_balance evaluation explanations fairness feature_plan features model onnx_model"
+    " predictions raw report stage sweep",
+    # What checks and reports share with the measures: which there are, and the tables' columns.
+    "balance": "counts disparities fairness",
+    # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
+    "columns": "arrow_values match number_format raw text_numbers time_format time_parsing unread values",
+    # Words of values, and the partner of a feature, in pictures and on the page.
+    "explain": "interactions value_names",
+    # How columns were fitted: for drift, and for labels that are trained without their offset.
+    "features": "fitting.precision kinds",
+    # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
+    "files": "file_splits filesystems mapping parquet_files xxhash",
+    # What an asset asks of its own last materialization.
+    "io_managers": "bundle spark_table",
+    # Rooms of families and what is shared between them, for exact explanations, the graph, ensembles, ml and sweeps.
+    "learners": "ensemble judging lightgbm lightgbm.model_text one_process.rows onnx tree_models.compiled trees",
+    # Graphs while they are built, and scoring as the work of tasks.
+    "onnx": "graph row_scorer scorer shipping spark_scoring worker",
+    "partitions": "run_parts spec",
+    # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
+    "plots": "drift evaluation explanations groups style training",
+    # MLflow without Dagster for serving/, and the children of a run for sweeps.
+    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry",
+    "services": "description engine.outcome",
+    # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
+    "sources": "files format settled version",
+    # What all work on Spark shares.
+    "spark": "barrier_group local_disk quoting sampling session task_errors",
+    # How versions lie on disk, for bundles and reports; how tasks write rows by themselves.
+    "tables": "catalog plain_folder task_writes versions",
+    # A sweep in its steps, for the asset that runs one.
+    "tuning": "choice ensemble folds guard ledger losses runner",
+}
+"""By package the modules that others import from beside its face. They may change with the house; a face may not."""
+
+WITHOUT_DAGSTER = {("cli", "resources"), ("serving", "resources")}
+"""Who goes by doors alone: a face of Dagster's resources is no import for those who know nothing of Dagster."""
+
 
 def main() -> int:
-    """Print each place that breaks the rule, and return how many there are."""
-    root, found = Path(__file__).parents[1], 0
-    for file in sorted((root / "synml_dagster").rglob("*.py")):
-        name = str(file.relative_to(root))
-        if name in ALLOWED:
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr in BANNED:
-                print(f"{name}:{node.lineno}: .{node.attr} belongs in spark/session.py alone")
-                found += 1
+    """Print each place that breaks a rule, and return how many there are."""
+    found, faces, used = 0, _faces(), set[str]()
+    for file in sorted(HOUSE.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        name = str(file.relative_to(ROOT))
+        broken = [] if name in ALLOWED else list(_not_on_connect(tree))
+        for line, said in (*broken, *_past_faces(tree, file, faces, used)):
+            print(f"{name}:{line}: {said}")
+            found += 1
+    for door in sorted(
+        {f"{package}.{m}" for package, modules in DOORS.items() for m in modules.split()} - used
+    ):
+        print(f".ci/house.py: nobody goes through the door {door}")
+        found += 1
     return found
+
+
+def _not_on_connect(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in BANNED:
+            yield node.lineno, f".{node.attr} belongs in spark/session.py alone"
+
+
+def _faces() -> dict[str, set[str]]:
+    """Return by package the names in its `__all__`."""
+    found: dict[str, set[str]] = {}
+    for face in HOUSE.glob("*/__init__.py"):
+        found[face.parent.name] = set()
+        for node in ast.parse(face.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in node.targets):
+                found[face.parent.name] = set(ast.literal_eval(node.value))
+    return found
+
+
+def _past_faces(
+    tree: ast.Module, file: Path, faces: dict[str, set[str]], used: set[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield each import from another package that goes past its face, and note the doors that are used."""
+    own = file.relative_to(HOUSE).parts[0]
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("synml_dagster.")):
+            continue
+        package, _, module = str(node.module).removeprefix("synml_dagster.").partition(".")
+        if package == own or package not in faces:
+            continue
+        for name in (alias.name for alias in node.names):
+            door = module or name
+            if name.startswith("_"):
+                yield node.lineno, f"{name} is private to {package}"
+            elif name in faces[package] and (own, package) not in WITHOUT_DAGSTER:
+                if module:
+                    yield (
+                        node.lineno,
+                        f"{name} is on the face of {package}: import it from synml_dagster.{package}",
+                    )
+            elif door in DOORS.get(package, "").split():
+                used.add(f"{package}.{door}")
+            else:
+                yield (
+                    node.lineno,
+                    f"{package}.{door} is no door of {package}: use its face, or say in .ci/house.py why not",
+                )
 
 
 if __name__ == "__main__":

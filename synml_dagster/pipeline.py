@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synml_dagster.assets.stage import ExplainSpec, MLflowSpec, ScoreSpec
-from synml_dagster.automation.spec import AutomationSpec
-from synml_dagster.checks.balance import BalanceSpec
-from synml_dagster.checks.drift import DriftSpec
-from synml_dagster.checks.promotion import PromoteSpec
+from synml_dagster.automation import AutomationSpec
+from synml_dagster.checks import BalanceSpec, DriftSpec, PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.evaluation.spec import EvaluateSpec
+from synml_dagster.evaluation import EvaluateSpec
 from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
-from synml_dagster.partitions.spec import PartitionsSpec
-from synml_dagster.report.spec import CardSpec
+from synml_dagster.partitions import PartitionsSpec
+from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
+from synml_dagster.tuning import SweepSpec
 from synml_dagster.tuning.choice import check_learners
-from synml_dagster.tuning.spec import SweepSpec
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.artifacts import ExportedPipeline
-from synml_dagster.report.inputs import Check
+from synml_dagster.report import Check
 
 
 def made_of(exported: ExportedPipeline) -> dict[str, Any]:

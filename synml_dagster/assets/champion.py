@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from synml_dagster.assets.artifacts import ExportedPipeline
+from synml_dagster.assets.artifacts import ExportedPipeline, FittedPipeline
 from synml_dagster.assets.card import made_of
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
-from synml_dagster.checks import PromoteSpec, another_question, decide
+from synml_dagster.checks import Decision, PromoteSpec, another_question, decide
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.export import write_bundle
@@ -93,36 +93,10 @@ def build_champion(
         onnx_model: ExportedPipeline,
     ) -> Iterator[Any]:
         fitted = onnx_model.fitted
-        raw, feature_plan, model = fitted.raw, fitted.plan, fitted.model
+        feature_plan, model = fitted.plan, fitted.model
         metric = rule.metric or primary_metric(feature_plan.task)
         holder = mlflow.champion(name)
-        held, incomparable, flattered = None, None, ""
-        if holder is not None:
-            held, incomparable = _compared(spark.session, mlflow.download(holder), raw, feature_plan, model)
-            if incomparable:
-                context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
-            else:
-                flattered = _may_have_learnt_them(mlflow.download(holder), feature_plan)
-        decision = decide(
-            rule,
-            metric,
-            evaluation.metrics,
-            held.metrics if held else None,
-            baseline=evaluation.baseline,
-            incomparable=incomparable,
-        )
-        rejected = mlflow.rolled_back_from(name, holder) if decision.promote and not rule.replace else None
-        if rejected is not None:
-            again, _ = _compared(spark.session, mlflow.download(rejected), raw, feature_plan, model)
-            if again is not None:
-                over = decide(rule, metric, evaluation.metrics, again.metrics)
-                if not over.promote:
-                    decision = replace(
-                        decision,
-                        promote=False,
-                        reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
-                        f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
-                    )
+        decision, flattered = _judged(context, spark.session, mlflow, name, holder, rule, evaluation, fitted)
         if decision.promote and rule.approval:
             decision = replace(
                 decision,
@@ -199,6 +173,49 @@ def build_champion(
         yield outcome("promotion", decision.promote, decision.reason, only_warns=True)
 
     return champion
+
+
+def _judged(
+    context: dg.AssetExecutionContext,
+    spark: "SparkSession",
+    mlflow: MLflowResource,
+    name: str,
+    holder: ModelVersion | None,
+    rule: PromoteSpec,
+    evaluation: Evaluation,
+    fitted: FittedPipeline,
+) -> tuple[Decision, str]:
+    """Compare the challenger with the champion, and with one that a person has taken back: what the rule says, and why the champion may look better than it is."""
+    raw, plan, model = fitted.raw, fitted.plan, fitted.model
+    metric = rule.metric or primary_metric(plan.task)
+    held, incomparable, flattered = None, None, ""
+    if holder is not None:
+        held, incomparable = _compared(spark, mlflow.download(holder), raw, plan, model)
+        if incomparable:
+            context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
+        else:
+            flattered = _may_have_learnt_them(mlflow.download(holder), plan)
+    decision = decide(
+        rule,
+        metric,
+        evaluation.metrics,
+        held.metrics if held else None,
+        baseline=evaluation.baseline,
+        incomparable=incomparable,
+    )
+    rejected = mlflow.rolled_back_from(name, holder) if decision.promote and not rule.replace else None
+    if rejected is None:
+        return decision, flattered
+    again, _ = _compared(spark, mlflow.download(rejected), raw, plan, model)
+    over = decide(rule, metric, evaluation.metrics, again.metrics) if again is not None else decision
+    if not over.promote:
+        decision = replace(
+            decision,
+            promote=False,
+            reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
+            f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
+        )
+    return decision, flattered
 
 
 def _number(version: ModelVersion | None) -> str:

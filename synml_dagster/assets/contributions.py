@@ -13,13 +13,12 @@ from synml_dagster.assets.artifacts import Provenance, check_names
 from synml_dagster.assets.stage import ContributionsSpec, ScoreSpec, figure, markdown_table, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.explain import contributions_of
-from synml_dagster.explain.contributions import PREFIX
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
-from synml_dagster.io_managers.place import asset_root
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files, split_bad_rows
 from synml_dagster.partitions.run_parts import RESULT
+from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.tables import Measured, written_table
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def opened_contributions(
 @contextmanager
 def held(each: Mapping[str, Any], pipeline: str, spark: Any) -> Iterator[dict[str, Any]]:
     """Lend rows that are read twice and stay the same: files as they are, others as they are written now, where nobody reads them."""
-    root = asset_root(None, pipeline, "contributions")
+    root = DataDirectory().path(pipeline, "contributions")
     with ExitStack() as stack:
         found = {}
         for key, rows in each.items():
@@ -126,7 +125,9 @@ def measured(made: Any, further: Contributions, scoring: float, spark: Any) -> M
 
     def measure(tables: Sequence[Any]) -> dict[str, Any]:
         seconds = time.perf_counter() - began
-        sizes = _mean_sizes(tables, [raw.name for raw in further.columns], spark)
+        sizes = _mean_sizes(
+            tables, {raw.name: name for raw, name in zip(further.columns, further.names, strict=False)}, spark
+        )
         shown = list(sizes.items())[:_MOST_SHOWN]
         return {
             "mean contribution": markdown_table(
@@ -140,8 +141,11 @@ def measured(made: Any, further: Contributions, scoring: float, spark: Any) -> M
     return Measured(made, measure)
 
 
-def _mean_sizes(tables: Sequence[Any], names: Sequence[str], spark: Any) -> dict[str, float]:
-    """Return the mean size of each column's contribution, the greatest first; none where there are no rows."""
+def _mean_sizes(tables: Sequence[Any], names: Mapping[str, str], spark: Any) -> dict[str, float]:
+    """Return the mean size of each raw column's contribution, the greatest first; none where there are no rows.
+
+    `names` are the columns of contributions by their raw column.
+    """
     from functools import reduce
 
     from pyspark.sql import functions as sf
@@ -150,7 +154,7 @@ def _mean_sizes(tables: Sequence[Any], names: Sequence[str], spark: Any) -> dict
 
     frames = [table.dataframe(spark) for table in tables]
     whole: Any = reduce(_union, frames)
-    means = whole.agg(*(sf.avg(sf.abs(sf.col(quoted(PREFIX + name)))) for name in names)).first()
+    means = whole.agg(*(sf.avg(sf.abs(sf.col(quoted(column)))) for column in names.values())).first()
     found = {name: float(mean) for name, mean in zip(names, means, strict=True) if mean is not None}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 

@@ -7,8 +7,7 @@ import dagster as dg
 
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, picture, stage
 from synml_dagster.balance import DataBalance, data_balance
-from synml_dagster.checks import BalanceSpec, judge_data
-from synml_dagster.checks.balance import DATA_CHECKS
+from synml_dagster.checks import DATA_CHECKS, BalanceSpec, judge_data
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import LABEL, FeaturePlan, labelled
 from synml_dagster.resources import MLflowResource, SparkResource

@@ -4,9 +4,7 @@ import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline, side
 from synml_dagster.assets.stage import ExplainSpec, clearly, inputs, picture, stage
-from synml_dagster.explain import Explanations, explain
-from synml_dagster.explain.base import explainer_for
-from synml_dagster.explain.kernel import KernelExplainer
+from synml_dagster.explain import Explanations, KernelExplainer, explain, explainer_for
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import MLflowResource, SparkResource
 

@@ -8,8 +8,7 @@ import dagster as dg
 from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, picture, stage
 from synml_dagster.balance import Fairness, prediction_fairness
-from synml_dagster.checks import BalanceSpec, judge_fairness
-from synml_dagster.checks.balance import FAIRNESS_CHECKS
+from synml_dagster.checks import FAIRNESS_CHECKS, BalanceSpec, judge_fairness
 from synml_dagster.features import LABEL, SPLIT, assemble
 from synml_dagster.resources import MLflowResource, SparkResource
 
@@ -86,7 +85,7 @@ def scored_by_group(spark: "SparkSession", fitted: FittedPipeline, columns: list
     """Return the test rows with label, answers and the sensitive columns, which a feature may be called like."""
     from pyspark.sql import functions as sf
 
-    from synml_dagster.balance.counts import check_sensitive
+    from synml_dagster.balance import check_sensitive
     from synml_dagster.spark.quoting import quoted
 
     raw = fitted.raw.dataframe(spark)

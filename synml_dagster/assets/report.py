@@ -15,7 +15,7 @@ from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
-from synml_dagster.report.spec import CardSpec
+from synml_dagster.report import CardSpec
 from synml_dagster.resources import MLflowResource
 
 _FILE, _CARD = "report.html", "MODEL_CARD.md"

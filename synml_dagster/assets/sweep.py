@@ -11,8 +11,7 @@ from synml_dagster.assets.artifacts import check_classes, check_queries, check_w
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.stage import clearly, inputs, stage
 from synml_dagster.errors import ModelError
-from synml_dagster.features import FeaturePlan
-from synml_dagster.features.names import GROUP
+from synml_dagster.features import GROUP, FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import TrainSpec, learner_of

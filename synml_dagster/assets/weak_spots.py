@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.assets.artifacts import FittedPipeline
-from synml_dagster.balance import ErrorSlices, worst_slices
+from synml_dagster.balance import ErrorSlices, Slice, worst_slices
 from synml_dagster.balance.counts import NO_GROUPS
-from synml_dagster.balance.slices import Slice
 from synml_dagster.features import LABEL, SPLIT, assemble
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-_SHOWN, _MINIMUM = 12, 100
+_SHOWN, _MINIMUM, _MANY = 12, 100, 1_000
 _KINDS = ("numeric", "categorical", "boolean")
 
 
@@ -37,7 +36,9 @@ def weak_spots(spark: SparkSession, fitted: FittedPipeline, most_columns: int) -
             task="regression" if plan.task == "regression" else "classes",
             label="truth",
             prediction="answer",
-            minimum=max(20, min(_MINIMUM, rows // 20)),
+            # Of few rows a column is cut into few ranges, or no slice would be large enough to say anything.
+            groups=6 if rows >= _MANY else 3,
+            minimum=max(10, min(_MINIMUM, rows // 20)),
             most=_SHOWN,
         )
     finally:

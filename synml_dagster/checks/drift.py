@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synml_dagster.balance.distribution import distribution_distance
+from synml_dagster.balance import distribution_distance
 from synml_dagster.checks.drift_counts import (
     ABOVE,
     BELOW,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from synml_dagster.features import ColumnStats, FeaturePlan
-    from synml_dagster.features.kinds.base import FittedColumn
+    from synml_dagster.features.kinds import FittedColumn
 
 MISSING, BELOW, ABOVE, NEW, OTHER, INFINITE = -1, -2, -3, -4, -5, -6
 """Bins beside those of the statistics: no value; under the least and over the greatest training value; a word that no

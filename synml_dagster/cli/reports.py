@@ -24,6 +24,6 @@ def add_to(subcommands: Any) -> None:
 def run(given: argparse.Namespace) -> None:
     """Serve until the process is told to end."""
     from synml_dagster.resources.data_directory import DataDirectory
-    from synml_dagster.serving.reports import serve_reports
+    from synml_dagster.serving import serve_reports
 
     serve_reports(DataDirectory(given.data_dir).resolved(), given.host, given.port)

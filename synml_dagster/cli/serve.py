@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.serving.options import ServingOptions
+from synml_dagster.serving import ServingOptions
 
 _PARSED: dict[str, Callable[[str], Any]] = {
     "max_queue": int, "max_body": int, "max_rows": int, "threads": int, "shadow_queue": int,
@@ -57,7 +57,7 @@ def add_to(subcommands: Any) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Serve until the process is told to end."""
-    from synml_dagster.serving.server import serve
+    from synml_dagster.serving import serve
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("synml_dagster.serving").setLevel(logging.INFO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns.raw import MICROSECONDS_A_DAY
@@ -72,47 +73,47 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
 
     written = graph.node("RegexFullMatch", text, pattern=pattern.regex)
     text = graph.where(written, text, graph.constant(pattern.example))
-    if pattern.has_time and pattern.before_time == " ":
-        halves = _split(graph, text, " ", 3 if pattern.clock.endswith("a") else 2)
+    if pattern.has_time:
+        pieces = 3 if pattern.before_time == " " and pattern.clock.endswith("a") else 2
+        halves = _split(graph, text, pattern.before_time or " ", pieces)
     else:
-        halves = _split(graph, text, pattern.before_time or " ", 2) if pattern.has_time else [text]
-    fields = dict(zip(pattern.order, _split(graph, halves[0], pattern.mark, len(pattern.order)), strict=True))
-    number = lambda v: graph.constant(v, np.int64)  # noqa: E731
+        halves = [text]
+    year, month, day = _date(graph, halves[0], pattern)
+    valid = graph.node("And", written, _is_there(graph, year, month, day))
+    value = _days(graph, year, month, day)
+    if pattern.has_time:
+        value = _moment(graph, value, halves[1:], pattern)
+    return graph.where(valid, graph.cast(value, "double"), graph.constant(np.nan, np.float64))
 
-    def op(name: str, a: str, b: str) -> str:
-        return graph.node(name, a, b)
 
-    def whole(part: str) -> str:
-        return graph.cast(fields[part], "int64")
+def _date(graph: Graph, text: str, pattern: Pattern) -> tuple[str, str, str]:
+    """Return year, month and day of texts that are written as the pattern has it, int64 each."""
+    fields = dict(zip(pattern.order, _split(graph, text, pattern.mark, len(pattern.order)), strict=True))
+    op, number = graph.node, graph.whole
 
-    year = whole("y")
+    year = graph.cast(fields["y"], "int64")
     if not pattern.century:
         late_century = graph.cast(op("Less", year, number(_PIVOT)), "int64")
         year = op("Add", op("Add", year, number(1900)), op("Mul", late_century, number(100)))
     if "q" in fields:
-        month = op("Sub", op("Mul", whole("q"), number(3)), number(2))
+        month = op("Sub", op("Mul", graph.cast(fields["q"], "int64"), number(3)), number(2))
     elif pattern.named:
-        month = graph.node(
-            "LabelEncoder",
-            fields["m"],
-            domain="ai.onnx.ml",
-            keys_strings=list(MONTHS),
-            values_int64s=list(MONTHS.values()),
-            default_int64=1,
-        )
+        month = _looked_up(graph, fields["m"], MONTHS, 1)
     else:
-        month = whole("m")
+        month = graph.cast(fields["m"], "int64")
     if "d" not in fields:
-        day = number(1)
-    else:
-        if pattern.comma:
-            fields["d"] = _split(graph, fields["d"], ",", 2)[0]
-        day = whole("d")
+        return year, month, number(1)
+    day = _split(graph, fields["d"], ",", 2)[0] if pattern.comma else fields["d"]
+    return year, month, graph.cast(day, "int64")
 
+
+def _days(graph: Graph, year: str, month: str, day: str) -> str:
+    """Return the days since 1970 of dates of the Gregorian calendar, int64."""
+    op, number = graph.node, graph.whole
     late = graph.cast(op("Less", month, number(3)), "int64")
     # Years count from March, as in `datetime._calendar`; 400 is added so that year 0000 stays positive.
     y = op("Add", op("Sub", year, late), number(400))
-    m = graph.node("Mod", op("Add", month, number(9)), number(12), fmod=0)
+    m = op("Mod", op("Add", month, number(9)), number(12), fmod=0)
     doy = op(
         "Add",
         op("Div", op("Add", op("Mul", m, number(153)), number(2)), number(5)),
@@ -120,64 +121,76 @@ def parse_onnx(graph: Graph, text: str, pattern: Pattern) -> str:
     )
     days = op("Add", op("Mul", y, number(365)), op("Div", y, number(4)))
     days = op("Add", op("Sub", days, op("Div", y, number(100))), op("Div", y, number(400)))
-    days = op("Sub", op("Add", days, doy), number(719_468 + 146_097))
-    # 30 February passes the pattern; Spark's parser refuses it, and so must this.
-    leap4 = graph.node("Equal", graph.node("Mod", year, number(4), fmod=0), number(0))
-    leap100 = graph.node("Equal", graph.node("Mod", year, number(100), fmod=0), number(0))
-    leap400 = graph.node("Equal", graph.node("Mod", year, number(400), fmod=0), number(0))
-    leap = graph.node("And", leap4, graph.node("Or", graph.node("Not", leap100), leap400))
+    return op("Sub", op("Add", days, doy), number(719_468 + 146_097))
+
+
+def _is_there(graph: Graph, year: str, month: str, day: str) -> str:
+    """Return whether there is such a day: 30 February passes the pattern, Spark's parser refuses it, and so must this."""
+    import numpy as np
+
+    op, number = graph.node, graph.whole
+    leap4, leap100, leap400 = (
+        op("Equal", op("Mod", year, number(n), fmod=0), number(0)) for n in (4, 100, 400)
+    )
+    leap = op("And", leap4, op("Or", op("Not", leap100), leap400))
     lengths = graph.constant(np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64))
-    length = graph.node("Gather", lengths, op("Sub", month, number(1)))
-    february = graph.node("And", graph.node("Equal", month, number(2)), leap)
+    length = op("Gather", lengths, op("Sub", month, number(1)))
+    february = op("And", op("Equal", month, number(2)), leap)
     length = op("Add", length, graph.cast(february, "int64"))
-    valid = graph.node("And", written, graph.node("LessOrEqual", day, length))
-    valid = graph.node("And", valid, graph.node("Greater", year, number(0)))
-    value = graph.cast(days, "double")
-    if pattern.has_time:
-        day_time, offset = _without_zone(graph, halves[1], pattern)
-        if pattern.fraction:
-            mark = graph.constant(f"{pattern.fraction}0")
-            broken = graph.node("RegexFullMatch", day_time, pattern=f".*{re.escape(pattern.fraction)}[0-9]+")
-            day_time = graph.where(broken, day_time, graph.node("StringConcat", day_time, mark))
-            day_time, digits = _split(graph, day_time, pattern.fraction, 2)
-        clock = _split(graph, day_time, ":", 3 if "ss" in pattern.clock else 2)
-        times = [graph.cast(piece, "int64") for piece in clock]
-        if pattern.clock.endswith("a"):
-            half = graph.node(
-                "LabelEncoder",
-                halves[2],
-                domain="ai.onnx.ml",
-                keys_strings=["AM", "am", "PM", "pm"],
-                values_int64s=[0, 0, 12, 12],
-                default_int64=0,
-            )
-            times[0] = op("Add", graph.node("Mod", times[0], number(12), fmod=0), half)
-        seconds = number(0)
-        for piece, unit in zip(times, (3600, 60, 1), strict=False):
-            seconds = op("Add", seconds, op("Mul", piece, number(unit)))
-        if offset is not None:
-            seconds = op("Add" if pattern.zone.startswith("-") else "Sub", seconds, offset)
-        micros = op("Add", op("Mul", days, number(MICROSECONDS_A_DAY)), op("Mul", seconds, number(1_000_000)))
-        if pattern.fraction:
-            part = graph.cast(graph.node("StringConcat", graph.constant("0."), digits), "double")
-            part = op("Mul", part, graph.constant(1e6, np.float64))
-            part = graph.node("Floor", op("Add", part, graph.constant(_HAIR, np.float64)))
-            micros = op("Add", micros, graph.cast(part, "int64"))
-        value = graph.cast(micros, "double")
-    return graph.where(valid, value, graph.constant(np.nan, np.float64))
+    return op("And", op("LessOrEqual", day, length), op("Greater", year, number(0)))
+
+
+def _moment(graph: Graph, days: str, parts: Sequence[str], pattern: Pattern) -> str:
+    """Return the microseconds since 1970 of times of these days, int64; `parts` are the time, and AM or PM where there is it."""
+    import numpy as np
+
+    op, number = graph.node, graph.whole
+    day_time, offset = _without_zone(graph, parts[0], pattern)
+    digits = None
+    if pattern.fraction:
+        mark = graph.constant(f"{pattern.fraction}0")
+        broken = op("RegexFullMatch", day_time, pattern=f".*{re.escape(pattern.fraction)}[0-9]+")
+        day_time = graph.where(broken, day_time, op("StringConcat", day_time, mark))
+        day_time, digits = _split(graph, day_time, pattern.fraction, 2)
+    clock = _split(graph, day_time, ":", 3 if "ss" in pattern.clock else 2)
+    times = [graph.cast(piece, "int64") for piece in clock]
+    if pattern.clock.endswith("a"):
+        half = _looked_up(graph, parts[1], {"AM": 0, "am": 0, "PM": 12, "pm": 12}, 0)
+        times[0] = op("Add", op("Mod", times[0], number(12), fmod=0), half)
+    seconds = number(0)
+    for piece, unit in zip(times, (3600, 60, 1), strict=False):
+        seconds = op("Add", seconds, op("Mul", piece, number(unit)))
+    if offset is not None:
+        seconds = op("Add" if pattern.zone.startswith("-") else "Sub", seconds, offset)
+    micros = op("Add", op("Mul", days, number(MICROSECONDS_A_DAY)), op("Mul", seconds, number(1_000_000)))
+    if digits is None:
+        return micros
+    part = graph.cast(op("StringConcat", graph.constant("0."), digits), "double")
+    part = op("Mul", part, graph.constant(1e6, np.float64))
+    part = op("Floor", op("Add", part, graph.constant(_HAIR, np.float64)))
+    return op("Add", micros, graph.cast(part, "int64"))
+
+
+def _looked_up(graph: Graph, words: str, table: Mapping[str, int], otherwise: int) -> str:
+    return graph.node(
+        "LabelEncoder",
+        words,
+        domain="ai.onnx.ml",
+        keys_strings=list(table),
+        values_int64s=list(table.values()),
+        default_int64=otherwise,
+    )
 
 
 def _without_zone(graph: Graph, text: str, pattern: Pattern) -> tuple[str, str | None]:
     """The time of day without what follows it, and the seconds that it is away from UTC."""
-    import numpy as np
-
     if not pattern.zone:
         return text, None
     if "hh" not in pattern.zone:
         return _split(graph, text, pattern.zone, 2)[0], None
     sign, form = pattern.zone[0], pattern.zone[1:]
     text, away = _split(graph, text, sign, 2)
-    number = lambda v: graph.constant(v, np.int64)  # noqa: E731
+    number = graph.whole
     if form == "hh:mm":
         hours, minutes = (graph.cast(piece, "int64") for piece in _split(graph, away, ":", 2))
     else:

@@ -13,18 +13,28 @@ from synml_dagster.evaluation.catalogue import (
 )
 from synml_dagster.evaluation.costs import ChosenThreshold, choose_threshold
 from synml_dagster.evaluation.evaluate import evaluate
-from synml_dagster.evaluation.result import Evaluation, Interval, ThresholdChoice
+from synml_dagster.evaluation.result import (
+    Confusion,
+    Cost,
+    Evaluation,
+    Interval,
+    ThresholdChoice,
+    ThresholdRow,
+)
 from synml_dagster.evaluation.spec import Costs, EvaluateSpec
 
 __all__ = [
     "METRICS",
     "ChosenThreshold",
+    "Confusion",
+    "Cost",
     "Costs",
     "EvaluateSpec",
     "Evaluation",
     "Interval",
     "MetricInfo",
     "ThresholdChoice",
+    "ThresholdRow",
     "choose_threshold",
     "evaluate",
     "format_metric",

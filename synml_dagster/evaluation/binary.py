@@ -20,7 +20,11 @@ _TABLE_THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 def evaluate_binary(
-    frame: DataFrame, classes: list[str], weighted: bool, chosen: ChosenThreshold | None = None
+    frame: DataFrame,
+    classes: list[str],
+    weighted: bool,
+    exact_rows: int,
+    chosen: ChosenThreshold | None = None,
 ) -> Evaluation:
     """Measure `frame` (y in {0, 1}, score = probability of class 1, w)."""
     from pyspark.sql import functions as sf
@@ -37,7 +41,7 @@ def evaluate_binary(
     ).collect()[0]
     check_rows(sums["rows"], sums["weight"], {words: sums[name] for name, words in BINARY_FAULTS.items()})
 
-    bins = score_bins(frame, sums["rows"])
+    bins = score_bins(frame, sums["rows"], exact_rows)
     total = float(sums["weight"])
     metrics = {"logloss": sums["logloss"] / total, "brier": sums["brier"] / total}
     at_half = curves.threshold_row(bins, 0.5)
@@ -76,15 +80,13 @@ def evaluate_binary(
             f"All of the evaluated rows are of class {only!r}: ROC AUC, average precision and KS need both classes."
         )
     evaluation.choice = priced(bins, chosen) if chosen else None
-    evaluation.intervals = {
-        name: interval for name, interval in _intervals(bins, at_half).items() if name in metrics
-    }
+    evaluation.intervals = _intervals(bins, at_half, metrics)
     evaluation.metrics = {name: float(metrics[name]) for name in METRICS["binary"] if name in metrics}
     return evaluation
 
 
-def _intervals(bins: ScoreBins, at_half: ThresholdRow) -> dict[str, Interval]:
-    """The metrics' intervals, by name."""
+def _intervals(bins: ScoreBins, at_half: ThresholdRow, metrics: dict[str, float]) -> dict[str, Interval]:
+    """The intervals of `metrics`, by name."""
     statistics: dict[str, intervals.Statistic] = {name: intervals.loss(name) for name in ("logloss", "brier")}
     found: dict[str, Interval | None] = {}
     flagged = bins.low >= 0.5
@@ -102,7 +104,12 @@ def _intervals(bins: ScoreBins, at_half: ThresholdRow) -> dict[str, Interval]:
         found["auc"] = intervals.delong(bins)
         statistics |= {"average_precision": intervals.average_precision, "ks": intervals.ks}
     found |= intervals.bootstrap(bins, statistics)
-    return {name: found[name] for name in METRICS["binary"] if found.get(name) is not None}  # type: ignore[misc]
+    rarer = min(intervals.effective(w.sum(), w2.sum()) for w, w2 in bins.by_class)
+    for name in ("average_precision", "f1", "ks"):
+        if name in metrics:
+            found[name] = intervals.bounded(metrics[name], found.get(name), rarer)
+    known = [name for name in METRICS["binary"] if name in metrics]
+    return {name: interval for name in known if (interval := found.get(name)) is not None}
 
 
 def _confusion(row: ThresholdRow, classes: list[str]) -> Confusion:

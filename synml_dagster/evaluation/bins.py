@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 EXACT_ROWS = 200_000
-"""Up to this many scores are counted by distinct value."""
+"""Up to this many scores are counted by distinct value, unless said otherwise."""
 
 MAX_BINS = 640_000
 _LOG_ODDS_RANGE = 20.0  # probabilities within 2e-9 of 0 or 1 share the outer bins
@@ -51,8 +51,8 @@ class ScoreBins:
         return float(self.negative.sum())
 
 
-def bin_key(score: Column, scores: int, budget: int = MAX_BINS) -> Column:
-    """Return the bin of a probability: its own value, or beyond `EXACT_ROWS` scores a bin of log-odds.
+def bin_key(score: Column, scores: int, exact: int, budget: int = MAX_BINS) -> Column:
+    """Return the bin of a probability: its own value, or beyond `exact` scores a bin of log-odds.
 
     A bin holds scores whose odds differ by a factor of exp(40 / budget), 1.00006 at the default. Rows in one bin count as
     tied, which moves ROC AUC by less than a millionth for calibrated scores: inside a bin the odds of being positive
@@ -60,7 +60,7 @@ def bin_key(score: Column, scores: int, budget: int = MAX_BINS) -> Column:
     """
     from pyspark.sql import functions as sf
 
-    if scores <= EXACT_ROWS:
+    if scores <= exact:
         return score
     width = 2 * _LOG_ODDS_RANGE / budget
     tiny = sf.lit(float(np.exp(-_LOG_ODDS_RANGE)))
@@ -68,11 +68,13 @@ def bin_key(score: Column, scores: int, budget: int = MAX_BINS) -> Column:
     return sf.floor(sf.log(odds) / sf.lit(width))
 
 
-def score_bins(frame: DataFrame, rows: int) -> ScoreBins:
+def score_bins(frame: DataFrame, rows: int, exact: int = EXACT_ROWS) -> ScoreBins:
     """Add up `frame` (y in {0, 1}, score in [0, 1], w) by score, in one Spark job."""
     from pyspark.sql import functions as sf
 
-    by_key = frame.groupBy(bin_key(sf.col("score"), rows).alias("key")).agg(*bin_sums(sf.col("y") == 1))
+    by_key = frame.groupBy(bin_key(sf.col("score"), rows, exact).alias("key")).agg(
+        *bin_sums(sf.col("y") == 1)
+    )
     return bins_from_arrow(by_key.drop("key").toArrow())
 
 

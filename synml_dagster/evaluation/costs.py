@@ -58,7 +58,7 @@ def choose_threshold(
     """
     from pyspark.sql import functions as sf
 
-    from synml_dagster.evaluation.bins import score_bins
+    from synml_dagster.evaluation.bins import EXACT_ROWS, score_bins
     from synml_dagster.evaluation.soundness import check_binary
     from synml_dagster.spark.quoting import quoted
     from synml_dagster.spark.task_errors import typed_errors
@@ -71,7 +71,9 @@ def choose_threshold(
     try:
         with typed_errors():
             rows = check_binary(narrow)
-            return ChosenThreshold(best_threshold(score_bins(narrow, rows), costs), costs, rows, chosen_on)
+            return ChosenThreshold(
+                best_threshold(score_bins(narrow, rows, EXACT_ROWS), costs), costs, rows, chosen_on
+            )
     finally:
         narrow.unpersist()
 

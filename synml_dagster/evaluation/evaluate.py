@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.evaluation.bins import EXACT_ROWS
 from synml_dagster.evaluation.catalogue import METRICS
 from synml_dagster.evaluation.costs import ChosenThreshold
 from synml_dagster.evaluation.result import Evaluation
@@ -29,12 +30,13 @@ def evaluate(
     linear_gain: bool = False,
     label_gain: Sequence[float] | None = None,
     chosen: ChosenThreshold | None = None,
+    exact_rows: int = EXACT_ROWS,
 ) -> Evaluation:
     """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
 
     Every metric has a 95% confidence interval beside it, `Evaluation.intervals`: see `evaluation.intervals`.
 
-    Scores are counted by distinct value for tables up to `bins.EXACT_ROWS` rows and by narrow bins of log-odds beyond,
+    Scores are counted by distinct value for tables up to `exact_rows` rows and by narrow bins of log-odds beyond,
     so that ROC AUC and its kin agree with scikit-learn's to about 1e-6 whatever the size. The columns that matter are
     cached meanwhile, so a table that is scored lazily is scored once.
 
@@ -63,6 +65,8 @@ def evaluate(
         Ranking: the gain of each grade from 0, as LightGBM's parameter says it; goes before `linear_gain`.
     chosen
         Binary: a threshold that `choose_threshold` found on other rows, to be priced on these.
+    exact_rows
+        Binary, multiclass: up to so many scores each distinct one counts by itself; the driver holds a line for each.
 
     Raises
     ------
@@ -108,23 +112,29 @@ def evaluate(
                 from synml_dagster.evaluation.ranking import evaluate_ranking
 
                 return evaluate_ranking(narrow, weight is not None, linear_gain, label_gain)
-            return _by_task(narrow, task, [str(c) for c in classes or ()], weight is not None, chosen)
+            names, weighted = [str(c) for c in classes or ()], weight is not None
+            return _by_task(narrow, task, names, weighted, exact_rows, chosen)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()
 
 
 def _by_task(
-    narrow: DataFrame, task: str, classes: list[str], weighted: bool, chosen: ChosenThreshold | None
+    narrow: DataFrame,
+    task: str,
+    classes: list[str],
+    weighted: bool,
+    exact_rows: int,
+    chosen: ChosenThreshold | None,
 ) -> Evaluation:
     if task == "binary":
         from synml_dagster.evaluation.binary import evaluate_binary
 
-        return evaluate_binary(narrow, classes or ["0", "1"], weighted, chosen)
+        return evaluate_binary(narrow, classes or ["0", "1"], weighted, exact_rows, chosen)
     if task == "multiclass":
         from synml_dagster.evaluation.multiclass import evaluate_multiclass
 
-        return evaluate_multiclass(narrow, classes, weighted)
+        return evaluate_multiclass(narrow, classes, weighted, exact_rows)
     from synml_dagster.evaluation.regression import evaluate_regression
 
     return evaluate_regression(narrow, weighted)

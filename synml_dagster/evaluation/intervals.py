@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.balance.intervals import wilson
+from synml_dagster.balance import wilson
 from synml_dagster.evaluation.bins import ScoreBins
 from synml_dagster.evaluation.result import Interval
 
@@ -30,6 +30,7 @@ Statistic = Callable[["Replicates"], NDArray[np.float64]]
 
 CONFIDENCE = 0.95
 _REPLICATES = 400
+_AT_AN_END = 1e-9
 _MOST_CELLS = 10_000
 _AT_ONCE = 4_000_000  # draws; bounds the memory of a bootstrap
 
@@ -40,6 +41,17 @@ def rate(value: float, rows: float) -> Interval | None:
         return None
     low, high = wilson(value * rows, rows, CONFIDENCE)
     return Interval(low=max(0.0, low), high=min(1.0, high), method="Wilson")
+
+
+def bounded(value: float, interval: Interval | None, rows: float) -> Interval | None:
+    """Return the interval of a figure between 0 and 1; Wilson's of `rows` where it stands at an end.
+
+    There it does not vary over the rows, and a variance or a bootstrap would say that it is certain. A figure of 0 to 1
+    varies at most as a share does.
+    """
+    if min(abs(value), abs(1 - value)) > _AT_AN_END:
+        return interval
+    return rate(float(round(value)), rows)
 
 
 def effective(weight: float, squares: float) -> float:
@@ -157,8 +169,8 @@ def area_interval(area: float, variance: float, rows: float) -> Interval | None:
     Where no pair stands in the wrong order the variance is 0 and says nothing; then Wilson's interval of the rows of
     the rarer class is taken, all of them right.
     """
-    if not 0 < area < 1 or variance <= 0:
-        return rate(area, rows)
+    if variance <= 0 or min(area, 1 - area) <= _AT_AN_END:
+        return bounded(area, None, rows)
     half = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * sqrt(variance) / (area * (1 - area))
     middle = log(area / (1 - area))
     low, high = (1 / (1 + exp(-max(-700.0, min(700.0, middle + side * half)))) for side in (-1, 1))

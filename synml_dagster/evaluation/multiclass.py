@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) -> Evaluation:
+def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool, exact_rows: int) -> Evaluation:
     """Measure `frame` (y = class index, score = array of probabilities, w)."""
     from pyspark.sql import functions as sf
 
@@ -59,7 +59,7 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
     for row in found:
         table[int(row["y"]), int(row["best"])] += row["w"]
         squares[int(row["y"]), int(row["best"])] += row["squares"]
-    each = _bins_by_class(frame, rows, k)
+    each = _bins_by_class(frame, rows, k, exact_rows)
     per_class = _per_class(table, classes, each)
     seen = [c for c, used in zip(per_class, (table.sum(0) + table.sum(1)) > 0, strict=True) if used]
     known = [c.auc for c in per_class if c.auc is not None]
@@ -76,7 +76,11 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
         "logloss": surprised.interval(low=0.0),
         "accuracy": intervals.rate(metrics["accuracy"], intervals.effective(total, squares.sum())),
         "auc_macro": _macro_interval(frame, each, metrics["auc_macro"]) if known else None,
-        "f1_macro": intervals.macro_f1(table, squares),
+        "f1_macro": intervals.bounded(
+            metrics["f1_macro"],
+            intervals.macro_f1(table, squares),
+            intervals.effective(total, squares.sum()),
+        ),
     }
     absent = [c.name for c in per_class if c.auc is None]
     notes = (
@@ -99,12 +103,12 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool) ->
     )
 
 
-def _bins_by_class(frame: DataFrame, rows: int, k: int) -> list[ScoreBins]:
+def _bins_by_class(frame: DataFrame, rows: int, k: int, exact: int) -> list[ScoreBins]:
     """Scores of each class against the rest; one Spark job."""
     from pyspark.sql import functions as sf
 
     long = frame.select("y", "w", sf.posexplode("score").alias("class", "score"))
-    key = bin_key(sf.col("score"), rows * k, max(MAX_BINS // (4 * k), 2_000))
+    key = bin_key(sf.col("score"), rows * k, exact, max(MAX_BINS // (4 * k), 2_000))
     by_key = long.groupBy("class", key.alias("key")).agg(*bin_sums(sf.col("y") == sf.col("class")))
     table = by_key.drop("key").toArrow()
     number = table.column("class").to_numpy()

@@ -74,9 +74,13 @@ def evaluate_ranking(
     squares = sum(row["squares"] for row in found)
     sure = {
         # Queries are what is drawn: the rows of one query are not independent of each other.
-        name: intervals.WeightedMean.of(
-            total, squares, metrics[name], *(sum(row[f"{name}_{i}"] for row in found) for i in (1, 2))
-        ).interval(0.0, 1.0)
+        name: intervals.bounded(
+            metrics[name],
+            intervals.WeightedMean.of(
+                total, squares, metrics[name], *(sum(row[f"{name}_{i}"] for row in found) for i in (1, 2))
+            ).interval(0.0, 1.0),
+            intervals.effective(total, squares),
+        )
         for name in names
     }
     histogram = np.zeros(_HISTOGRAM_BINS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synml_dagster.evaluation import intervals
 from synml_dagster.evaluation.catalogue import METRICS
@@ -12,7 +13,7 @@ from synml_dagster.evaluation.result import Evaluation, Histogram, Histogram2D
 from synml_dagster.evaluation.soundness import bad_weight, check_rows, no_number
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
 _GRID = 40
 _RESIDUAL_BINS = 41  # odd, so that one bin is centred on no error
@@ -21,13 +22,60 @@ _TAIL = 0.005  # of the rows beyond each end of a drawn axis, gathered in its ou
 
 def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
     """Measure `frame` (y, score = prediction, w) in two Spark jobs."""
+    sums = _sums(frame)
+    cells = _cells(frame, sums)
+    total, spread = float(sums["weight"]), cells.spread
+    metrics = {
+        "rmse": (sums["squared"] / total) ** 0.5,
+        "mae": sums["absolute"] / total,
+        "bias": sums["bias"] / total,
+    }
+    baseline = {"rmse": (spread / total) ** 0.5, "mae": cells.around_median / total, "bias": 0.0}
+    notes = []
+    sure = {
+        "rmse": _mean(sums, total, "mse", sums["squared"]).root_interval(),
+        "mae": _mean(sums, total, "mae", sums["absolute"]).interval(low=0.0),
+        "bias": _mean(sums, total, "bias", sums["bias"]).interval(),
+    }
+    if spread > 0:
+        rest = sums["squared"] / spread
+        metrics["r2"] = 1 - rest
+        baseline["r2"] = 0.0
+        variance = sums["mse_2"] - 2 * rest * cells.mixed + rest * rest * cells.fourth
+        rows = intervals.effective(total, sums["squares"])
+        sure["r2"] = intervals.explained(1 - rest, spread, variance, rows)
+    else:
+        notes.append("All of the evaluated labels are equal: R² needs labels that differ.")
+    if sums["zeros"]:
+        notes.append(
+            f"{sums['zeros']:,} labels are 0: MAPE, an error as a share of the label, does not exist there."
+        )
+    else:
+        metrics["mape"] = sums["relative"] / total
+        sure["mape"] = _mean(sums, total, "mape", sums["relative"]).interval(low=0.0)
+    return Evaluation(
+        task="regression",
+        rows=sums["rows"],
+        weight=total,
+        weighted=weighted,
+        metrics={name: float(metrics[name]) for name in METRICS["regression"] if name in metrics},
+        intervals={name: sure[name] for name in METRICS["regression"] if sure.get(name) is not None},
+        baseline=baseline,
+        actual_vs_predicted=Histogram2D(x_edges=cells.axis, y_edges=cells.axis, weight=cells.grid.tolist()),
+        residuals=Histogram(edges=cells.residual_axis, weight=cells.residuals.tolist()),
+        notes=notes,
+    )
+
+
+def _sums(frame: DataFrame) -> Row:
+    """Return the sums that metrics and their intervals are made of, and where the axes end, in one Spark job."""
     from pyspark.sql import functions as sf
 
     y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
     error = p - y
     share = sf.when(y != 0, sf.abs(error / sf.nullif(y, sf.lit(0.0))))
     tails = sf.array(sf.lit(_TAIL), sf.lit(0.5), sf.lit(1 - _TAIL))
-    sums = frame.agg(
+    sums: Row = frame.agg(
         sf.count(sf.lit(1)).alias("rows"),
         sf.sum(w).alias("weight"),
         sf.sum(w * y).alias("y"),
@@ -54,8 +102,29 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
         "a weight that is missing or negative": sums["weights"],
     }
     check_rows(sums["rows"], sums["weight"], faults)
-    total = float(sums["weight"])
-    mean, median = sums["y"] / total, sums["y_tails"][1]
+    return sums
+
+
+class _Cells(NamedTuple):
+    """The weight of rows by actual and predicted value and by error, and sums around the mean and the median of the labels."""
+
+    axis: list[float]
+    grid: NDArray[np.float64]
+    residual_axis: list[float]
+    residuals: NDArray[np.float64]
+    spread: float
+    around_median: float
+    mixed: float
+    fourth: float
+
+
+def _cells(frame: DataFrame, sums: Row) -> _Cells:
+    """Gather `frame` in one Spark job, on axes between the tails that `sums` found."""
+    from pyspark.sql import functions as sf
+
+    y, p, w = sf.col("y"), sf.col("score"), sf.col("w")
+    error = p - y
+    mean, median = sums["y"] / sums["weight"], sums["y_tails"][1]
 
     low = min(sums["y_tails"][0], sums["p_tails"][0])
     high = max(sums["y_tails"][2], sums["p_tails"][2])
@@ -93,47 +162,7 @@ def evaluate_regression(frame: DataFrame, weighted: bool) -> Evaluation:
             around_median += cell["absolute"]
         else:
             residuals[cell["i"]] = cell["w"]
-
-    metrics = {
-        "rmse": (sums["squared"] / total) ** 0.5,
-        "mae": sums["absolute"] / total,
-        "bias": sums["bias"] / total,
-    }
-    baseline = {"rmse": (spread / total) ** 0.5, "mae": around_median / total, "bias": 0.0}
-    notes = []
-    sure = {
-        "rmse": _mean(sums, total, "mse", sums["squared"]).root_interval(),
-        "mae": _mean(sums, total, "mae", sums["absolute"]).interval(low=0.0),
-        "bias": _mean(sums, total, "bias", sums["bias"]).interval(),
-    }
-    if spread > 0:
-        rest = sums["squared"] / spread
-        metrics["r2"] = 1 - rest
-        baseline["r2"] = 0.0
-        variance = sums["mse_2"] - 2 * rest * mixed + rest * rest * fourth
-        rows = intervals.effective(total, sums["squares"])
-        sure["r2"] = intervals.explained(1 - rest, spread, variance, rows)
-    else:
-        notes.append("All of the evaluated labels are equal: R² needs labels that differ.")
-    if sums["zeros"]:
-        notes.append(
-            f"{sums['zeros']:,} labels are 0: MAPE, an error as a share of the label, does not exist there."
-        )
-    else:
-        metrics["mape"] = sums["relative"] / total
-        sure["mape"] = _mean(sums, total, "mape", sums["relative"]).interval(low=0.0)
-    return Evaluation(
-        task="regression",
-        rows=sums["rows"],
-        weight=total,
-        weighted=weighted,
-        metrics={name: float(metrics[name]) for name in METRICS["regression"] if name in metrics},
-        intervals={name: sure[name] for name in METRICS["regression"] if sure.get(name) is not None},
-        baseline=baseline,
-        actual_vs_predicted=Histogram2D(x_edges=list(axis), y_edges=list(axis), weight=grid.tolist()),
-        residuals=Histogram(edges=list(residual_axis), weight=residuals.tolist()),
-        notes=notes,
-    )
+    return _Cells(axis, grid, residual_axis, residuals, spread, around_median, mixed, fourth)
 
 
 def _mean(sums: Any, total: float, name: str, weighted: float) -> intervals.WeightedMean:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from synml_dagster.balance.slices import ErrorSlices
+from synml_dagster.balance import ErrorSlices
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation.catalogue import Task, primary_metric
 from synml_dagster.evaluation.spec import Costs

@@ -16,7 +16,7 @@ from synml_dagster.explain.base import explainer_for, is_explained_exactly
 from synml_dagster.explain.kernel import KernelExplainer
 from synml_dagster.explain.value_texts import value_texts
 from synml_dagster.explain.worker import Payload, explainer
-from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.learners import TreeEnsemble
 from synml_dagster.onnx.scorer import REASON
 
 if TYPE_CHECKING:

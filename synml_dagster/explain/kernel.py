@@ -10,7 +10,7 @@ from synml_dagster.explain.agnostic.coalitions import MOST_EXACT, coalitions
 from synml_dagster.explain.agnostic.games import MatrixGame
 from synml_dagster.explain.agnostic.kernel_shap import shapley_values
 from synml_dagster.explain.rows import explainable_rows
-from synml_dagster.learners.scored import ScoredForm
+from synml_dagster.learners import ScoredForm
 
 
 class KernelExplainer:

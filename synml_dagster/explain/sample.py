@@ -91,7 +91,7 @@ def _from_files(
     rows: int,
     seed: int,
 ) -> DataFrame:
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     total = files.count()
     slots = task_slots(spark) or 8

@@ -29,7 +29,7 @@ class Payload(NamedTuple):
 def explainer(model: Payload) -> Explainer:
     """Return the explainer of a model, made once per Python worker."""
     from synml_dagster.explain.base import explainer_for
-    from synml_dagster.learners.base import learner_of
+    from synml_dagster.learners import learner_of
 
     return explainer_for(learner_of(model.learner).form(model.text))
 

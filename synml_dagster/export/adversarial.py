@@ -35,7 +35,9 @@ MOST_CELLS = 20_000_000
 """So many values are compared at most, of made-up rows and of the table's own each."""
 
 
-def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: TrainedModel, *, seed: int = 0) -> pa.Table:
+def adversarial_rows(
+    raw: pa.Table, plan: FeaturePlan, model: TrainedModel, *, seed: int = 0, most_cells: int = MOST_CELLS
+) -> pa.Table:
     """Return rows of `raw` in each of which a column holds an awkward value, and a row where all are missing.
 
     It is one column a row, unless there are more than a thousand: then several share a row, so that rows stay few.
@@ -51,7 +53,7 @@ def adversarial_rows(raw: pa.Table, plan: FeaturePlan, model: TrainedModel, *, s
     thresholds = _thresholds(plan, model)
     per_column = min(_MOST_PER_COLUMN, max(16, _MOST_ROWS // max(1, len(columns))))
     values = [_awkward(c.type, thresholds.get(c.name, []))[:per_column] for c in columns]
-    blocks = max(1, min(len(columns), MOST_CELLS // (per_column * len(columns))))
+    blocks = max(1, min(len(columns), most_cells // (per_column * len(columns))))
     sizes = [max(map(len, values[block::blocks])) for block in range(blocks)]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     base = raw.take(pa.array(rng.integers(0, raw.num_rows, starts[-1])))

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from synml_dagster.columns.raw import RawInput, Storage
+from synml_dagster.columns import RawInput
+from synml_dagster.columns.raw import Storage
 from synml_dagster.errors import ModelError
 from synml_dagster.features.kinds import AnyColumn
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task

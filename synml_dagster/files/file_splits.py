@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synml_dagster.errors import ConfigError, DataError, SourceError, did_you_mean
 from synml_dagster.files.parquet_files import ParquetFiles, in_old_calendar, open_parquet
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame, SparkSession
 
 # A cut moves to the next row group's edge where that unbalances a share by less than this part: a row group that two
@@ -91,7 +92,7 @@ def bounded_file_splits(spark: SparkSession, files: ParquetFiles, most_rows: int
 
     A task that fails is run again from its first row.
     """
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     groups, slots = files.row_groups(), task_slots(spark) or 8
     rounds = -(-sum(map(sum, groups)) // (slots * max(1, most_rows))) or 1
@@ -274,7 +275,7 @@ def _read_row_range(
 
 
 def _batches(
-    file: Any, groups: list[int], columns: list[str] | None, most: int, threads: bool
+    file: pq.ParquetFile, groups: list[int], columns: list[str] | None, most: int, threads: bool
 ) -> Iterator[pyarrow.RecordBatch]:
     """Yield the rows of these row groups, as many at once as are about 256 MiB.
 
@@ -308,14 +309,14 @@ def _joined(batches: list[pyarrow.RecordBatch]) -> pyarrow.RecordBatch:
     return pa.Table.from_batches(batches).combine_chunks().to_batches()[0] if len(batches) > 1 else batches[0]
 
 
-def _rows_that_fit(file: Any, groups: list[int]) -> int:
+def _rows_that_fit(file: pq.ParquetFile, groups: list[int]) -> int:
     """How many rows of these row groups are 256 MiB, as the footer has their length."""
     about = [file.metadata.row_group(i) for i in groups]
     rows, size = sum(g.num_rows for g in about), sum(g.total_byte_size for g in about)
     return max(1, _BATCH_BYTES * rows // max(1, size))
 
 
-def _repeats_texts(file: Any, groups: list[int], columns: list[str] | None) -> bool:
+def _repeats_texts(file: pq.ParquetFile, groups: list[int], columns: list[str] | None) -> bool:
     """Whether a column of texts stores those that repeat once, and comes as the texts themselves."""
     import pyarrow as pa
 

@@ -107,7 +107,7 @@ def files_reachable(spark: SparkSession, files: ParquetFiles) -> bool:
     On classic local Spark the tasks share this host's files. Elsewhere a small job looks at the first and the last
     file and compares their sizes.
     """
-    from synml_dagster.spark.session import is_connect, is_local, task_slots
+    from synml_dagster.spark import is_connect, is_local, task_slots
 
     ends = list(dict.fromkeys([*files.paths[:1], *files.paths[-1:]]))
     try:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
-from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.resources import DataDirectory
 from synml_dagster.tables.plain_folder import versions_beside
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -11,13 +11,16 @@ from synml_dagster.errors import SourceError
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables import Table, open_table, publish_table
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 SUFFIX = "_rejected"
 """What the folder is called, behind the asset's own name."""
 
 _MOST_REASONS = 20
 
 
-def clear_aside(spark: Any, root: str, keep: int) -> Table | None:
+def clear_aside(spark: SparkSession, root: str, keep: int) -> Table | None:
     """Let the table say that nothing was set aside, where an earlier run left rows in it; None where there is none."""
     try:
         former = open_table(root)
@@ -28,7 +31,7 @@ def clear_aside(spark: Any, root: str, keep: int) -> Table | None:
     return publish_table(former.dataframe(spark).limit(0), root, keep=keep)
 
 
-def described_aside(spark: Any, asides: dict[str | None, Table | None]) -> dict[str, Any]:
+def described_aside(spark: SparkSession, asides: dict[str | None, Table | None]) -> dict[str, Any]:
     """Return the metadata: how many rows were set aside, where they are, and how often each reason was given.
 
     The reason is the last column of each table.
@@ -44,7 +47,7 @@ def described_aside(spark: Any, asides: dict[str | None, Table | None]) -> dict[
     return told
 
 
-def _reasons(spark: Any, tables: list[Table]) -> dg.MarkdownMetadataValue:
+def _reasons(spark: SparkSession, tables: list[Table]) -> dg.MarkdownMetadataValue:
     counts: Counter[str] = Counter()
     for table in tables:
         for reason, n in table.dataframe(spark).groupBy(quoted(table.columns[-1])).count().collect():

@@ -19,11 +19,10 @@ from synml_dagster.io_managers.place import (
 )
 from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_aside
 from synml_dagster.io_managers.run_versions import own_versions, replaced
-from synml_dagster.resources.spark import SparkResource
+from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
     Accompanied,
     CatalogTable,
-    MadeRows,
     MarkedRows,
     Measured,
     Table,
@@ -35,6 +34,7 @@ from synml_dagster.tables import (
     publish_table,
     written_table,
 )
+from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

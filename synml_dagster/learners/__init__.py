@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.scored import ScoredForm
-    from synml_dagster.learners.space import ParameterRange
+    from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trees import Tree, TreeEnsemble
 
@@ -30,7 +30,7 @@ _MODULES = {
     "mixture": "MixtureForm",
     "registry": "learner_names",
     "scored": "ScoredForm",
-    "space": "ParameterRange",
+    "space": "ParameterRange Value",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
 }
@@ -48,6 +48,7 @@ __all__ = [
     "TrainedModel",
     "Tree",
     "TreeEnsemble",
+    "Value",
     "learner_names",
     "learner_of",
 ]

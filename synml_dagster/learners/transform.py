@@ -54,8 +54,7 @@ def transform(
     """
     from pyspark.sql import types as T
 
-    from synml_dagster.files import ParquetFiles
-    from synml_dagster.files.mapping import map_files
+    from synml_dagster.files import ParquetFiles, map_files
     from synml_dagster.spark.session import active_session
 
     form = model.form

@@ -18,8 +18,8 @@ from synml_dagster.ml.models import (
     _Fitted,
 )
 from synml_dagster.ml.params import ClassColumnParams, TrainingParams
+from synml_dagster.spark import is_connect
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.session import is_connect
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -77,6 +77,10 @@ class Graph:
             self._constants[key] = name
         return self._constants[key]
 
+    def whole(self, value: int) -> str:
+        """Return the name of a constant int64."""
+        return self.constant(value, np.int64)
+
     def node(self, op: str, *inputs: str, domain: str = "", outputs: int = 1, **attributes: Any) -> str:
         """Add a node and return the name of its first output."""
         return self.node_outputs(op, *inputs, domain=domain, outputs=outputs, **attributes)[0]

@@ -25,7 +25,7 @@ _SENT: WeakKeyDictionary[SparkSession, dict[str, str]] = WeakKeyDictionary()
 
 def ship(spark: SparkSession, model: OnnxModel) -> Shipment:
     """Return how tasks of `spark` open `model`; large models are sent as files, once per session."""
-    from synml_dagster.spark.session import is_connect, is_local
+    from synml_dagster.spark import is_connect, is_local
 
     if model.size <= EMBEDDED and not model.external_files:
         return Shipment(model.digest, content=model.content)

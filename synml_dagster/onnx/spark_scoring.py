@@ -269,7 +269,7 @@ def _packed(
 def _by_file_splits(frame: DataFrame, files: ParquetFiles, work: Scoring, tasks: int | None) -> DataFrame:
     from synml_dagster.files.file_splits import plan_file_splits
     from synml_dagster.files.mapping import map_splits
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     spark = frame.sparkSession
     splits = [split for split in plan_file_splits(files, tasks or task_slots(spark) or 8) if split.rows]

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from synml_dagster.errors import DataError
-from synml_dagster.evaluation.result import Confusion, Evaluation
+from synml_dagster.evaluation import Confusion, Evaluation
 from synml_dagster.plots.style import (
     BLUE,
     GREY,

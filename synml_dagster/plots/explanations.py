@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, did_you_mean
-from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain import Explanations
 from synml_dagster.explain.interactions import strongest_partner
 from synml_dagster.explain.value_names import FeatureReading
 from synml_dagster.plots.points import (

@@ -77,7 +77,8 @@ def answers_by_group(found: Fairness, form: Format = "png") -> bytes:
         label(axes, "mean of prediction less label", "")
     else:
         for offset, (rate, (name, colour)) in zip((-0.2, 0.0, 0.2), _RATES.items(), strict=True):
-            for i, (at, g) in enumerate(zip(place, shown, strict=True)):
+            told = name  # once a rate, by the first group that has it
+            for at, g in zip(place, shown, strict=True):
                 found_rate = g.rates[rate]
                 if found_rate.value is None:
                     continue
@@ -94,12 +95,14 @@ def answers_by_group(found: Fairness, form: Format = "png") -> bytes:
                     "o",
                     color=colour,
                     markersize=5,
-                    label=name if not i else None,
+                    label=told,
                 )
+                told = "_"
         percent_axis(axes.xaxis)
         label(axes, f"rows answered {first}", "")
         if shown:
-            legend(axes)
+            # Above the axes: inside of them it would hide a group.
+            legend(axes, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(_RATES), borderaxespad=0.2)
     _by_row(axes, place, [f"{shortened(' & '.join(g.columns))}: {shortened(g.name)}" for g in shown])
     return rendered(figure, form, "answers-by-group")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain import Explanations
 from synml_dagster.explain.value_names import MISSING, OTHER, FeatureReading
 from synml_dagster.plots.style import GREY, MUTED, colours, number_axis, number_between, shortened
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain import Explanations
 from synml_dagster.explain.value_names import number_text
 
 

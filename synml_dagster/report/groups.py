@@ -8,8 +8,7 @@ from synml_dagster.explain.value_names import number_text
 from synml_dagster.report.picture import picture
 
 if TYPE_CHECKING:
-    from synml_dagster.balance import Fairness
-    from synml_dagster.balance.result import Rate
+    from synml_dagster.balance import Fairness, Rate
     from synml_dagster.report.inputs import ReportInputs
 
 _MOST_GROUPS = 60
@@ -123,15 +122,16 @@ def _tables(fairness: Fairness) -> dict[str, Any]:
 
 def _rate(rate: Rate) -> dict[str, str]:
     if rate.value is None:
-        return {"text": "–", "title": rate.reason or ""}
+        return {"text": "–", "interval": "", "title": rate.reason or ""}
     return {
         "text": f"{rate.value:.1%}",
+        "interval": f"{100 * (rate.low or 0.0):.0f} to {rate.high or 0.0:.0%}",
         "title": f"95% interval {rate.low:.1%} to {rate.high:.1%}, of {rate.of:,} rows",
     }
 
 
 def _number(value: float | None) -> dict[str, str]:
-    return {"text": "–" if value is None else number_text(value), "title": ""}
+    return {"text": "–" if value is None else number_text(value), "interval": "", "title": ""}
 
 
 def _reason(text: str | None) -> str:

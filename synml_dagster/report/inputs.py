@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from synml_dagster.evaluation.result import Evaluation
-from synml_dagster.explain.explanations import Explanations
+from synml_dagster.evaluation import Evaluation
+from synml_dagster.explain import Explanations
 
 if TYPE_CHECKING:
     from synml_dagster.balance import DataBalance, Fairness

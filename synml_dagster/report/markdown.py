@@ -45,10 +45,9 @@ def render_markdown(inputs: ReportInputs, most: int | None = None) -> str:
 def plain(text: object) -> str:
     """Return text as Markdown that shows just it, on one line; what looks like a secret is hidden."""
     line = " ".join(redacted(str(text)).split())
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~>-])", r"\\\1", line)
-    # A dot after a number at the start of a line would make a list.
-    escaped = re.sub(r"^(\d+)\.", r"\1\\.", escaped)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("\\>", "&gt;")
+    line = re.sub(r"([\\`*_\[\]|~])", r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;")
+    # What begins a heading, a list, a quote or a rule does so at the beginning alone.
+    return re.sub(r"^(\d+(?=[.)](?:\s|$))|(?=[#>]|[+-](?:\s|$)|[-=]{2}))", r"\1\\", line)
 
 
 def _sections(inputs: ReportInputs) -> Iterable[str]:
@@ -125,7 +124,7 @@ def _weak(inputs: ReportInputs) -> str:
     told = weak_spots.weak_spots(inputs)
     if told is None:
         return ""
-    title = f"## Weak spots\n\n{told['measure']} on all test rows: {told['all']}. {told['looked_at']} slices were looked at; "
+    title = f"## Weak spots\n\n{told['measure']} on all test rows: {told['all']}. Slices looked at: {told['looked_at']}; "
     if not told["slices"]:
         return title + "none is surely worse."
     rows = [
@@ -194,6 +193,6 @@ def _provenance(inputs: ReportInputs) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines = ["| " + " | ".join(plain(cell) for cell in head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -154,7 +154,7 @@ _CAPTIONS = {
     "precision and recall": "What share of flagged rows is really positive, at every share of positives found. The dot marks the threshold with the best F1.",
     "calibration": "Each dot is a twelfth of the rows. On the dashed line, a predicted 30% comes true 30% of the time; bars span two standard errors.",
     "calibration by class": "As one class against the rest: on the dashed line, a predicted 30% comes true 30% of the time.",
-    "confusion at the threshold": "The same, flagging from the threshold that the costs lead to.",
+    "confusion at the threshold": "Rows by true class and answer, flagging from the threshold that the costs lead to.",
     "cost": "What a thousand test rows cost by threshold. The dot is the threshold that was chosen on other rows, the ring is 0.5.",
     "scores": "The less the two shapes overlap, the easier the decision. Each is scaled to its own class.",
     "gains": "How many of the positives one finds by working through the rows from the highest score down.",
@@ -178,18 +178,23 @@ _TITLES = {
 }
 
 
-def curves(inputs: ReportInputs) -> list[Picture]:
-    """Return the evaluation's pictures with what to see in them."""
+_OF_THE_CHOICE = ("cost", "confusion at the threshold")
+
+
+def curves(inputs: ReportInputs) -> tuple[list[Picture], list[Picture]]:
+    """Return the evaluation's pictures with what to see in them, and apart from them those of a chosen threshold."""
     from synml_dagster.plots import evaluation as figures
 
     rule = "at threshold 0.5" if inputs.evaluation.task == "binary" else "by the most likely class"
     captions = _CAPTIONS | {
         "confusion": f"Rows by true class and answer {rule}; percentages are of the true class."
     }
-    return [
-        picture(_TITLES[name], captions[name], svg)
+    drawn = {
+        name: picture(_TITLES[name], captions[name], svg)
         for name, svg in figures.curves(inputs.evaluation, "svg").items()
-    ]
+    }
+    chosen = [drawn.pop(name) for name in _OF_THE_CHOICE if name in drawn]
+    return list(drawn.values()), chosen
 
 
 def class_table(inputs: ReportInputs) -> list[dict[str, str]]:

@@ -35,6 +35,7 @@ def render_report(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
     )
     created = inputs.made
+    curves, of_choice = model.curves(inputs)
     return environment.get_template("report.html.j2").render(
         name=inputs.name,
         source=inputs.source,
@@ -44,7 +45,8 @@ def render_report(inputs: ReportInputs) -> str:
         verdict=model.verdict(inputs),
         metrics=model.metric_table(inputs),
         notes=inputs.evaluation.notes,
-        curves=model.curves(inputs),
+        curves=curves,
+        choice_pictures=of_choice,
         thresholds=thresholds.threshold_table(inputs),
         positive=inputs.evaluation.positive,
         choice=thresholds.choice(inputs),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synml_dagster.evaluation.result import Cost, ThresholdChoice, ThresholdRow
+    from synml_dagster.evaluation import Cost, ThresholdChoice, ThresholdRow
     from synml_dagster.report.inputs import ReportInputs
 
 PER = 1_000
@@ -58,14 +58,14 @@ def _rule(made: ThresholdChoice) -> str:
 
 
 def _saved(made: ThresholdChoice, unit: str) -> str:
-    value = made.saved.value * PER
-    how = "saves" if value >= 0 else "costs"
-    text = f"On the test rows that {how} {abs(value):,.4g}{unit} for every {PER:,} rows against answering with the likelier class"
-    if made.saved.low is None or made.saved.high is None:
-        return f"{text}."
-    low, high = made.saved.low * PER, made.saved.high * PER
-    sure = "" if low > 0 or high < 0 else ": these rows are too few to tell the two apart"
-    return f"{text} (saving's 95% interval {low:,.4g} to {high:,.4g}){sure}."
+    value, ends = made.saved.value, (made.saved.low, made.saved.high)
+    text = "saves" if value >= 0 else "costs"
+    told = f"On the test rows that {text} {abs(value) * PER:,.4g}{unit} for every {PER:,} rows against answering with the likelier class"
+    if ends[0] is None or ends[1] is None:
+        return f"{told}."
+    low, high = sorted(end * PER * (1 if value >= 0 else -1) for end in (ends[0], ends[1]))
+    unsure = "" if low > 0 else ": these rows are too few to tell the two apart"
+    return f"{told} (95% interval {low:,.4g} to {high:,.4g}){unsure}."
 
 
 def _line(row: ThresholdRow, cost: Cost, title: str, *, main: bool) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import dagster as dg
 from synml_dagster.assets.stage import check_apart, clearly, figure, markdown_table, outcome, version_read
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.io_managers.spark_table import last_types
-from synml_dagster.resources import SparkResource
-from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.resources import DataDirectory, SparkResource
 from synml_dagster.services import Answers, Report, call_service
 from synml_dagster.services.engine.outcome import REASONS
 from synml_dagster.sources import read_source

@@ -48,7 +48,7 @@ class Sending:
         ConfigError
             It names the setting.
         """
-        from synml_dagster.spark.session import task_slots
+        from synml_dagster.spark import task_slots
 
         if self.senders < 1:
             raise ConfigError(f"senders must be at least 1 but got {self.senders}")

@@ -70,7 +70,7 @@ def sent_key(spark: SparkSession, key: Key | None, tasks: int) -> Iterator[Secre
     ConfigError
         Neither the workers nor this process have the variable.
     """
-    from synml_dagster.spark.session import is_connect, is_local
+    from synml_dagster.spark import is_connect, is_local
 
     if key is None:
         yield None

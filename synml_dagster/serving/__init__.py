@@ -2,6 +2,7 @@
 
 from synml_dagster.serving.app import ServingApp, create_app
 from synml_dagster.serving.options import ServingOptions
+from synml_dagster.serving.reports import serve_reports
 from synml_dagster.serving.server import serve
 
-__all__ = ["ServingApp", "ServingOptions", "create_app", "serve"]
+__all__ = ["ServingApp", "ServingOptions", "create_app", "serve", "serve_reports"]

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from synml_dagster.errors import SourceError
+from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.files.filesystems import normal_path
-from synml_dagster.files.parquet_files import (
-    ParquetFiles,
-    files_reachable,
-    in_old_calendar,
-    open_parquet,
-)
+from synml_dagster.files.parquet_files import in_old_calendar, open_parquet
 from synml_dagster.sources.source import Source
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.errors import SetupError, TrainingError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 _CHUNK = 1 << 20
@@ -115,7 +116,7 @@ def run_barrier_group(
         check_slots(spark, size, what)
     source = frame if frame is not None else spark.range(0, size, 1, size)
 
-    def member(batches: Iterator[Any]) -> Iterator[Any]:
+    def member(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         me = _member(size)
@@ -171,7 +172,7 @@ def executor_slots(spark: SparkSession) -> list[int]:
     return sorted(found.values(), reverse=True)
 
 
-def _where(member: Member, batches: Iterator[Any]) -> Iterator[tuple[str, bytes]]:
+def _where(member: Member, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
     import os
     import socket
 

@@ -1,4 +1,4 @@
-"""Tables that are published whole: versions, catalogs, rejected rows, writes by tasks."""
+"""Tables that are published whole: versions, catalogs, rejected rows."""
 
 from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
@@ -6,13 +6,11 @@ from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table, open_table
-from synml_dagster.tables.task_writes import MadeRows
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [
     "Accompanied",
     "CatalogTable",
-    "MadeRows",
     "MarkedRows",
     "Measured",
     "Table",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from synml_dagster.errors import ConfigError, SourceError
+from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.files.filesystems import filesystem_of, is_remote
-from synml_dagster.files.parquet_files import NULL_PARTITION, ParquetFiles, files_reachable, spark_path
+from synml_dagster.files.parquet_files import NULL_PARTITION, spark_path
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables.versions import VersionedDirectory
 

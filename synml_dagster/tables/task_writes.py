@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synml_dagster.errors import SetupError, SourceError
+from synml_dagster.files import ParquetFiles
 from synml_dagster.files.file_splits import (
     FileSplit,
     bounded_file_splits,
@@ -26,7 +27,7 @@ from synml_dagster.files.file_splits import (
     rows_a_batch,
     task_frame,
 )
-from synml_dagster.files.parquet_files import NULL_PARTITION, ParquetFiles, file_system_of, open_parquet
+from synml_dagster.files.parquet_files import NULL_PARTITION, file_system_of, open_parquet
 from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _run(
 ) -> int:
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     tasks = min(len(work), _TASKS_A_SLOT * (task_slots(spark) or 8))
     done = task_frame(spark, work, tasks).mapInArrow(do, "rows long").agg(sf.sum("rows")).first()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import DataError
-from synml_dagster.files.parquet_files import ParquetFiles, spark_path
+from synml_dagster.files import ParquetFiles
+from synml_dagster.files.parquet_files import spark_path
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables.table import Table
 

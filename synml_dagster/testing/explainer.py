@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError
-from synml_dagster.explain.base import Explainer
+from synml_dagster.explain import Explainer
 
 
 class ExplainerContract:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.explain import explain_predictions
-from synml_dagster.explain.base import explainer_for, is_explained_exactly
+from synml_dagster.explain import explain_predictions, explainer_for, is_explained_exactly
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
 from synml_dagster.learners import Learner, Link, TrainedModel, TrainSpec, learner_of
@@ -19,16 +18,19 @@ from synml_dagster.onnx import OnnxModel, Scorer
 from synml_dagster.tables import Table, publish_table
 from synml_dagster.testing.tables import awkward_table
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
 
 @dataclass(frozen=True)
 class Trained:
     """A model of the family with what it was made of."""
 
-    spark: Any
+    spark: SparkSession
     learner: Learner
     spec: TrainSpec
     task: str
-    raw: Any
+    raw: DataFrame
     plan: FeaturePlan
     table: Table
     model: TrainedModel
@@ -57,7 +59,9 @@ class LearnerContract:
     train: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture(params=["binary", "multiclass", "regression", "ranking"])
-    def trained(self, request: Any, spark: Any, tmp_path_factory: Any) -> Trained:
+    def trained(
+        self, request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+    ) -> Trained:
         """A model of each task that the family learns, trained once for all tests on one session."""
         family, task = learner_of(self.learner), request.param
         key = (type(self), task, id(spark))

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.learners.base import Learner, learner_of
-from synml_dagster.learners.registry import learner_names
-from synml_dagster.learners.space import ParameterRange
-from synml_dagster.learners.spec import TrainSpec
+from synml_dagster.learners import Learner, ParameterRange, TrainSpec, learner_names, learner_of
 from synml_dagster.tuning.families import DEFAULT, Candidate, Family
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from synml_dagster.learners.space import ParameterRange, Value
+from synml_dagster.learners import ParameterRange, Value
 
 DEFAULT = "default"
 """The name of a family's own defaults among its candidates."""

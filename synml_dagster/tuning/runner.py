@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import TrainingError
-from synml_dagster.features.names import GROUP, LABEL, WEIGHT
+from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.files import ParquetFiles, files_reachable
-from synml_dagster.learners.base import learner_of
+from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.learners.one_process.rows import Rows, read_rows
-from synml_dagster.learners.spec import TrainSpec
+from synml_dagster.spark import task_slots
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.spark.session import job_tag, stop_tagged, task_slots
+from synml_dagster.spark.session import job_tag, stop_tagged
 from synml_dagster.tuning.families import Question
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.ledger import TrialOutcome

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from synml_dagster.learners.base import learner_of
-from synml_dagster.learners.space import ParameterRange
+from synml_dagster.learners import ParameterRange, learner_of
 from synml_dagster.tuning.samplers import check_sampler
 
 

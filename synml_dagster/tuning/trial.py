@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, SynmlError
-from synml_dagster.learners.base import TrainedModel, learner_of
+from synml_dagster.learners import TrainedModel, learner_of
 from synml_dagster.learners.judging import StoppedError
 from synml_dagster.learners.one_process.rows import Rows, joined, rows_of
 from synml_dagster.tuning.folds import FoldPlan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.spec import TrainSpec
+    from synml_dagster.learners import TrainSpec
 
 SCHEMA = "told string, answers binary, labels binary"
 _TIMED_ROWS = 1000

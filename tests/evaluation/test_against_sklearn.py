@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from synml_dagster.evaluation import METRICS, Evaluation, bins, evaluate
+from synml_dagster.evaluation import METRICS, Evaluation, evaluate
 from synml_dagster.evaluation.binary import EPSILON
 
 
@@ -47,10 +47,9 @@ def test_binary_metrics_are_exact(spark, weight):
     assert found.rows == len(table)
 
 
-def test_binned_scores_agree_to_some_millionths(classic_spark, monkeypatch):
+def test_binned_scores_agree_to_some_millionths(classic_spark):
     table = binary_table(rows=60_000, seed=1)
-    monkeypatch.setattr(bins, "EXACT_ROWS", 1_000)
-    found = evaluate(classic_spark.createDataFrame(table), task="binary", weight="w")
+    found = evaluate(classic_spark.createDataFrame(table), task="binary", weight="w", exact_rows=1_000)
     expected = sklearn_binary(table, table["w"])
     for name, value in expected.items():
         assert found.metrics[name] == pytest.approx(value, abs=5e-6), name
@@ -103,12 +102,11 @@ def multiclass_table(rows=2_000, k=4, seed=0):
 
 @pytest.mark.parametrize("weight", [None, "w"])
 @pytest.mark.parametrize("exact", [True, False])
-def test_multiclass_metrics_agree(classic_spark, weight, exact, monkeypatch):
+def test_multiclass_metrics_agree(classic_spark, weight, exact):
     table, p = multiclass_table()
-    if not exact:
-        monkeypatch.setattr(bins, "EXACT_ROWS", 100)
     frame = classic_spark.createDataFrame(table)
-    found = evaluate(frame, task="multiclass", weight=weight, classes=["a", "b", "c", "d"])
+    limit = 200_000 if exact else 100
+    found = evaluate(frame, task="multiclass", weight=weight, classes=["a", "b", "c", "d"], exact_rows=limit)
     y, w, said = table["__label"], table[weight] if weight else None, p.argmax(1)
     p64 = p.astype(float)
     expected = {

@@ -171,6 +171,21 @@ def test_a_ranking_is_as_sure_as_its_queries_are_many(classic_spark):
     assert set(once.intervals) == set(METRICS["ranking"])
 
 
+def test_what_is_perfect_in_few_rows_is_not_said_to_be_certain(classic_spark):
+    table = pd.DataFrame(
+        {"g": np.repeat(range(12), 3), "__label": [2, 1, 0] * 12, "prediction": [3.0, 2, 1] * 12}
+    )
+    ranked = evaluate(classic_spark.createDataFrame(table), task="ranking", group="g")
+    assert ranked.metrics["ndcg@10"] == 1
+    assert ranked.intervals["ndcg@10"].low == pytest.approx(intervals.wilson(12, 12)[0])
+    table = pd.DataFrame({"__label": [1] * 5 + [0] * 9, "probability": [0.9] * 5 + [0.2] * 9})
+    told = evaluate(classic_spark.createDataFrame(table), task="binary")
+    for name in ("auc", "average_precision", "f1", "ks"):
+        assert told.metrics[name] == 1
+        assert told.intervals[name].low == pytest.approx(intervals.wilson(5, 5)[0]), name
+        assert told.intervals[name].high == 1
+
+
 def drawn_binary(rng, rows):
     y = rng.random(rows) < 0.25
     x = rng.normal(size=rows) + 1.5 * y

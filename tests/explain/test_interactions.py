@@ -14,13 +14,10 @@ from synml_dagster.learners.lightgbm.model_text import parse_trees
 from tests.explain.games import path_dependent, shapley_interactions
 from tests.explain.test_tree_shap import F, table, train
 
-LIMIT = "synml_dagster.explain.tree_shap.explainer._LARGEST_TABLE"
 
-
-@pytest.fixture(params=["by tables", "by quadrature"])
-def way(request, monkeypatch):
-    if request.param == "by quadrature":
-        monkeypatch.setattr(LIMIT, 0)
+@pytest.fixture(params=[10, 0], ids=["by tables", "by quadrature"])
+def largest(request):
+    return request.param
 
 
 def small(params, rows=400, features=5):
@@ -49,22 +46,22 @@ def small(params, rows=400, features=5):
     ],
     ids=["regression", "zero_as_missing", "forest", "multiclass"],
 )
-def test_they_are_those_of_the_definition(params, way):
+def test_they_are_those_of_the_definition(params, largest):
     booster, X = small(params)
     trees = parse_trees(booster.model_to_string())
-    explainer = TreeExplainer(trees)
+    explainer = TreeExplainer(trees, largest_table=largest)
     found = explainer.interaction_values(X[:4]).reshape(4, 5, 5, -1)
     for row in range(4):
         wanted = shapley_interactions(lambda known, x=X[row]: path_dependent(trees, x, known), 5)
         np.testing.assert_allclose(found[row], wanted, atol=1e-10)
 
 
-def test_they_are_those_of_shap(way):
+def test_they_are_those_of_shap(largest):
     shap = pytest.importorskip("shap")
     X, y = table()
     booster = train({"objective": "binary"}, X, y > 1, categorical=())
     theirs = shap.TreeExplainer(booster).shap_interaction_values(X[:80])
-    explainer = TreeExplainer(booster.model_to_string())
+    explainer = TreeExplainer(booster.model_to_string(), largest_table=largest)
     found = explainer.interaction_values(X[:80])
     np.testing.assert_allclose(found, np.asarray(theirs), atol=1e-9)
     np.testing.assert_array_equal(found, found.transpose(0, 2, 1))
@@ -103,9 +100,7 @@ def test_deep_leaves_agree_with_tables():
     explainer = TreeExplainer(booster.model_to_string())
     assert (np.diff(explainer._forest.slot_start) > 6).any()
     tabled = explainer.interaction_values(X[:40])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LIMIT, 3)
-        computed = TreeExplainer(booster.model_to_string()).interaction_values(X[:40])
+    computed = TreeExplainer(booster.model_to_string(), largest_table=3).interaction_values(X[:40])
     np.testing.assert_allclose(tabled, computed, atol=1e-10)
 
 

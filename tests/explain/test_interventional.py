@@ -14,7 +14,7 @@ from synml_dagster.learners.raw_scores import scorer_of
 from synml_dagster.learners.trees import Tree, TreeEnsemble
 from synml_dagster.testing import ExplainerContract
 from tests.explain.games import against_rows
-from tests.explain.test_interactions import LIMIT, small
+from tests.explain.test_interactions import small
 from tests.explain.test_tree_shap import table, train
 
 
@@ -32,9 +32,8 @@ class TestAgainstRows(ExplainerContract):
         ],
         ids=["regression", "deep", "zero_as_missing", "forest", "multiclass", "deep multiclass"],
     )
-    def case(self, request, monkeypatch):
+    def case(self, request):
         params, limit = request.param
-        monkeypatch.setattr(LIMIT, limit)
         booster, X = small(params)
         trees = parse_trees(booster.model_to_string())
         # LightGBM's raw score of a forest is the sum of what it predicts the mean of.
@@ -44,7 +43,7 @@ class TestAgainstRows(ExplainerContract):
         def raw_scores(rows):
             return booster.predict(rows, raw_score=True) / scale
 
-        return TreeExplainer(trees, background=self.background), raw_scores, X[:60]
+        return TreeExplainer(trees, background=self.background, largest_table=limit), raw_scores, X[:60]
 
     def value_of(self, case, row, known):
         return against_rows(case[1], self.background, row, known)

@@ -101,22 +101,21 @@ def test_a_forest_explains_the_mean_of_its_trees():
     np.testing.assert_allclose(1 / (1 + np.exp(-(phi.sum(1) + base))), booster.predict(X[:200]), atol=1e-9)
 
 
-def test_deep_paths_take_the_quadrature_and_agree(monkeypatch):
+def test_deep_paths_take_the_quadrature_and_agree():
     X, y = table()
     booster = train({"objective": "regression", "num_leaves": 63}, X, y)
     tabled, _ = TreeExplainer(booster.model_to_string()).values(X[:300])
-    monkeypatch.setattr("synml_dagster.explain.tree_shap.explainer._LARGEST_TABLE", 2)
-    computed, _ = TreeExplainer(booster.model_to_string()).values(X[:300])
+    computed, _ = TreeExplainer(booster.model_to_string(), largest_table=2).values(X[:300])
     np.testing.assert_allclose(computed, tabled, atol=1e-12)
 
 
-def test_tables_stay_within_their_memory(monkeypatch):
+def test_tables_stay_within_their_memory():
     X, y = table()
     booster = train({"objective": "regression", "num_leaves": 255}, X, y)
-    monkeypatch.setattr("synml_dagster.explain.tree_shap.explainer._TABLE_BYTES", 100_000)
-    explainer = TreeExplainer(booster.model_to_string())
-    assert explainer._tables.nbytes <= 100_000
-    assert_exact(booster, X[:100])
+    explainer = TreeExplainer(booster.model_to_string(), table_bytes=100_000)
+    assert 0 < explainer._tables.nbytes <= 100_000
+    phi, _ = explainer.values(X[:100])
+    np.testing.assert_allclose(phi, TreeExplainer(booster.model_to_string()).values(X[:100])[0], atol=1e-12)
 
 
 def test_threads_and_blocks_change_nothing():

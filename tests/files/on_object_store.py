@@ -40,8 +40,8 @@ def found(folder: Path) -> dict[str, Any]:
     from synml_dagster.files import ParquetFiles
     from synml_dagster.files.file_splits import plan_file_splits, read_file_split
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.tables import MadeRows, open_table, publish_files
-    from synml_dagster.tables.task_writes import _part
+    from synml_dagster.tables import open_table, publish_files
+    from synml_dagster.tables.task_writes import MadeRows, _part
 
     store = boto3.client("s3")
 

@@ -12,7 +12,8 @@ import pytest
 from synml_dagster.errors import DataError
 from synml_dagster.features import SPLIT, FeatureSpec, SplitSpec, assemble, assemble_files, fit_plan
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import MadeRows, publish_files, publish_table
+from synml_dagster.tables import publish_files, publish_table
+from synml_dagster.tables.task_writes import MadeRows
 
 ROWS = 900
 
@@ -120,10 +121,10 @@ def test_rows_that_cannot_be_trained_on_are_refused(classic_spark, tmp_path):
         publish_files(classic_spark, assemble_files(classic_spark, files, plan), tmp_path / f"{name}-made")
 
     place = table.schema.get_field_index("grade")
-    with pytest.raises(Exception, match=r"class that the feature plan has not seen: odd"):
+    with pytest.raises(DataError, match=r"class that the feature plan has not seen: odd"):
         publish("odd", table.set_column(place, "grade", pa.array(["odd"] * ROWS)))
     place = table.schema.get_field_index("cost")
-    with pytest.raises(Exception, match="weight 'cost' is missing or negative"):
+    with pytest.raises(DataError, match="weight 'cost' is missing or negative"):
         publish("negative", table.set_column(place, "cost", pa.array(np.full(ROWS, -1.0))))
     assert not (tmp_path / "odd-made" / "versions").exists() or not list(
         (tmp_path / "odd-made" / "versions").iterdir()

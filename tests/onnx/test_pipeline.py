@@ -66,13 +66,10 @@ def test_parity_looks_at_both_ways_of_walking_the_trees(
 
 
 @pytest.mark.parametrize("cells", [20_000_000, 12_000])
-def test_awkward_values_of_all_columns_are_there_however_few_rows_hold_them(
-    table, pipelines, monkeypatch, cells
-):
+def test_awkward_values_of_all_columns_are_there_however_few_rows_hold_them(table, pipelines, cells):
     plan, model = pipelines["accepted"]
     raw = table.select([r.name for r in plan.raw_inputs])
-    monkeypatch.setattr("synml_dagster.export.adversarial.MOST_CELLS", cells)
-    made = adversarial_rows(raw, plan, model)
+    made = adversarial_rows(raw, plan, model, most_cells=cells)
     assert made.schema == raw.schema
     assert made.num_rows * made.num_columns <= max(cells, 20_000)
     assert set(made.slice(made.num_rows - 1).to_pylist()[0].values()) == {None}

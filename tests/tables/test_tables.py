@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pyspark.errors import SparkRuntimeException
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.tables import open_table, publish_table
@@ -113,7 +114,7 @@ def test_a_failed_write_changes_nothing(spark, tmp_path):
     bad = spark.range(100).select(
         sf.when(sf.col("id") < 99, sf.col("id")).otherwise(sf.raise_error(sf.lit("boom")))
     )
-    with pytest.raises(Exception, match="boom"):
+    with pytest.raises(SparkRuntimeException, match="boom"):
         publish_table(bad.toDF("id"), tmp_path / "t")
     assert open_table(tmp_path / "t") == before
     assert before.dataframe(spark).count() == 10

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PythonException
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, SourceError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import MadeRows, publish_files
-from synml_dagster.tables.task_writes import write_rows
+from synml_dagster.tables import publish_files
+from synml_dagster.tables.task_writes import MadeRows, write_rows
 
 
 def written(folder, count=4, rows=10):
@@ -59,7 +60,7 @@ def test_other_errors_of_a_task_stay_what_they_are(classic_spark, tmp_path):
     def fail(batch):
         raise ZeroDivisionError("no such thing")
 
-    with pytest.raises(Exception, match="ZeroDivisionError: no such thing"):
+    with pytest.raises(PythonException, match="ZeroDivisionError: no such thing"):
         publish_files(classic_spark, made(written(tmp_path / "source"), fail), tmp_path / "table")
 
 

@@ -6,7 +6,8 @@ import os
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.files.filesystems import is_remote, normal_path
-from synml_dagster.resources.data_directory import VARIABLE, DataDirectory
+from synml_dagster.resources import DataDirectory
+from synml_dagster.resources.data_directory import VARIABLE
 from synml_dagster.sources import Source
 from synml_dagster.sources.format import has_glob, local_path
 

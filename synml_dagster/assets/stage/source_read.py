@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,8 +10,11 @@ from synml_dagster.errors import SourceError
 from synml_dagster.sources import Source
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
-def version_read(context: dg.AssetExecutionContext, source: Source, spark: Any) -> dict[str, str]:
+
+def version_read(context: dg.AssetExecutionContext, source: Source, spark: SparkSession) -> dict[str, str]:
     """Return the metadata that says so; nothing where nothing tells when the source changes.
 
     To be asked before the rows are read: a change in between is then seen by the sensor, not missed.

@@ -77,7 +77,7 @@ def scored(model: Any, *, output: str | None = None, takes: Takes = "arrow", spa
     ModelError
         The graph has no such output, or none of numbers.
     """
-    from synml_dagster.onnx.model import OnnxModel
+    from synml_dagster.onnx import OnnxModel
     from synml_dagster.onnx.worker import Shipment
 
     if takes not in ("arrow", "pandas"):
@@ -102,7 +102,8 @@ def scored(model: Any, *, output: str | None = None, takes: Takes = "arrow", spa
 
 
 def _output(graph: Any, output: str | None) -> tuple[str, tuple[str, ...]]:
-    from synml_dagster.onnx.scorer import ANSWERS, Scorer
+    from synml_dagster.onnx import Scorer
+    from synml_dagster.onnx.scorer import ANSWERS
 
     wanted = [output] if output is not None else None
     if graph.is_pipeline and output is not None and output not in ANSWERS:
@@ -127,7 +128,7 @@ def _numbers(kind: Any) -> bool:
 
 @lru_cache(maxsize=4)
 def _opened(graph: Shipment, output: str) -> Callable[[pa.RecordBatch], NDArray[np.float64]]:
-    from synml_dagster.onnx.scorer import Scorer
+    from synml_dagster.onnx import Scorer
     from synml_dagster.onnx.worker import task_resources
 
     threads, _ = task_resources()

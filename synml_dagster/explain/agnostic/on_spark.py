@@ -66,8 +66,8 @@ def explain_with(
     from pyspark.sql import functions as sf
     from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructField, StructType
 
+    from synml_dagster.spark import task_slots
     from synml_dagster.spark.quoting import quoted
-    from synml_dagster.spark.session import task_slots
 
     there = df.columns
     kept = list(there if keep is None else keep)

@@ -151,7 +151,7 @@ def permutation_importance(
     start = int(np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1))
     work = _Shuffles(opened, batch, chosen, truth, metric, repeats, start)
     losses = np.zeros((len(chosen), repeats))
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
     from synml_dagster.spark.task_errors import typed_errors
 
     tasks = max(1, min(len(chosen), task_slots(spark) or 8))

@@ -12,11 +12,9 @@ from synml_dagster.errors import ConfigError
 from synml_dagster.explain.rows import explainable_rows
 from synml_dagster.explain.tree_shap.background import background_rows, patterns_of, shares
 from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
+from synml_dagster.learners import TreeEnsemble
 from synml_dagster.learners.lightgbm.model_text import parse_trees
-from synml_dagster.learners.trees import TreeEnsemble
 
-_TABLE_BYTES = 64 << 20  # of all tables together; every task of a worker holds its own
-_LARGEST_TABLE = 10  # features; a table beyond outgrows the cache and loses to the quadrature
 _CHUNK_ROWS = 4096
 _PAIR_VALUES = 8_000_000  # of pairs, outputs and rows that a thread has at once
 _MOST_BYTES = 8 << 30
@@ -39,6 +37,10 @@ class TreeExplainer:
         The trees, or LightGBM's model text (what `Booster.model_to_string()` returns).
     background
         float32 [rows, F], up to 1,000 rows to explain against.
+    table_bytes
+        Memory for tables of paths' weights; every task of a worker holds its own.
+    largest_table
+        A leaf on whose path are more features than this is computed by quadrature; a table for it would outgrow the cache.
 
     Raises
     ------
@@ -55,13 +57,22 @@ class TreeExplainer:
 
     method = "Exact tree SHAP values"
 
-    def __init__(self, model: TreeEnsemble | str, *, background: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        model: TreeEnsemble | str,
+        *,
+        background: ArrayLike | None = None,
+        table_bytes: int = 64 << 20,
+        largest_table: int = 10,
+    ) -> None:
+        self._table_bytes, self._largest_table = table_bytes, largest_table
         ensemble = parse_trees(model) if isinstance(model, str) else model
         self.num_features = ensemble.num_features
         self.num_outputs = ensemble.trees_per_iteration
         self._forest, self._base = lay_out(ensemble)
         self._points, self._weights = _gauss_legendre((MAX_SLOTS + 1) // 2)
-        self._table_start, size = _place_tables(np.diff(self._forest.slot_start))
+        slots = np.diff(self._forest.slot_start)
+        self._table_start, size = _place_tables(slots, slots, table_bytes, largest_table)
         self._tables = np.empty(size)
         self._pairs: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
         self._others = None
@@ -226,7 +237,7 @@ class TreeExplainer:
 
         forest = self._forest
         slots = np.diff(forest.slot_start)
-        starts, size = _place_tables(slots, slots * (slots - 1) // 2)
+        starts, size = _place_tables(slots, slots * (slots - 1) // 2, self._table_bytes, self._largest_table)
         tables = np.empty(size)
         fill_pair_tables(
             forest.slot_start, forest.slot_cover, forest.value, starts, self._points, self._weights, tables
@@ -265,16 +276,15 @@ def _gauss_legendre(most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def _place_tables(
-    slots: NDArray[np.int64], width: NDArray[np.int64] | None = None
+    slots: NDArray[np.int64], width: NDArray[np.int64], memory: int, largest: int
 ) -> tuple[NDArray[np.int64], int]:
     """Return where each leaf's table begins (-1: none) and the values of all: the shallowest first, within memory.
 
-    A table has `width` values for each pattern, as many as slots where None.
+    A table has `width` values for each pattern of a leaf's slots.
     """
-    width = slots if width is None else width
-    sizes = np.where(slots <= _LARGEST_TABLE, width << np.minimum(slots, _LARGEST_TABLE), 0)
-    limit = _LARGEST_TABLE
-    while limit and sizes[slots <= limit].sum() * 8 > _TABLE_BYTES:
+    sizes = np.where(slots <= largest, width << np.minimum(slots, largest), 0)
+    limit = largest
+    while limit and sizes[slots <= limit].sum() * 8 > memory:
         limit -= 1
     sizes = np.where(slots <= limit, sizes, 0)
     starts = np.cumsum(sizes) - sizes

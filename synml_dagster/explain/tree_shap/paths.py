@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ModelError
-from synml_dagster.learners.trees import MISSING_NAN, MISSING_ZERO, Tree, TreeEnsemble
+from synml_dagster.learners import Tree, TreeEnsemble
+from synml_dagster.learners.trees import MISSING_NAN, MISSING_ZERO
 
 MAX_SLOTS = 63
 """Distinct features on one path that fit the kernels' bit pattern."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synml_dagster.columns import RawInput
 from synml_dagster.columns.arrow_values import arrow_type, as_spark_writes, label_values, typed
 from synml_dagster.columns.match import matched, matched_paths
-from synml_dagster.columns.raw import RawInput, raw_inputs
+from synml_dagster.columns.raw import raw_inputs
 from synml_dagster.errors import DataError
 from synml_dagster.features.compile.messages import bad_weight, unseen_class
 from synml_dagster.features.names import GROUP, LABEL, SPLIT, SPLITS, WEIGHT
@@ -45,7 +46,7 @@ def score_split(
 
     from synml_dagster.files.file_splits import plan_file_splits
     from synml_dagster.files.mapping import map_splits
-    from synml_dagster.spark.session import task_slots
+    from synml_dagster.spark import task_slots
 
     frame = files.dataframe(spark)
     found, work = labeller(frame, files, plan), scoring_of(frame, model, keep=())

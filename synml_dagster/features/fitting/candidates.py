@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from synml_dagster.columns.raw import RawInput, Refused, raw_inputs
+from synml_dagster.columns import RawInput
+from synml_dagster.columns.raw import Refused, raw_inputs
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.names import RESERVED
 from synml_dagster.features.plan import Dropped

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.columns import is_missing
-from synml_dagster.columns.raw import MICROSECONDS_A_DAY, RawInput
+from synml_dagster.columns import RawInput, is_missing
+from synml_dagster.columns.raw import MICROSECONDS_A_DAY
 from synml_dagster.columns.time_format import PATTERNS, ambiguous
 from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ConfigError

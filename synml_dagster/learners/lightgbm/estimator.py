@@ -389,6 +389,6 @@ def _slots_of(spark: SparkSession, fresh: bool) -> list[int]:
 
 
 def _driver_hosts(spark: SparkSession) -> list[str]:
-    from synml_dagster.spark.session import is_local
+    from synml_dagster.spark import is_local
 
     return driver_hosts(spark.conf.get("spark.driver.host", None), is_local(spark))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synml_dagster.errors import ConfigError
+from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.features.fitting.precision import label_offset
-from synml_dagster.features.names import GROUP, LABEL, WEIGHT
 from synml_dagster.learners.base import Learner, TrainedModel
 from synml_dagster.learners.lightgbm.metrics import (
     is_higher_better,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, SetupError
-from synml_dagster.features.names import GROUP, LABEL, WEIGHT
+from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.learners.one_process.memory import available_bytes
 
 if TYPE_CHECKING:

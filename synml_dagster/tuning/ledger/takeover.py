@@ -10,7 +10,7 @@ from synml_dagster.tuning.ledger.owner import may_live
 if TYPE_CHECKING:
     import optuna
 
-    from synml_dagster.learners.space import ParameterRange
+    from synml_dagster.learners import ParameterRange
     from synml_dagster.tuning.families import Family
 
 KILLED = "killed"

@@ -25,6 +25,7 @@ from synml_dagster.learners.lightgbm.data.sampling import (
 from synml_dagster.learners.lightgbm.data.spark_rows import FEATURES
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.files.file_splits import FileSplit
@@ -61,7 +62,7 @@ def bins_of_vectors(frame: DataFrame, width: int, rows: int, size: int, params: 
 
     limit, every = threshold(size, rows), rows <= size
 
-    def sample(batches: Iterator[Any]) -> Iterator[Any]:
+    def sample(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             block = features_of(batch.column(0), width)
             if every:
@@ -75,7 +76,7 @@ def bins_of_vectors(frame: DataFrame, width: int, rows: int, size: int, params: 
     if bins:
         return bins
 
-    def hashed(batches: Iterator[Any]) -> Iterator[Any]:
+    def hashed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         for batch in batches:
@@ -85,7 +86,7 @@ def bins_of_vectors(frame: DataFrame, width: int, rows: int, size: int, params: 
                 {"whole": whole_hashes(block), "row": pa.array(each, pa.binary())}
             )
 
-    def pack(batches: Iterator[Any]) -> Iterator[Any]:
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             each = [from_bytes(row.as_buffer(), 1, width, sparse=True) for row in batch.column(1)]
             yield from _pieces(stacked(each, width), batch.column(0).to_numpy(zero_copy_only=False))
@@ -112,7 +113,7 @@ def bins_of_shares(
     rows, width = sum(share.rows for share in shares), len(columns)
     limit = threshold(size, rows)
 
-    def sample(batches: Iterator[Any]) -> Iterator[Any]:
+    def sample(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for text in batch.column(1).to_pylist():
                 blocks = FileSplitRows(FileSplit.from_json(text), columns, width).features()
@@ -126,7 +127,7 @@ def bins_of_shares(
 def _packed(frame: DataFrame, width: int) -> DataFrame:
     """Lists of features and a hash, a row each, as few rows of bytes."""
 
-    def pack(batches: Iterator[Any]) -> Iterator[Any]:
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             hashes = batch.column(1).to_numpy(zero_copy_only=False)
             yield from _pieces(features_of(batch.column(0), width), hashes)
@@ -134,7 +135,7 @@ def _packed(frame: DataFrame, width: int) -> DataFrame:
     return frame.mapInArrow(pack, _PACKED)
 
 
-def _pieces(block: Block, hashes: np.ndarray) -> Iterator[Any]:
+def _pieces(block: Block, hashes: np.ndarray) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     stored = 2 * block.nnz if is_sparse(block) else block.size
@@ -160,7 +161,7 @@ def _bins_of(
 ) -> bytes:
     """Find the bins of the sampled rows in one task; nothing where the sample is refused."""
 
-    def find(batches: Iterator[Any]) -> Iterator[Any]:
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         from synml_dagster.learners.lightgbm.worker.native import dataset_from_sample, serialize_bins

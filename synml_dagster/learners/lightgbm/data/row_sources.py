@@ -18,6 +18,7 @@ from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from synml_dagster.files.file_splits import FileSplit
     from synml_dagster.learners.lightgbm.data.blocks import Block
@@ -139,7 +140,7 @@ class SpooledRows:
             for start in range(0, len(self.order), step):
                 yield from table.take(self.order[start : start + step]).combine_chunks().to_batches()
 
-    def _ordered(self, file: Any) -> Iterator[pa.RecordBatch]:
+    def _ordered(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         for _, batch, start, rows in sorted(self.runs, key=lambda run: run[:3]):
             yield file.get_batch(batch).slice(start, rows)
 

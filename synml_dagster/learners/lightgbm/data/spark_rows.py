@@ -6,7 +6,7 @@ into memory as the matrix that LightGBM reads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.spark.quoting import quoted
@@ -14,6 +14,7 @@ from synml_dagster.spark.quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pyarrow as pa
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType, StructType
 
@@ -94,7 +95,7 @@ def vector_width(frame: DataFrame, column: str) -> tuple[int, float]:
     return int(found["high"]), float(found["stored"])
 
 
-def _vector_sizes(batches: Iterator[Any]) -> Iterator[Any]:
+def _vector_sizes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -158,7 +158,7 @@ class TrainingData:
     def _bins_of_files(self, row_groups: list[list[int]], params: Mapping[str, Any], size: int) -> bytes:
         from synml_dagster.files import ParquetFiles
         from synml_dagster.files.file_splits import plan_file_splits
-        from synml_dagster.spark.session import task_slots
+        from synml_dagster.spark import task_slots
 
         assert isinstance(self.data, ParquetFiles)
         shares = plan_file_splits(self.data, task_slots(self.spark) or 8, row_groups=row_groups)

@@ -28,12 +28,13 @@ from synml_dagster.learners.lightgbm.worker.memory import release_freed
 
 if TYPE_CHECKING:
     import lightgbm as lgb
+    import pyarrow as pa
 
     from synml_dagster.spark.barrier_group import Member
 
 
 def rows_of(
-    job: RankJob, member: Member, batches: Iterator[Any], folder: Path
+    job: RankJob, member: Member, batches: Iterator[pa.RecordBatch], folder: Path
 ) -> tuple[FileSplitRows | SpooledRows, FileSplitRows | SpooledRows | None]:
     """Return the rank's training rows and, on rank 0, the validation rows; what Spark brings is spooled to disk."""
     width = len(job.layout.features)

@@ -24,13 +24,15 @@ from synml_dagster.learners.lightgbm.worker.memory import release_freed
 from synml_dagster.learners.lightgbm.worker.rendezvous import meet
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synml_dagster.spark.barrier_group import Member
 
 _VALUES_A_THREAD = 1 << 18
 _NETWORK_WORDS = ("socket", "connect", "binding port", "network", "recv", "send error")
 
 
-def run_rank(job: RankJob, member: Member, batches: Iterator[Any]) -> Iterator[tuple[str, bytes]]:
+def run_rank(job: RankJob, member: Member, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
     """Do the work of `member` and yield `("model", text)` and `("facts", json)`, or `("error", json)`.
 
     A rank that another rank's death takes along raises, so that Spark starts the barrier group again.
@@ -45,7 +47,7 @@ def run_rank(job: RankJob, member: Member, batches: Iterator[Any]) -> Iterator[t
 
 
 def _work(
-    job: RankJob, member: Member, batches: Iterator[Any], stack: contextlib.ExitStack
+    job: RankJob, member: Member, batches: Iterator[pa.RecordBatch], stack: contextlib.ExitStack
 ) -> Iterator[tuple[str, bytes]]:
     clock = {"start": time.monotonic()}
     folder = Path(stack.enter_context(spool_folder()))
