@@ -18,7 +18,7 @@ from synml_dagster.files import ParquetFiles
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files, split_bad_rows
 from synml_dagster.partitions.run_parts import RESULT
-from synml_dagster.resources.data_directory import DataDirectory
+from synml_dagster.resources import DataDirectory
 from synml_dagster.tables import Measured, written_table
 
 if TYPE_CHECKING:
