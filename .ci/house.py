@@ -28,7 +28,7 @@ DOORS: dict[str, str] = {
     # Words of values, and the partner of a feature, in pictures and on the page.
     "explain": "interactions value_names",
     # How columns were fitted: for drift, and for labels that are trained without their offset.
-    "features": "choices fitting.precision kinds",
+    "features": "fitting.precision kinds",
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
     "files": "file_splits filesystems mapping parquet_files xxhash",
     # What an asset asks of its own last materialization.

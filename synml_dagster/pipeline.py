@@ -77,7 +77,10 @@ class MLPipeline(BaseModel):
     train: TrainSpec = Field(default_factory=TrainSpec, description="How the model is trained.")
     sweep: SweepSpec = Field(default_factory=SweepSpec, description="How long parameters are searched.")
     score: ScoreSpec = Field(default_factory=ScoreSpec, description="What the champion scores and where to.")
-    explain: ExplainSpec = Field(default_factory=ExplainSpec, description="How many rows are explained.")
+    explain: ExplainSpec = Field(
+        default_factory=ExplainSpec,
+        description="How many rows are explained, and whether every scored one is.",
+    )
     mlflow: MLflowSpec = Field(
         default_factory=MLflowSpec, description="Under which names MLflow keeps runs and models."
     )
@@ -151,6 +154,7 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
             )
+        self._check_contributions()
         check_learners(self.sweep, self.train)
         if self.task != "auto":
             for learner in self.searched_learners():
@@ -193,6 +197,21 @@ class MLPipeline(BaseModel):
                 f"promote.metric {wanted!r} is not a metric of {task}; choose one of {', '.join(sorted(known))}."
                 f"{did_you_mean(wanted, known)}"
             )
+
+    def _check_contributions(self) -> None:
+        asked = self.explain.every_row
+        if asked is None:
+            return
+        if self.partitions and asked.table:
+            raise ValueError(
+                "explain.contributions.table is replaced whole, and partitions one by one; leave it out, or name a folder by explain.contributions.path"
+            )
+        for key in ("path", "table"):
+            place = getattr(asked, key)
+            if place and place == getattr(self.score, key):
+                raise ValueError(
+                    f"score.{key} and explain.contributions.{key} are both {place!r}, and one would replace the other; name another one"
+                )
 
     def _check_version_query(self, key: str) -> None:
         watched = self.score.source if key == "score.source" else self.source
@@ -246,14 +265,14 @@ class MLPipeline(BaseModel):
         from synml_dagster.assets.sweep import build_sweep
         from synml_dagster.resources.mlflow import EXPERIMENT
 
-        name, balance = self.name, self.balance
+        name, balance, why = self.name, self.balance, self.explain.every_row
         stages = [
             build_raw(
                 name,
                 self.source,
                 self.partitions,
                 self.automation.minimum_rows,
-                self.score.path,
+                [self.score.path, why.path if why else None],
                 self.score.keep if self.score.source is None else (),
             ),
             build_feature_plan(
@@ -283,7 +302,7 @@ class MLPipeline(BaseModel):
                 self.card,
                 self.source.describe(),
             ),
-            build_predictions(name, self.score, self.partitions, self.drift),
+            build_predictions(name, self.score, self.partitions, self.drift, why),
             build_explanations(name, self.explain),
             build_report(name, self.source.describe(), groups=balance is not None, card=self.card),
         ]
@@ -326,7 +345,8 @@ class MLPipeline(BaseModel):
 
         assets = [a.map_asset_specs(change_spec) for a in self.assets()] if change_spec else self.assets()
         reads = self.score.source is None
-        scored = [stage_key(self.name, s) for s in (["raw"] if reads else []) + ["predictions"]]
+        stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(self.explain.every_row)
+        scored = [stage_key(self.name, s) for s in stages]
         train, score = train_job(self.name), score_job(self.name, scored)
         sensors = []
         if self.automation.on_new_data:

@@ -1,6 +1,8 @@
-"""`predictions`: rows scored on Spark by the champion's ONNX graph."""
+"""`predictions`: rows scored on Spark by the champion's ONNX graph, and on request why each was scored so."""
 
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +10,17 @@ import dagster as dg
 
 from synml_dagster.assets.artifacts import COLUMNS, Provenance, check_names
 from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.contributions import (
+    OUTPUT,
+    explained,
+    held,
+    measured,
+    opened_contributions,
+    with_contributions,
+)
 from synml_dagster.assets.drift import DRIFT, drift_outcome
 from synml_dagster.assets.stage import (
+    ContributionsSpec,
     ScoreSpec,
     check_apart,
     clearly,
@@ -38,10 +49,12 @@ def build_predictions(
     spec: ScoreSpec,
     partitions: PartitionsSpec | None = None,
     drift: DriftSpec | None = None,
+    contributions: ContributionsSpec | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that scores the pipeline's own table, or the source that `spec` names.
 
-    With `drift` the rows are compared with the champion's training rows before they are scored.
+    With `drift` the rows are compared with the champion's training rows before they are scored. With `contributions` the same
+    step makes a second table of the same rows, by the same model: what each raw column adds to each prediction.
     """
     ins = inputs(pipeline, "champion")
     if spec.source is None:
@@ -86,7 +99,7 @@ def build_predictions(
         context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"}, output_name=RESULT)
         whole = None
         if spec.source is not None:
-            check_apart(spec.source, "score.source", spec.path)
+            check_apart(spec.source, "score.source", spec.path, contributions.path if contributions else None)
             context.add_output_metadata(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session),
                 output_name=RESULT,
@@ -121,12 +134,32 @@ def build_predictions(
                     "predictions: these rows are not scored, because drift.blocking asks for it"
                 )
                 return
-        made = {key: scored(rows, model, provenance, spec, session) for key, rows in each.items()}
-        yield dg.Output(made[""] if partitions is None else made)
+        with nullcontext(each) if contributions is None else held(each, pipeline, session) as parts:
+            made = {key: scored(rows, model, provenance, spec, session) for key, rows in parts.items()}
+            told_why = None
+            if contributions is not None:
+                further = opened_contributions(bundle, model, contributions, parts.values())
+                # Made of a plan and not yet run: what is wrong with it is said before any row is scored.
+                told_why = {
+                    key: explained(rows, model, further, provenance, spec, contributions.table, session)
+                    for key, rows in parts.items()
+                }
+            began = time.perf_counter()
+            yield dg.Output(made[""] if partitions is None else made)
+            if told_why is not None:
+                scoring = time.perf_counter() - began
+                context.add_output_metadata(provenance.metadata(), output_name=OUTPUT)
+                made_why = told_why[""] if partitions is None else told_why
+                yield dg.Output(measured(made_why, further, scoring, session), OUTPUT)
 
+    asset: Any = (
+        dg.asset(**told)
+        if contributions is None
+        else dg.multi_asset(**with_contributions(pipeline, told, contributions))
+    )
     if spec.source:  # then `raw` is no input
 
-        @dg.asset(**told)
+        @asset
         @clearly
         def predictions(
             context: dg.AssetExecutionContext,
@@ -138,7 +171,7 @@ def build_predictions(
 
     else:
 
-        @dg.asset(**told)
+        @asset
         @clearly
         def predictions(
             context: dg.AssetExecutionContext,

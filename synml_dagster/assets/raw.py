@@ -21,7 +21,7 @@ def build_raw(
     source: Source,
     partitions: PartitionsSpec | None = None,
     minimum_rows: int | None = None,
-    scores: str | None = None,
+    scores: Sequence[str | None] = (),
     carried: Sequence[str] | None = (),
 ) -> dg.AssetsDefinition:
     """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
@@ -44,7 +44,7 @@ def build_raw(
     def raw(
         context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
     ) -> Any:
-        check_apart(source, "source", scores)
+        check_apart(source, "source", *scores)
         version = version_read(context, source, spark.session)
         says_version(context, source, version)
         told: dict[str, Any] = {"source": source.describe()} | version

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synml_dagster.explain.agnostic.on_spark import explain_with
     from synml_dagster.explain.agnostic.rows import explain_rows
     from synml_dagster.explain.base import Explainer, explainer_for, is_explained_exactly
+    from synml_dagster.explain.contributions import Contributions, contributions_of, explain_predictions
     from synml_dagster.explain.kernel import KernelExplainer
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
@@ -26,6 +27,7 @@ _MODULES = {
     "agnostic.on_spark": "explain_with",
     "agnostic.rows": "explain_rows",
     "base": "Explainer explainer_for is_explained_exactly",
+    "contributions": "Contributions contributions_of explain_predictions",
     "kernel": "KernelExplainer",
     "tree_shap.explainer": "TreeExplainer",
 }
@@ -33,12 +35,15 @@ _MODULES = {
 __all__ = [
     "Attributions",
     "Background",
+    "Contributions",
     "Explainer",
     "Explanations",
     "KernelExplainer",
     "TreeExplainer",
+    "contributions_of",
     "explain",
     "explain_columns",
+    "explain_predictions",
     "explain_rows",
     "explain_with",
     "explainer_for",

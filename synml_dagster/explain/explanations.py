@@ -47,6 +47,9 @@ class Explanations:
     """How the values were found, in words."""
     table_rows: int | None = None
     """Rows of the table that the sample was drawn from."""
+    partners: dict[str, list[str | None]] = field(default_factory=dict)
+    """The feature that each feature interacts with most, by output, None where there is none; empty where it was not told by
+    interaction values."""
 
     @property
     def rows(self) -> int:
@@ -114,6 +117,7 @@ class Explanations:
             "rows": self.rows,
             "table_rows": self.table_rows,
             "importance": self.importance,
+            "partners": self.partners,
         }
         (target / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -156,6 +160,7 @@ class Explanations:
                 link=_link(about),
                 method=about.get("method", cls.method),
                 table_rows=about["table_rows"],
+                partners=about.get("partners", {}),
             )
         except FileNotFoundError as error:
             raise ModelError(f"{source} holds no explanations: {error.filename} is not there.") from error

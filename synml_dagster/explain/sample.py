@@ -10,6 +10,7 @@ import numpy as np
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.explanations import Explanations
+from synml_dagster.explain.interactions import interaction_partners
 from synml_dagster.explain.value_names import readings
 from synml_dagster.explain.worker import Payload, explain_file_splits, explain_rows, matrix
 from synml_dagster.files import ParquetFiles, files_reachable
@@ -151,6 +152,8 @@ def _gathered(
         chunks = found.column(name)
         return chunks.chunk(0) if chunks.num_chunks else chunks.combine_chunks()
 
+    values, phi = matrix(column("values"), len(names)), matrix(column("phi"), len(names) * k)
+    phi = phi.reshape(n, len(names), k)
     label = np.asarray(column("label").to_numpy(zero_copy_only=False), dtype=np.float64)
     classes = [str(c) for c in plan.label.classes or ()]
     return Explanations(
@@ -158,12 +161,13 @@ def _gathered(
         features=names,
         outputs=classes if k > 1 and len(classes) == k else [str(i) for i in range(k)],
         base=explainer.base + model.label_offset,
-        values=matrix(column("values"), len(names)),
-        phi=matrix(column("phi"), len(names) * k).reshape(n, len(names), k),
+        values=values,
+        phi=phi,
         label=label if labelled else None,
         classes=classes,
         readings=readings(plan),
         link=form.link or Link(),
         method=explainer.method,
         table_rows=total,
+        partners=interaction_partners(explainer, names, values, phi),
     )

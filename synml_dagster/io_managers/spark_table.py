@@ -24,6 +24,7 @@ from synml_dagster.tables import (
     Accompanied,
     CatalogTable,
     MarkedRows,
+    Measured,
     Table,
     TableUnion,
     open_catalog_table,
@@ -44,7 +45,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
 
     An asset returns a Spark DataFrame, or `ParquetFiles`, which tasks copy as they are, or `MadeRows`, which tasks make
     of files and write, or a `Table` that it has published itself, or `Accompanied` rows, or `MarkedRows` ones, of which those with
-    a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata. A
+    a reason go to a table of their own beside the asset's, `<its folder>_rejected`, with their count in the metadata, or any of
+    these as `Measured`, which adds metadata of what was published. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
     without an annotation.
@@ -73,6 +75,9 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             raise ConfigError(
                 f"{_what(context)} returned None, and its IO manager stores tables. Return a Spark DataFrame, or annotate the asset with `-> None`."
             )
+        measure = None
+        if isinstance(obj, Measured):
+            obj, measure = obj.rows, obj.measure
         told = metadata_of(context.definition_metadata)
         roots = output_roots(context, self.data_dir)
         if told.get("table") and context.has_asset_partitions:
@@ -91,6 +96,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(described(context, tables))
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
+        if measure is not None:
+            context.add_output_metadata(dict(measure(list(tables.values()))))
         each_partition(context, tables)
         for observation in observations(context, tables):
             context.log_event(observation)

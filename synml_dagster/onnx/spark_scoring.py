@@ -11,7 +11,7 @@ from synml_dagster.onnx.binding import planned_columns
 from synml_dagster.onnx.model import OnnxModel
 from synml_dagster.onnx.scorer import REASON, Scorer
 from synml_dagster.onnx.shipping import ship
-from synml_dagster.onnx.worker import Place, ScoreMaker, ScoreTask, freeze
+from synml_dagster.onnx.worker import Further, Place, ScoreMaker, ScoreTask, freeze
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
 from synml_dagster.tables.task_writes import MadeRows
@@ -41,6 +41,7 @@ def score(
     bad_rows: str = "raise",
     spark: SparkSession | None = None,
     tasks: int | None = None,
+    further: Further | None = None,
 ) -> DataFrame:
     """Return `data` with the model's answers as further columns; batch or streaming.
 
@@ -63,6 +64,8 @@ def score(
         The session for `ParquetFiles`; the active one when None.
     tasks
         Shares that Parquet files are cut into; one per task slot when None.
+    further
+        Makes other columns of the answers; see `synml_dagster.onnx.worker.Further`.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def score(
         frame, files = data, None
     else:
         frame, files = data.dataframe(spark or active_session()), data
-    work = scoring_of(frame, model, keep=keep, provider=provider, options=options)
+    work = scoring_of(frame, model, keep=keep, provider=provider, options=options, further=further)
     if files is not None and work.plain and files.paths:
         return _by_file_splits(frame, files, work, tasks)
     sent, task = _packed(frame, work.sent, work.task)
@@ -103,13 +106,15 @@ def score_files(
     *,
     keep: Sequence[str] | None = None,
     constants: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    further: Further | None = None,
 ) -> MadeRows | None:
-    """Return the rows of `score(files, model, keep=keep)` for tasks to write by themselves; None where only Spark can
+    """Return the rows of `score(files, model, keep=keep, ...)` for tasks to write by themselves; None where only Spark can
     bring a column into the form that the model takes.
 
     Parameters
     ----------
-    spark, files, model, keep
+    spark, files, model, keep, outputs, further
         As for `score`.
     constants
         Further columns, of one value each: text, or a time with its zone.
@@ -124,7 +129,7 @@ def score_files(
     from pyspark.sql.types import StructType
 
     frame = files.dataframe(spark)
-    work = scoring_of(frame, model, keep=keep)
+    work = scoring_of(frame, model, keep=keep, options={"outputs": outputs}, further=further)
     if not work.plain or not files.paths:
         return None
     more = pa.schema([(name, pa.scalar(value).type) for name, value in (constants or {}).items()])
@@ -163,11 +168,13 @@ def scoring_of(
     keep: Sequence[str] | None,
     provider: str = "auto",
     options: Mapping[str, Any] | None = None,
+    further: Further | None = None,
 ) -> Scoring:
     """Return how tasks score the rows of `frame`; the arguments are those of `score`."""
     options = options or {}
     local = Scorer(model, provider="cpu" if provider == "auto" else provider, **options)
-    kept = _kept(frame, keep, local.schema.names)
+    answers = local.schema if further is None else further.schema(local.schema)
+    kept = _kept(frame, keep, answers.names)
     found, reason = _inputs(frame, model, local, lenient=options.get("bad_rows") == "mark")
     sent: list[tuple[str, Column]] = [(name, _col(name)) for name in kept]
     names: list[Place] = []
@@ -190,10 +197,11 @@ def scoring_of(
         kept=tuple(kept),
         names=tuple(names),
         reason=None if reason is None else len(sent) - 1,
+        further=further,
     )
     texts = {name for name, kind in frame.dtypes if kind == "string"}
     words = tuple(name for name, _ in sent[len(kept) :] if name in texts)
-    return Scoring(task, sent, _answer_schema(frame, kept, local), plain, words)
+    return Scoring(task, sent, _answer_schema(frame, kept, answers), plain, words)
 
 
 def can_have_bad_rows(data: DataFrame | ParquetFiles, model: OnnxModel, spark: SparkSession) -> bool:
@@ -353,12 +361,12 @@ def _kept(frame: DataFrame, keep: Sequence[str] | None, answers: Sequence[str]) 
     return kept
 
 
-def _answer_schema(frame: DataFrame, kept: list[str], scorer: Scorer) -> StructType:
+def _answer_schema(frame: DataFrame, kept: list[str], answers: pa.Schema) -> StructType:
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import StructType
 
     own = {field.name: field for field in frame.schema.fields}
-    return StructType([*(own[name] for name in kept), *from_arrow_schema(scorer.schema).fields])
+    return StructType([*(own[name] for name in kept), *from_arrow_schema(answers).fields])
 
 
 def _col(name: str) -> Column:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from synml_dagster.errors import SetupError
 
@@ -56,6 +56,21 @@ class Place:
     value: int | None = None
 
 
+class Further(Protocol):
+    """Makes other columns of what a scorer answers, row by row; goes to the tasks as it is.
+
+    A last column of the answers that says why rows are bad stays the last one.
+    """
+
+    def schema(self, answers: pa.Schema) -> pa.Schema:
+        """Return the columns that are made of answers of this schema."""
+        ...
+
+    def __call__(self, given: pa.RecordBatch, answers: pa.RecordBatch) -> pa.RecordBatch:
+        """Return them for the rows of `answers`; `given` holds the columns that the model took."""
+        ...
+
+
 @dataclass(frozen=True)
 class ScoreTask:
     """Scores the batches of one task; `options` are those of `Scorer`, as pairs.
@@ -63,7 +78,7 @@ class ScoreTask:
     A batch holds the `kept` columns first, then columns that are inputs only. `names` says where in the batch each of
     the model's columns is; the batch's own names do not count, because pyspark cannot send names with dots.
     `reason` is the column that says why a row is bad where Spark has found that out already; answers then end with the
-    scorer's own reasons.
+    scorer's own reasons. `further` makes other columns of the answers.
     """
 
     shipment: Shipment
@@ -72,6 +87,7 @@ class ScoreTask:
     kept: tuple[str, ...]
     names: tuple[Place, ...]
     reason: int | None = None
+    further: Further | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield kept columns and answers, batch by batch."""
@@ -106,6 +122,8 @@ class ScoreTask:
             _placed(batch, self.names), names=[place.name for place in self.names]
         )
         answers = scorer.score(given) if self.names else scorer.score(batch)
+        if self.further is not None:
+            answers = self.further(given, answers)
         columns = [batch.column(i) for i in range(len(self.kept))]
         answered = answers.columns
         if self.reason is not None:

@@ -2,6 +2,7 @@
 
 from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
+from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table, open_table
@@ -11,6 +12,7 @@ __all__ = [
     "Accompanied",
     "CatalogTable",
     "MarkedRows",
+    "Measured",
     "Table",
     "TableUnion",
     "open_catalog_table",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.explain import explainer_for, is_explained_exactly
+from synml_dagster.explain import explain_predictions, explainer_for, is_explained_exactly
 from synml_dagster.export import check_parity, export_pipeline, model_to_onnx
 from synml_dagster.features import LABEL, SPLIT, FeaturePlan, FeatureSpec, assemble, fit_plan
-from synml_dagster.learners import Learner, TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners import Learner, Link, TrainedModel, TrainSpec, learner_of
 from synml_dagster.learners.one_process.rows import read_rows
 from synml_dagster.onnx import OnnxModel, Scorer
 from synml_dagster.tables import Table, publish_table
@@ -176,6 +176,22 @@ class LearnerContract:
         raw = trained.model.predict(X, raw_score=True)
         size = max(1.0, float(np.abs(raw).max()))
         np.testing.assert_allclose(phi.sum(1) + base, raw, rtol=0, atol=1e-6 * size)
+
+    def test_scored_rows_say_why(self, trained: Trained) -> None:
+        """Beside each score what the raw columns add to it, which adds up to the raw score that the score is made of."""
+        graph = OnnxModel(export_pipeline(trained.plan, trained.model))
+        form = trained.model.form
+        rows = trained.raw.limit(100 if is_explained_exactly(form) else 3)
+        told = explain_predictions(rows, graph, trained.model, trained.plan, keep=[]).toPandas()
+        added = [f"contribution_{column.name}" for column in trained.plan.columns]
+        raw = told["raw_score"].to_numpy()
+        size = max(1.0, float(np.abs(raw).max()))
+        np.testing.assert_allclose(told[added].sum(axis=1) + told["base_value"], raw, atol=1e-6 * size)
+        if form.num_outputs == 1:
+            answer = "probability" if form.classifies else "prediction"
+            offset = trained.model.label_offset
+            expected = (form.link or Link()).apply(raw - offset) + offset
+            np.testing.assert_allclose(told[answer], expected, rtol=1e-5, atol=1e-5)
 
     def test_importance_names_every_feature(self, trained: Trained) -> None:
         """Greatest first, and none below zero."""

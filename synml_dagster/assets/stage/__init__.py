@@ -8,12 +8,13 @@ from synml_dagster.assets.stage.own_places import check_apart
 from synml_dagster.assets.stage.page import figure, markdown_table, picture, pictures
 from synml_dagster.assets.stage.rarely import Rarely
 from synml_dagster.assets.stage.source_read import says_version, version_read
-from synml_dagster.assets.stage.specs import ExplainSpec, MLflowSpec, ScoreSpec
+from synml_dagster.assets.stage.specs import ContributionsSpec, ExplainSpec, MLflowSpec, ScoreSpec
 
 __all__ = [
     "ON_REQUEST",
     "SPARK_POOL",
     "STAGES",
+    "ContributionsSpec",
     "ExplainSpec",
     "MLflowSpec",
     "Rarely",

@@ -38,5 +38,9 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
         {"spark"},
     ),
     "fairness": ("How the model's answers on the test rows differ between the groups.", {"spark"}),
+    "contributions": (
+        "Why each row was scored as it was: what each raw column adds to the prediction, and the strongest reasons.",
+        {"spark", "numba", "parquet"},
+    ),
 }
-"""The same of stages that a description asks for by `balance`."""
+"""The same of stages that a description asks for by `balance` and `explain.contributions`."""

@@ -12,7 +12,7 @@ from synml_dagster.sources import Source
 from synml_dagster.sources.format import has_glob, local_path
 
 
-def check_apart(source: Source, key: str, scores: str | None = None) -> None:
+def check_apart(source: Source, key: str, *scores: str | None) -> None:
     """Refuse a source folder in which the data directory or the scores lie: the next run would read them as rows.
 
     Parameters
@@ -22,7 +22,7 @@ def check_apart(source: Source, key: str, scores: str | None = None) -> None:
     key
         The description's word for it.
     scores
-        The description's `score.path`.
+        The description's `score.path` and `explain.contributions.path`.
 
     Raises
     ------
@@ -36,10 +36,13 @@ def check_apart(source: Source, key: str, scores: str | None = None) -> None:
         return
     places = {
         f"the data directory; set {VARIABLE} to a folder outside of it": DataDirectory().resolved(),
-        "the folder of score.path; name another one": normal_path(scores) if scores else None,
+    } | {
+        f"the folder of {word}; name another one": normal_path(place)
+        for word, place in zip(("score.path", "explain.contributions.path"), scores, strict=False)
+        if place
     }
     for what, place in places.items():
-        if place is None or is_remote(place):
+        if is_remote(place):
             continue
         # Not the link that the scores' folder is, but where it stands.
         real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))

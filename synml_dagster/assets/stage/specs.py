@@ -73,6 +73,39 @@ class MLflowSpec(BaseModel):
         return name
 
 
+class ContributionsSpec(BaseModel):
+    """Why every row was scored as it was: a table `contributions` beside `predictions`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    top: int = Field(
+        default=3, ge=0, le=20, description="How many reasons of each row are columns of their own."
+    )
+    detailed: bool = Field(
+        default=False,
+        description="Also a column for each feature of raw columns that have several, such as the parts of a date.",
+    )
+    kernel_rows: int = Field(
+        default=0,
+        ge=0,
+        description="Rows at most that are explained by Kernel SHAP where the champion is neither trees nor linear: thousands of "
+        "rows are scored for each of them. More rows than that end the run before any are scored.",
+    )
+    path: str | None = Field(
+        default=None,
+        description="Folder of the table, replaced whole each time, as score.path; under the data directory where absent.",
+    )
+    table: str | None = Field(default=None, description="Catalog table to write it to, replaced whole.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ContributionsSpec:
+        if self.path and self.table:
+            raise ValueError(
+                "explain.contributions.path and explain.contributions.table both say where contributions go; keep one"
+            )
+        return self
+
+
 class ExplainSpec(BaseModel):
     """How much is explained."""
 
@@ -82,3 +115,14 @@ class ExplainSpec(BaseModel):
         default=2000, ge=10, le=1_000_000, description="Test rows whose SHAP values are computed."
     )
     seed: int = Field(default=0, ge=0, description="Seed of the sample.")
+    contributions: bool | ContributionsSpec = Field(
+        default=False,
+        description="Explain every scored row, in a table beside the predictions: true, or its options.",
+    )
+
+    @property
+    def every_row(self) -> ContributionsSpec | None:
+        """How every scored row is explained; None where none is."""
+        if isinstance(self.contributions, ContributionsSpec):
+            return self.contributions
+        return ContributionsSpec() if self.contributions else None

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from synml_dagster.learners.tree_models.compiled import compiled
+from synml_dagster.learners.tree_models.compiled import compiled, part_of_compiled
 
 BLOCK = 256
 _ZERO = np.float32(1e-35)
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "nogil": True,
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},
     "error_model": "numpy",
@@ -60,6 +60,70 @@ def _fill_tables(slot_start, slot_cover, value, table_start, points, weights, ta
                         tables[at + j] += product * (1.0 - z) / (z + t * (1.0 - z))
                     else:
                         tables[at + j] -= product / (1.0 - t)  # (0 - z) / (z - t z)
+
+
+def _decide(  # type: ignore[no-untyped-def]
+    x,
+    node0,
+    nodes,
+    begin,
+    size,
+    feature,
+    threshold,
+    kind,
+    missing,
+    default_left,
+    word_start,
+    word_count,
+    words,
+    left,
+):
+    """Fill `left` [node, row] for the rows from `begin` of `x` float32 [F, n]: 1 where the row goes left at a node of the tree."""
+    for node in range(nodes):
+        at = node0 + node
+        column = x[feature[at], begin : begin + size]
+        if kind[at] == 1:
+            w0, bits = word_start[at], 32 * word_count[at]
+            for r in range(size):
+                v = column[r]
+                left[node, r] = default_left[at] if v != v else 0
+                # Also false for NaN. A category is the whole part; -0.5 is category 0, as in C.
+                if v > -1.0 and v < bits:
+                    c = int(v)
+                    left[node, r] = (words[w0 + (c >> 5)] >> np.uint32(c & 31)) & np.uint32(1)
+        else:
+            t, m, default = threshold[at], missing[at], default_left[at]
+            if m == 2:
+                for r in range(size):
+                    v = column[r]
+                    left[node, r] = default if v != v else np.uint8(v <= t)
+            elif m == 1:
+                for r in range(size):
+                    v = column[r]
+                    left[node, r] = default if v != v or abs(v) <= _ZERO else np.uint8(v <= t)
+            else:
+                for r in range(size):
+                    v = column[r]
+                    left[node, r] = np.uint8(np.float32(0.0) <= t) if v != v else np.uint8(v <= t)
+
+
+def _find_pattern(left, first, d, size, step_start, step_node, step_left, passes, pattern):  # type: ignore[no-untyped-def]
+    """Fill `pattern` [row] with a bit for each of a leaf's `d` slots from `first` that the row passes."""
+    for r in range(size):
+        pattern[r] = 0
+    for j in range(d):
+        step0 = step_start[first + j]
+        flip = np.uint8(1 - step_left[step0])
+        node = step_node[step0]
+        for r in range(size):
+            passes[r] = left[node, r] ^ flip
+        for step in range(step0 + 1, step_start[first + j + 1]):
+            flip = np.uint8(1 - step_left[step])
+            node = step_node[step]
+            for r in range(size):
+                passes[r] &= left[node, r] ^ flip
+        for r in range(size):
+            pattern[r] |= np.int64(passes[r]) << j
 
 
 def _add_values(  # type: ignore[no-untyped-def]
@@ -106,32 +170,22 @@ def _add_values(  # type: ignore[no-untyped-def]
         out = phi[output[tree]]
         for begin in range(0, n, BLOCK):
             size = min(BLOCK, n - begin)
-            for node in range(nodes):
-                at = node0 + node
-                column = x[feature[at], begin : begin + size]
-                if kind[at] == 1:
-                    w0, bits = word_start[at], 32 * word_count[at]
-                    for r in range(size):
-                        v = column[r]
-                        left[node, r] = default_left[at] if v != v else 0
-                        # Also false for NaN. A category is the whole part; -0.5 is category 0, as in C.
-                        if v > -1.0 and v < bits:
-                            c = int(v)
-                            left[node, r] = (words[w0 + (c >> 5)] >> np.uint32(c & 31)) & np.uint32(1)
-                else:
-                    t, m, default = threshold[at], missing[at], default_left[at]
-                    if m == 2:
-                        for r in range(size):
-                            v = column[r]
-                            left[node, r] = default if v != v else np.uint8(v <= t)
-                    elif m == 1:
-                        for r in range(size):
-                            v = column[r]
-                            left[node, r] = default if v != v or abs(v) <= _ZERO else np.uint8(v <= t)
-                    else:
-                        for r in range(size):
-                            v = column[r]
-                            left[node, r] = np.uint8(np.float32(0.0) <= t) if v != v else np.uint8(v <= t)
+            decide(
+                x,
+                node0,
+                nodes,
+                begin,
+                size,
+                feature,
+                threshold,
+                kind,
+                missing,
+                default_left,
+                word_start,
+                word_count,
+                words,
+                left,
+            )
             for leaf in range(leaf_start[tree], leaf_start[tree + 1]):
                 first = slot_start[leaf]
                 d = slot_start[leaf + 1] - first
@@ -181,5 +235,7 @@ def _add_values(  # type: ignore[no-untyped-def]
                             target[r] += product[r] * (failed + more * taken[j, r])
 
 
-fill_tables = compiled(_fill_tables, **_OPTIONS)
-add_values = compiled(_add_values, **_OPTIONS)
+decide = part_of_compiled(_decide, **OPTIONS)
+find_pattern = part_of_compiled(_find_pattern, **OPTIONS)
+fill_tables = compiled(_fill_tables, **OPTIONS)
+add_values = compiled(_add_values, **OPTIONS)

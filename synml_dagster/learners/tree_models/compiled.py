@@ -29,3 +29,10 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
             return chosen[0](*arguments)
 
     return call
+
+
+def part_of_compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return `function` for compiled ones to call: it is compiled into each of them, and kept with them."""
+    import numba
+
+    return cast(Callable[..., Any], numba.njit(**options)(function))
