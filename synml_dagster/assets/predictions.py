@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,7 +65,10 @@ def build_predictions(
     place: dict[str, Any] = {
         key: value for key, value in (("root", spec.path), ("table", spec.table)) if value
     }
-    place |= {} if spec.table else {"plain_folder": True}
+    if spec.database is not None:
+        place["database"] = spec.database.place().describe()
+    elif not spec.table:
+        place["plain_folder"] = True
     told = stage(
         pipeline,
         "predictions",
@@ -136,6 +140,8 @@ def build_predictions(
                 return
         with nullcontext(each) if contributions is None else held(each, pipeline, session) as parts:
             made = {key: scored(rows, model, provenance, spec, session) for key, rows in parts.items()}
+            if spec.database is not None:
+                made = {key: replace(rows, into=spec.database.place()) for key, rows in made.items()}
             told_why = None
             if contributions is not None:
                 further = opened_contributions(bundle, model, contributions, parts.values())
@@ -211,7 +217,7 @@ def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
 def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
-        if isinstance(rows, ParquetFiles) and spec.table is None:
+        if isinstance(rows, ParquetFiles) and spec.table is None and spec.database is None:
             check_names(rows.schema().names if spec.keep is None else spec.keep)
             made = score_files(spark, rows, model, keep=spec.keep, constants=provenance.values())
             if made is not None:

@@ -8,15 +8,22 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.tables import CatalogTable, Table
+from synml_dagster.tables import CatalogTable, DatabaseTable, Table
 from synml_dagster.tables.plain_folder import plain_folder
 
 
-def described(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> dict[str, Any]:
+def described(
+    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
+) -> dict[str, Any]:
     """Return the metadata of what one output published, a table per partition or one under the key None."""
     first, rows = next(iter(tables.values())), sum(t.rows for t in tables.values())
     told: dict[str, Any] = {"dagster/column_schema": _columns(first.schema_json)}
-    told |= _catalog(first) if isinstance(first, CatalogTable) else _files(context, list(tables.values()))
+    if isinstance(first, Table):
+        told |= _files(context, list(tables.values()))
+    else:
+        told |= {"dagster/table_name": first.name, "dagster/storage_kind": first.provider or "table"}
+        if isinstance(first, DatabaseTable):
+            told["dagster/uri"] = first.address
     if not context.has_asset_partitions:
         told["dagster/row_count"] = rows
     elif len(tables) == 1:
@@ -28,7 +35,9 @@ def described(context: dg.OutputContext, tables: dict[str | None, Table | Catalo
     return told
 
 
-def each_partition(context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]) -> None:
+def each_partition(
+    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
+) -> None:
     """Give each partition's materialization its own row count and version, where a run has several of them."""
     if len(tables) < 2:
         return
@@ -40,7 +49,7 @@ def each_partition(context: dg.OutputContext, tables: dict[str | None, Table | C
 
 
 def observations(
-    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable]
+    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
 ) -> list[dg.AssetObservation]:
     """Return the row count of each partition, where a run has several of them."""
     if len(tables) < 2:
@@ -72,10 +81,6 @@ def _shown(root: str) -> str:
     if os.path.basename(root) == "partitions":
         return plain_folder(os.path.dirname(root)) or root
     return plain_folder(root) or root
-
-
-def _catalog(table: CatalogTable) -> dict[str, Any]:
-    return {"dagster/table_name": table.name, "dagster/storage_kind": table.provider or "table"}
 
 
 def _columns(schema_json: str) -> dg.TableSchema:

@@ -1,7 +1,8 @@
 """Spark tables between assets."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
     Accompanied,
     CatalogTable,
+    DatabaseTable,
     MarkedRows,
     Measured,
     Table,
@@ -30,6 +32,7 @@ from synml_dagster.tables import (
     open_catalog_table,
     open_table,
     publish_catalog_table,
+    publish_database_table,
     publish_files,
     publish_table,
     written_table,
@@ -38,6 +41,9 @@ from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+Written = Table | CatalogTable | DatabaseTable
 
 
 class SparkTableIOManager(dg.ConfigurableIOManager):
@@ -58,7 +64,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     Definition metadata of the asset: `partition_by` (list of columns to lay the files out by), `root` (where to put
     the table instead of the data directory), `plain_folder` (true: on this host's disks the folder itself is the current
     version, and the versions lie beside it), `partition_expr` (the column that holds the partition key, for runs over
-    several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to).
+    several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to),
+    `database` (says which table of a database the asset's `MarkedRows` go into: nothing can be loaded from there).
     """
 
     spark: SparkResource
@@ -86,11 +93,12 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             )
         each = self._each(context, obj, roots, told)
         asides = output_roots(context, self.data_dir, SUFFIX)
-        tables: dict[str | None, Table | CatalogTable] = {}
+        tables: dict[str | None, Written] = {}
         beside: dict[str | None, Table | None] = {}
         for key, part in each.items():
             if isinstance(part, MarkedRows):
-                tables[key], beside[key] = self._store_marked(context, part, roots[key], asides[key], told)
+                store = partial(self._store_good, context, part, root=roots[key], told=told, key=key)
+                tables[key], beside[key] = self._store_marked(context, part, asides[key], store)
             else:
                 tables[key] = self._store(context, part, roots[key], told)
         context.add_output_metadata(described(context, tables))
@@ -105,8 +113,14 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """Open what the upstream asset published, in this run or last: a Table, or a DataFrame where the input says so."""
         upstream = context.upstream_output
-        if name := metadata_of(upstream.definition_metadata if upstream is not None else None).get("table"):
+        told = metadata_of(upstream.definition_metadata if upstream is not None else None)
+        if name := told.get("table"):
             return open_catalog_table(self._session(context), name)
+        if name := told.get("database"):
+            raise ConfigError(
+                f"{context.asset_key.to_user_string()} is the table {name}, whose password no input is given. Read it by a source of your own: "
+                "`{jdbc: ..., options: {dbtable: ...}}`, or `open_database_table`; order the two by `deps`."
+            )
         table = _open(context, input_roots(context, self.data_dir))
         return table.dataframe(self._session(context)) if _wants_frame(context) else table
 
@@ -150,19 +164,33 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         )
 
     def _store_marked(
-        self, context: dg.OutputContext, part: MarkedRows, root: str, aside: str, told: dict[str, Any]
-    ) -> tuple[Table | CatalogTable, Table | None]:
+        self, context: dg.OutputContext, part: MarkedRows, aside: str, store: Callable[[Any], Written]
+    ) -> tuple[Written, Table | None]:
         session = self._session(context)
         if part.reason is None:
-            rows = part.frame if isinstance(part.frame, MadeRows) else part.good(part.frame)
-            table = self._store(context, rows, root, told)
+            table = store(part.frame if isinstance(part.frame, MadeRows) else part.good(part.frame))
             return table, clear_aside(session, aside, self.keep)
         # Each of the two tables would run the scoring once more: so it is written once, where nobody reads it, and both
         # are read from those files. The rows set aside come first: a failure in between must not lose them.
         with written_table(part.frame, aside) as written:
             rows = written.dataframe(session)
             rejected = publish_table(part.bad(rows), aside, keep=self.keep)
-            return self._store(context, part.good(rows), root, told), rejected
+            return store(part.good(rows)), rejected
+
+    def _store_good(
+        self,
+        context: dg.OutputContext,
+        part: MarkedRows,
+        rows: Any,
+        *,
+        root: str,
+        told: dict[str, Any],
+        key: str | None,
+    ) -> Written:
+        if part.into is None:
+            return self._store(context, rows, root, told)
+        frame, _ = self._frame(context, rows)
+        return publish_database_table(frame, part.into, partition=key)
 
     def _frame(self, context: dg.OutputContext, obj: Any) -> "tuple[DataFrame, list[str]]":
         if isinstance(obj, Table):

@@ -193,10 +193,20 @@ def rendered(figure: Figure, form: Format = "png", name: str = "figure") -> byte
     buffer = io.BytesIO()
     if form == "png":
         figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor=SURFACE)
-        return buffer.getvalue()
+        return _of_few_colours(buffer)
     with _RENDERING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, dpi=200, metadata={"Date": None})
     return _inline(buffer.getvalue().decode("utf-8"), name).encode("utf-8")
+
+
+def _of_few_colours(png: io.BytesIO) -> bytes:
+    """Keep 128 colours, which nobody tells from all of them: Dagster stores pictures in its event log, and MLflow beside each run."""
+    from PIL import Image
+
+    smaller = io.BytesIO()
+    with Image.open(png) as picture:
+        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(smaller, "png", optimize=True)
+    return smaller.getvalue()
 
 
 def _inline(svg: str, name: str) -> str:

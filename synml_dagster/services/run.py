@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.files.parquet_files import spark_path
@@ -17,6 +17,7 @@ from synml_dagster.services.journal.place import Place, files_in
 from synml_dagster.services.report import Report, report_of
 from synml_dagster.services.secrets import sent_key
 from synml_dagster.services.sender import Sender
+from synml_dagster.spark.messages import first_line
 from synml_dagster.spark.task_errors import typed_errors
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class Run:
                         raise
                     if tried == _TRIES:
                         raise SetupError(
-                            f"services: Spark's workers were lost {_TRIES} times, the last time by: {_first_line(problem)}. What they had finished is in the journal; run again."
+                            f"services: Spark's workers were lost {_TRIES} times, the last time by: {first_line(problem)[:300]}. What they had finished is in the journal; run again."
                         ) from problem
         return report_of(self.ledger(), counts["rows"], counts["distinct"], told, time.time() - began)
 
@@ -229,9 +230,3 @@ def _worker_lost(problem: Exception) -> bool:
             "Python worker failed to connect back",
         )
     )
-
-
-def _first_line(problem: Any) -> str:
-    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)[
-        :300
-    ]

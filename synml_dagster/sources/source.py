@@ -12,6 +12,8 @@ from synml_dagster.errors import SourceError, did_you_mean
 from synml_dagster.redaction import is_secret_key, redacted, without_secrets
 from synml_dagster.sources.format import BARE, guess_format, has_glob, local_path, log_beside
 from synml_dagster.sources.listing import spark_path
+from synml_dagster.spark.jdbc import driver_options, reason
+from synml_dagster.spark.messages import first_line, package_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -181,7 +183,10 @@ def read_source(
     except SourceError:
         raise
     except Exception as problem:
-        why = redacted(first_line(problem), source.secrets)
+        why = redacted(reason(problem) if source.jdbc else first_line(problem), source.secrets).rstrip(".")
+        why += "." + package_for(
+            problem, f"{source.jdbc or ''} {source.format or source.resolved_format() or ''}"
+        )
         raise SourceError(f"source: {source.describe()} cannot be read: {why}") from without_secrets(
             problem, source.secrets
         )
@@ -192,7 +197,8 @@ def read_source(
 
 def open_jdbc(spark: SparkSession, address: str, options: dict[str, str]) -> DataFrame:
     """Open what `options` ask of the database at `address`."""
-    return spark.read.format("jdbc").option("url", address).options(**options).load()
+    known = driver_options(address) | options
+    return spark.read.format("jdbc").option("url", address).options(**known).load()
 
 
 def check_path(source: Source) -> None:
@@ -219,9 +225,3 @@ def _trimmed_names(frame: DataFrame) -> DataFrame:
     if names == frame.columns or len(set(names)) != len(names):
         return frame
     return frame.toDF(*names)
-
-
-def first_line(problem: Exception) -> str:
-    """Return the first line of what Spark says, without its code."""
-    text = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
-    return text.split(" SQLSTATE")[0].rstrip()

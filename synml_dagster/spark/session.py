@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.spark.class_archive import archive_options
 from synml_dagster.spark.java import check_java
+from synml_dagster.spark.messages import first_line
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -169,7 +170,7 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
             session.version  # noqa: B018 - the first answer of the server; nothing was sent before
     except Exception as problem:
         raise SetupError(
-            f"spark: no session on {address!r}: {_first_line(problem)}. Is it running, and can this host reach it?"
+            f"spark: no session on {address!r}: {first_line(problem).rstrip('.')}. Is it running, and can this host reach it?"
         ) from problem
     finally:
         os.environ.update(hidden)
@@ -316,9 +317,3 @@ def _driver_memory() -> str:
     except (ValueError, OSError, AttributeError):
         return "2g"
     return f"{min(8, max(1, total // 2**32))}g"
-
-
-def _first_line(problem: BaseException) -> str:
-    return next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__).rstrip(
-        "."
-    )

@@ -2,6 +2,12 @@
 
 from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
+from synml_dagster.tables.database import (
+    Database,
+    DatabaseTable,
+    open_database_table,
+    publish_database_table,
+)
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
@@ -11,13 +17,17 @@ from synml_dagster.tables.union import TableUnion
 __all__ = [
     "Accompanied",
     "CatalogTable",
+    "Database",
+    "DatabaseTable",
     "MarkedRows",
     "Measured",
     "Table",
     "TableUnion",
     "open_catalog_table",
+    "open_database_table",
     "open_table",
     "publish_catalog_table",
+    "publish_database_table",
     "publish_files",
     "publish_table",
     "read_text",

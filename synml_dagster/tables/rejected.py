@@ -11,6 +11,7 @@ from synml_dagster.spark.quoting import quoted
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from synml_dagster.tables.database import Database
     from synml_dagster.tables.task_writes import MadeRows
 
 
@@ -28,12 +29,15 @@ class MarkedRows:
         The columns of the rows that stay.
     aside
         The columns of the rows that are set aside, beside the reason.
+    into
+        The database's table that the rows that stay go to; where the asset's tables go where absent.
     """
 
     frame: DataFrame | MadeRows
     reason: str | None
     columns: tuple[str, ...]
     aside: tuple[str, ...] = ()
+    into: Database | None = None
 
     def __post_init__(self) -> None:
         there = self.frame.columns  # a frame of thousands of columns takes its time to list them

@@ -113,3 +113,11 @@ def test_a_description_that_is_refused_does_not_repeat_its_password():
         )
     assert SECRET not in str(found.value)
     assert "optoins" in str(found.value)
+
+
+def test_a_database_for_scores_that_is_refused_does_not_repeat_its_password():
+    place = {"jdbc": f"jdbc:mysql://a:{SECRET}@h/d", "table": "t", "options": {"password": SECRET}}
+    for wrong in (place, place | {"tabel": "t"}):
+        with pytest.raises(ValidationError) as found:
+            MLPipeline(name="p", source="t.csv", label="y", score={"database": wrong})
+        assert SECRET not in str(found.value)

@@ -32,6 +32,16 @@ def test_three_keys_are_enough():
         ({"task": "binary", "promote": {"metric": "rmse"}}, "not a metric of task binary"),
         ({"promote": {"metric": "acuracy"}}, "Did you mean 'accuracy'"),
         ({"score": {"path": "a", "table": "b"}}, "keep one"),
+        ({"score": {"database": {"jdbc": "jdbc:mysql://h/d", "table": "t"}}}, "written to PostgreSQL alone"),
+        ({"score": {"database": {"jdbc": "jdbc:postgresql://h/d", "table": "a.b.c"}}}, "no name of a table"),
+        (
+            {
+                "score": {
+                    "database": {"jdbc": "jdbc:postgresql://h/d", "table": "t", "options": {"query": "x"}}
+                }
+            },
+            "the option 'query' cannot be set",
+        ),
         ({"score": {"table": "b"}, "partitions": {"column": "c", "static": ["d"]}}, "is replaced whole"),
         ({"automation": {"score": "every day"}}, "not a cron expression"),
         ({"automation": {"timezone": "Mars/Olympus"}}, "not a time zone"),

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.sources import Source
+from synml_dagster.tables import Database
+
+
+class DatabaseSpec(BaseModel):
+    """A table of a PostgreSQL database that scores are written to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    jdbc: str = Field(description="The address: jdbc:postgresql://host:5432/database.")
+    table: str = Field(
+        description="`table` or `schema.table`, in double quotes where capitals or blanks count; made where there is none."
+    )
+    options: dict[str, str] = Field(
+        default_factory=dict,
+        description="Options of Spark's JDBC writer and of the driver: user, password, numPartitions, sslmode ...",
+    )
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _options_as_text(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _is_one(self) -> DatabaseSpec:
+        self.place()
+        return self
+
+    def place(self) -> Database:
+        """Return the table and how Spark reaches it."""
+        return Database(self.jdbc, self.table, self.options)
 
 
 class ScoreSpec(BaseModel):
     """What the champion scores and where the scores go."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     source: Source | None = Field(
         default=None, description="The rows to score; the pipeline's own table where absent."
@@ -26,6 +58,10 @@ class ScoreSpec(BaseModel):
     table: str | None = Field(
         default=None, description="Catalog table to write the scores to, replaced whole."
     )
+    database: DatabaseSpec | None = Field(
+        default=None,
+        description="Table of a database to write the scores to: all its rows are replaced at once, or those of each partition.",
+    )
     keep: list[str] | None = Field(
         default=None, description="Columns to carry along; all of them where absent."
     )
@@ -37,8 +73,9 @@ class ScoreSpec(BaseModel):
 
     @model_validator(mode="after")
     def _one_place(self) -> ScoreSpec:
-        if self.path and self.table:
-            raise ValueError("score.path and score.table both say where scores go; keep one")
+        places = [f"score.{name}" for name in ("path", "table", "database") if getattr(self, name)]
+        if len(places) > 1:
+            raise ValueError(f"{' and '.join(places)} all say where scores go; keep one")
         return self
 
 

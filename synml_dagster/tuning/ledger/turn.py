@@ -52,14 +52,15 @@ class Turns:
         busy = TrainingError(
             f"sweep: another process has been opening the study in {shown(self._storage)!r} for {_SECONDS:.0f} s; is it stuck? Ending it frees its lock."
         )
-        kind = self._storage.partition("://")[0].partition("+")[0] if "://" in self._storage else ""
+        is_address = "://" in self._storage
+        kind = self._storage.partition("://")[0].partition("+")[0] if is_address else ""
         if kind in ("postgresql", "mysql", "mariadb"):
             with self._at_the_server(kind, busy):
                 yield
             return
         file = (
             Path(tempfile.gettempdir()) / f"synml-sweep-{self._name}.lock"
-            if kind
+            if is_address  # which is no path, and may hold a password
             else Path(f"{self._storage}.lock")
         )
         with take_turns(file, busy, _SECONDS):
