@@ -19,10 +19,12 @@ ALLOWED = {"synml_dagster/spark/session.py"}
 
 DOORS: dict[str, str] = {
     # The pipeline is put together of all asset modules, each of which has one `build_...`.
-    "assets": "champion data_balance evaluation explanations fairness feature_plan features model onnx_model"
-    " predictions raw report stage sweep",
+    "assets": "champion data_balance evaluation explanations fairness feature_plan features gates live_evaluation model"
+    " onnx_model predictions raw report stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
     "balance": "counts disparities fairness",
+    # The options and the judgement of each check, for the step that runs it.
+    "checks": "answers keys rows_seen spec table_facts",
     # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
     "columns": "arrow_values match number_format raw text_numbers time_format time_parsing unread values",
     # Words of values, and the partner of a feature, in pictures and on the page.
@@ -31,8 +33,8 @@ DOORS: dict[str, str] = {
     "features": "fitting.precision kinds",
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
     "files": "file_splits filesystems mapping parquet_files xxhash",
-    # What an asset asks of its own last materialization.
-    "io_managers": "bundle spark_table",
+    # What an asset asks of its own last materialization, and when its work begins.
+    "io_managers": "bundle spark_table work",
     # Rooms of families and what is shared between them, for exact explanations, the graph, ensembles, ml and sweeps.
     "learners": "ensemble judging lightgbm lightgbm.model_text one_process.rows onnx tree_models.compiled trees",
     # Graphs while they are built, and scoring as the work of tasks.
@@ -40,15 +42,15 @@ DOORS: dict[str, str] = {
     "partitions": "run_parts spec",
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
     "plots": "drift evaluation explanations groups style training",
-    # MLflow without Dagster for serving/, and the children of a run for sweeps.
-    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry",
+    # MLflow without Dagster for serving/, the children of a run for sweeps, and why a run was asked for.
+    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason",
     "services": "description engine.outcome",
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",
     # What all work on Spark shares.
     "spark": "jdbc messages barrier_group local_disk quoting sampling session task_errors",
     # How versions lie on disk, for bundles and reports; how tasks write rows by themselves.
-    "tables": "catalog plain_folder task_writes versions",
+    "tables": "catalog plain_folder table task_writes versions",
     # A sweep in its steps, for the asset that runs one.
     "tuning": "aims choice ensemble feature_choice folds guard ledger losses runner trial",
 }

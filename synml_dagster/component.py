@@ -94,10 +94,13 @@ class MLPipelineComponent(dg.Component):
         pipeline = MLPipeline.model_validate(resolved)
         _refuse_placeholders(pipeline, context.path)
         root = context.project_root
-        score = pipeline.score
+        score, live = pipeline.score, pipeline.live
         if score.source is not None:
             score = score.model_copy(update={"source": score.source.under(root)})
-        return cls(pipeline.model_copy(update={"source": pipeline.source.under(root), "score": score}))
+        if live is not None and live.labels is not None:
+            live = live.model_copy(update={"labels": live.labels.under(root)})
+        here = {"source": pipeline.source.under(root), "score": score, "live": live}
+        return cls(pipeline.model_copy(update=here))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Return the spec of one of the pipeline's assets; the place to add owners, tags or conditions."""

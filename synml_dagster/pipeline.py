@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from synml_dagster.assets.stage import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation import AutomationSpec
-from synml_dagster.checks import BalanceSpec, DriftSpec, PromoteSpec
+from synml_dagster.checks import BalanceSpec, ChecksSpec, DriftSpec, LiveSpec, PromoteSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.evaluation import EvaluateSpec
 from synml_dagster.features import FeatureSpec, SplitSpec
@@ -102,6 +102,14 @@ class MLPipeline(BaseModel):
         default=None,
         description="How far the rows to score may be from the training rows; not compared where absent.",
     )
+    checks: ChecksSpec = Field(
+        default_factory=ChecksSpec,
+        description="What is looked at each time rows are read or scored, with severity and blocking each.",
+    )
+    live: LiveSpec | None = Field(
+        default=None,
+        description="Labels that come after the rows were scored, by which the champion is measured on them; not measured where absent.",
+    )
     automation: AutomationSpec = Field(default_factory=AutomationSpec, description="When it runs by itself.")
     resources: Literal["embedded", "project"] = Field(
         default="embedded",
@@ -125,6 +133,8 @@ class MLPipeline(BaseModel):
             "group": [self.group] if self.group else [],
             "balance.columns": self.balance.columns if self.balance else [],
             "drift.columns": (self.drift.columns or []) if self.drift else [],
+            "checks.nulls.columns": (self.checks.nulls.columns or []) if self.checks.nulls else [],
+            "checks.ranges.columns": (self.checks.ranges.columns or []) if self.checks.ranges else [],
             "features.include": self.features.include or [],
             "features.categorical": self.features.categorical or [],
             "features.numeric": self.features.numeric or [],
@@ -136,6 +146,8 @@ class MLPipeline(BaseModel):
                 why = {
                     "balance.columns": "its groups are compared by it",
                     "drift.columns": "rows to score have none",
+                    "checks.nulls.columns": "rows to score have none",
+                    "checks.ranges.columns": "rows to score have none",
                 }.get(key, "a label cannot predict itself")
                 raise ValueError(f"{key} names {self.label!r}, which is the label; {why}")
         if self.balance:
@@ -170,6 +182,8 @@ class MLPipeline(BaseModel):
                 "automation.minimum_rows is about the whole source, and partitions are read one by one; leave one of them out"
             )
         self._check_promotion()
+        self._check_live()
+        self._check_retraining()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None
             self._check_version_query("score.source" if scores else "source")
@@ -213,11 +227,53 @@ class MLPipeline(BaseModel):
                     f"score.{key} and explain.contributions.{key} are both {place!r}, and one would replace the other; name another one"
                 )
 
-    def _check_version_query(self, key: str) -> None:
-        watched = self.score.source if key == "score.source" else self.source
+    def _check_live(self) -> None:
+        live, keep = self.live, self.score.keep
+        if live is None:
+            return
+        if self.label in live.key:
+            raise ValueError(f"live.key names {self.label!r}, which is the label; a label tells no row apart")
+        if self.task == "ranking":
+            raise ValueError("live measures row by row, and a ranking has queries; leave live out")
+        if keep is not None:
+            needed = [*live.key, *([self.label] if self.score.source is None else [])]
+            if absent := [c for c in needed if c not in keep]:
+                raise ValueError(
+                    f"score.keep leaves out {', '.join(map(repr, absent))}, and live needs them in the predictions: the "
+                    "key to find the labels by, and the label to tell rows whose answer was known when they were scored"
+                )
+
+    def _check_retraining(self) -> None:
+        automation, on = self.automation, self.automation.retrain_on
+        if on is not None and on.drift is not None and self.drift is None:
+            raise ValueError(
+                "automation.retrain_on.drift asks by the check of `drift`, which the description does not have; add drift: {}"
+            )
+        if on is not None and on.decay is not None and self.live is None:
+            raise ValueError(
+                "automation.retrain_on.decay asks by the check of `live`, which the description does not have; add live: {key: [...]}"
+            )
+        if automation.on_new_labels:
+            if self.live is None:
+                raise ValueError(
+                    "automation.on_new_labels is about the labels of `live`, which the description does not have; add live: {key: [...]}"
+                )
+            self._check_version_query("live.labels" if self.live.labels else "source", "on_new_labels")
+        if automation.follow.partitions and self.partitions is None:
+            raise ValueError(
+                "automation.follow.partitions is about partitions, and the description has none; a whole source is watched by automation.on_new_data"
+            )
+        if automation.read_again > 1 and not (self.partitions and self.partitions.daily):
+            raise ValueError(
+                "automation.read_again is about days, and the description has no partitions.daily; without partitions all rows are read anew"
+            )
+
+    def _check_version_query(self, key: str, option: str = "on_new_data") -> None:
+        named = {"score.source": self.score.source, "live.labels": self.live.labels if self.live else None}
+        watched = named.get(key, self.source)
         if watched is not None and watched.kind in ("sql", "jdbc") and not watched.version_query:
             raise ValueError(
-                f"automation.on_new_data needs {key}.version_query: nothing else tells when the rows of a {watched.kind} source "
+                f"automation.{option} needs {key}.version_query: nothing else tells when the rows of a {watched.kind} source "
                 "change. Give Spark SQL whose first value does, such as SELECT max(updated_at) FROM the_table, or use automation.retrain."
             )
 
@@ -266,6 +322,7 @@ class MLPipeline(BaseModel):
         from synml_dagster.resources.mlflow import EXPERIMENT
 
         name, balance, why = self.name, self.balance, self.explain.every_row
+        window = self.partitions.window if self.partitions else None
         stages = [
             build_raw(
                 name,
@@ -286,10 +343,11 @@ class MLPipeline(BaseModel):
                 weight=self.weight,
                 group=self.group,
                 watched=self.drift.columns if self.drift else None,
+                window=window,
                 choices=wanted_choices(self.sweep, self.train),
                 binary_only=["evaluate.costs"] if self.evaluate.costs else [],
             ),
-            build_features(name, ("data_balance",) if balance else ()),
+            build_features(name, ("data_balance",) if balance else (), window),
             build_sweep(name, self.sweep, self.train, self.mlflow.model),
             build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote, self.evaluate),
@@ -302,7 +360,7 @@ class MLPipeline(BaseModel):
                 self.card,
                 self.source.describe(),
             ),
-            build_predictions(name, self.score, self.partitions, self.drift, why),
+            build_predictions(name, self.score, self.partitions, self.drift, self.checks, why),
             build_explanations(name, self.explain),
             build_report(name, self.source.describe(), groups=balance is not None, card=self.card),
         ]
@@ -310,7 +368,12 @@ class MLPipeline(BaseModel):
             from synml_dagster.assets.data_balance import build_data_balance
             from synml_dagster.assets.fairness import build_fairness
 
-            stages += [build_data_balance(name, balance), build_fairness(name, balance)]
+            stages += [build_data_balance(name, balance, window), build_fairness(name, balance)]
+        if self.live:
+            from synml_dagster.assets.live_evaluation import build_live_evaluation
+
+            labels = self.live.labels or self.source
+            stages.append(build_live_evaluation(name, self.live, self.promote, labels, self.mlflow.model))
         if self.mlflow.experiment is None:
             return stages
         filed = {EXPERIMENT: self.mlflow.experiment}
@@ -336,33 +399,25 @@ class MLPipeline(BaseModel):
         from synml_dagster.assets.predictions import build_rejected_rows
         from synml_dagster.assets.stage import stage_key
         from synml_dagster.automation import (
-            new_data_sensor,
+            followed,
+            measure_job,
             promotion_jobs,
             schedules,
             score_job,
             train_job,
         )
 
-        assets = [a.map_asset_specs(change_spec) for a in self.assets()] if change_spec else self.assets()
+        def changed(spec: dg.AssetSpec) -> dg.AssetSpec:
+            spec = followed(self.automation, spec, self.name)
+            return change_spec(spec) if change_spec else spec
+
+        assets = [a.map_asset_specs(changed) for a in self.assets()]
         reads = self.score.source is None
         stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(self.explain.every_row)
         scored = [stage_key(self.name, s) for s in stages]
-        train, score = train_job(self.name), score_job(self.name, scored)
-        sensors = []
-        if self.automation.on_new_data:
-            scoring = self.automation.on_new_data == "score"
-            watched = self.score.source if scoring and self.score.source else self.source
-            reader = scored[0] if scoring else stage_key(self.name, "raw")
-            sensors.append(
-                new_data_sensor(
-                    self.name,
-                    self.automation,
-                    watched,
-                    reader,
-                    score if scoring else train,
-                    self.partitions,
-                )
-            )
+        live = stage_key(self.name, "live_evaluation") if self.live else None
+        train, score = train_job(self.name, [live] if live else []), score_job(self.name, scored)
+        measure = measure_job(self.name, live) if live else None
         origin = dg.AssetSpec(
             key=stage_key(self.name, "source"),
             group_name=self.name,
@@ -374,16 +429,67 @@ class MLPipeline(BaseModel):
             given = dict(default_resources()) | given
         return dg.Definitions(
             assets=[change_spec(origin) if change_spec else origin, *assets],
-            asset_checks=[build_rejected_rows(self.name)],
+            asset_checks=[build_rejected_rows(self.name), *self._checks()],
             jobs=[
                 train,
                 score,
+                *([measure] if measure else []),
                 *promotion_jobs(self.name, stage_key(self.name, "champion"), self.mlflow.model),
             ],
             schedules=schedules(self.name, self.automation, train, score, self.partitions),
-            sensors=sensors,
+            sensors=self._sensors(train, score, measure),
             resources=given,
         )
+
+    def _checks(self) -> list[dg.AssetChecksDefinition]:
+        from synml_dagster.assets.gates import build_answers_check, build_table_checks
+
+        found = build_table_checks(self.name, self.checks, self.mlflow.model)
+        if self.checks.predictions is not None:
+            found.append(build_answers_check(self.name, self.checks.predictions, self.mlflow.model))
+        return found
+
+    def _sensors(self, train: Any, score: Any, measure: Any) -> list[dg.SensorDefinition]:
+        import dagster as dg
+
+        from synml_dagster.assets.stage import stage_key
+        from synml_dagster.automation import (
+            Retraining,
+            age_sensor,
+            failed_check_sensor,
+            follow_sensor,
+            new_data_sensor,
+        )
+
+        name, spec, parts, on = self.name, self.automation, self.partitions, self.automation.retrain_on
+        raw, predictions, champion, live = (
+            stage_key(name, s) for s in ("raw", "predictions", "champion", "live_evaluation")
+        )
+        found = []
+        if spec.on_new_data == "score":
+            apart = self.score.source
+            found.append(
+                new_data_sensor(name, spec, apart or self.source, predictions if apart else raw, score, parts)
+            )
+        elif spec.on_new_data == "retrain":
+            found.append(new_data_sensor(name, spec, self.source, raw, train, parts, days=spec.read_again))
+        if spec.on_new_labels and self.live is not None:
+            labels = self.live.labels or self.source
+            found.append(new_data_sensor(name, spec, labels, live, measure, word="new_labels"))
+        if spec.follow.any:
+            found.append(follow_sensor(name, spec))
+        if on is not None:
+            retraining = Retraining(name, spec, on, train, champion, raw, parts)
+            if on.drift is not None:
+                check = dg.AssetCheckKey(predictions, "drift")
+                found.append(failed_check_sensor(retraining, "drift", check, on.drift, on.drift.importance))
+            if on.decay is not None:
+                found.append(
+                    failed_check_sensor(retraining, "decay", dg.AssetCheckKey(live, "decay"), on.decay)
+                )
+            if on.age is not None:
+                found.append(age_sensor(retraining, on.age))
+        return found
 
 
 @cache

@@ -23,6 +23,7 @@ from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.report import REGISTRY_LENGTH, CardSpec, ReportInputs, render_markdown
 from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
+from synml_dagster.resources.reason import reason_of
 from synml_dagster.tables import Table
 
 if TYPE_CHECKING:
@@ -145,11 +146,12 @@ def build_champion(
                     "synml.learner": model.learner,
                     f"synml.test.{metric.replace('@', '_at_')}": f"{decision.challenger:.6g}",
                     "dagster.run_id": context.run.run_id,
+                    **{f"synml.{key}": said for key, said in reason_of(context).items()},
                 },
             )
         context.log.info(f"version {version.version} {verdict}: {decision.reason}")
         now = version if decision.promote else holder
-        told: dict[str, Any] = {
+        told: dict[str, Any] = reason_of(context) | {
             "decision": f"version {version.version} {verdict}: {decision.reason}",
             "promoted": decision.promote,
             f"challenger/{metric}": figure(decision.challenger),
@@ -169,7 +171,8 @@ def build_champion(
             champion_value=decision.champion,
             champion_version=str(now.version) if now else None,
         )
-        yield dg.Output(record, metadata=told)
+        serves = dg.DataVersion(record.champion_version or "none")
+        yield dg.Output(record, metadata=told, data_version=serves)
         yield outcome("promotion", decision.promote, decision.reason, only_warns=True)
 
     return champion

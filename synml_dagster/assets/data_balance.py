@@ -16,7 +16,7 @@ from synml_dagster.tables import Table
 _MOST_LINES = 50
 
 
-def build_data_balance(pipeline: str, spec: BalanceSpec) -> dg.AssetsDefinition:
+def build_data_balance(pipeline: str, spec: BalanceSpec, window: int | None = None) -> dg.AssetsDefinition:
     """Return the asset that measures the table, with the checks that the description asks for."""
 
     @dg.asset(
@@ -24,7 +24,7 @@ def build_data_balance(pipeline: str, spec: BalanceSpec) -> dg.AssetsDefinition:
             pipeline,
             "data_balance",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "raw", "feature_plan"),
+            ins=inputs(pipeline, "raw", "feature_plan", window=window),
             metadata={"bundle": "synml_dagster.balance:DataBalance"},
         ),
         check_specs=[

@@ -28,6 +28,7 @@ def build_feature_plan(
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
     watched: Sequence[str] | None = None,
+    window: int | None = None,
     choices: FeatureChoices | None = None,
     binary_only: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
@@ -35,7 +36,8 @@ def build_feature_plan(
 
     `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
     training rows before they are scored, which features have to be made of. `choices` are other ways to make features, which the
-    sweep is to choose from. `binary_only` are the options of the description that ask for two classes.
+    sweep is to choose from. `binary_only` are the options of the description that ask for two classes. Of partitions
+    the newest `window` are taken.
     """
 
     @dg.asset(
@@ -43,7 +45,7 @@ def build_feature_plan(
             pipeline,
             "feature_plan",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "raw"),
+            ins=inputs(pipeline, "raw", window=window),
             metadata={"bundle": "synml_dagster.features:FeaturePlan"},
         ),
         check_specs=[

@@ -13,7 +13,9 @@ from synml_dagster.resources import SparkResource
 from synml_dagster.tables import Table
 
 
-def build_features(pipeline: str, after: Sequence[str] = ()) -> dg.AssetsDefinition:
+def build_features(
+    pipeline: str, after: Sequence[str] = (), window: int | None = None
+) -> dg.AssetsDefinition:
     """Return the asset that assembles the features, gated by a check that no row was lost, and by those of the stages `after` which it runs."""
 
     @dg.asset(
@@ -21,7 +23,7 @@ def build_features(pipeline: str, after: Sequence[str] = ()) -> dg.AssetsDefinit
             pipeline,
             "features",
             io_manager_key="spark_tables",
-            ins=inputs(pipeline, "raw", "feature_plan"),
+            ins=inputs(pipeline, "raw", "feature_plan", window=window),
             metadata={"partition_by": [SPLIT]},
             deps=[stage_key(pipeline, name) for name in after],
         )

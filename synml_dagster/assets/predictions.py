@@ -19,20 +19,19 @@ from synml_dagster.assets.contributions import (
     opened_contributions,
     with_contributions,
 )
-from synml_dagster.assets.drift import DRIFT, drift_outcome
+from synml_dagster.assets.drift import rows_checks, rows_outcomes
 from synml_dagster.assets.stage import (
     ContributionsSpec,
     ScoreSpec,
     check_apart,
     clearly,
-    gate,
     inputs,
     outcome,
     stage,
     stage_key,
     version_read,
 )
-from synml_dagster.checks import DriftSpec
+from synml_dagster.checks import ChecksSpec, DriftSpec
 from synml_dagster.errors import ModelError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
@@ -40,6 +39,7 @@ from synml_dagster.onnx.scorer import ANSWERS, REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import read_source
 from synml_dagster.sources.files import source_files
 from synml_dagster.tables import MarkedRows, Table, TableUnion
@@ -50,13 +50,15 @@ def build_predictions(
     spec: ScoreSpec,
     partitions: PartitionsSpec | None = None,
     drift: DriftSpec | None = None,
+    checks: ChecksSpec | None = None,
     contributions: ContributionsSpec | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that scores the pipeline's own table, or the source that `spec` names.
 
-    With `drift` the rows are compared with the champion's training rows before they are scored. With `contributions` the same
-    step makes a second table of the same rows, by the same model: what each raw column adds to each prediction.
+    With `drift`, and `nulls` and `ranges` of `checks`, the rows are compared with the champion's training rows before
+    they are scored. With `contributions` the same step makes a second table of the same rows, by the same model: what each raw column adds to each prediction.
     """
+    nulls, ranges = (checks.nulls, checks.ranges) if checks else (None, None)
     ins = inputs(pipeline, "champion")
     if spec.source is None:
         ins |= {
@@ -77,11 +79,8 @@ def build_predictions(
         metadata=place,
         **partitioned(partitions),
     )
-    if drift is not None:
-        told |= {
-            "check_specs": [gate(pipeline, "predictions", "drift", DRIFT, blocking=drift.blocking)],
-            "output_required": False,
-        }
+    if compared := rows_checks(pipeline, drift, nulls, ranges):
+        told |= {"check_specs": compared, "output_required": False}
 
     def run(
         context: dg.AssetExecutionContext,
@@ -100,7 +99,9 @@ def build_predictions(
         model = OnnxModel.load(bundle)
         provenance = Provenance(str(version.version), model.metadata["plan_fingerprint"], datetime.now(UTC))
         session = spark.session
-        context.add_output_metadata(provenance.metadata() | {"scored": f"{pipeline}/raw"}, output_name=RESULT)
+        context.add_output_metadata(
+            provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
+        )
         whole = None
         if spec.source is not None:
             check_apart(spec.source, "score.source", spec.path, contributions.path if contributions else None)
@@ -130,12 +131,16 @@ def build_predictions(
             each = {"": raw.nearest(session)}
         else:
             each = {"": source_files(session, spec.source, whole) or whole}
-        if drift is not None:
-            verdict = drift_outcome(context, each.values(), bundle, drift, session)
-            yield verdict
-            if drift.blocking and not verdict.passed:
+        if compared:
+            stopped = []
+            for verdict, stops in rows_outcomes(
+                context, each.values(), bundle, drift, nulls, ranges, session
+            ):
+                yield verdict
+                stopped += [verdict.check_name] if stops else []
+            if stopped:
                 context.log.warning(
-                    "predictions: these rows are not scored, because drift.blocking asks for it"
+                    f"predictions: these rows are not scored, because {', '.join(map(str, stopped))} failed and blocking asks for it"
                 )
                 return
         with nullcontext(each) if contributions is None else held(each, pipeline, session) as parts:

@@ -12,6 +12,7 @@ from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import SparkResource
+from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
 
@@ -47,7 +48,7 @@ def build_raw(
         check_apart(source, "source", *scores)
         version = version_read(context, source, spark.session)
         says_version(context, source, version)
-        told: dict[str, Any] = {"source": source.describe()} | version
+        told: dict[str, Any] = {"source": source.describe()} | version | reason_of(context)
         notes: list[str] = []
         # A column of codes stays one on a day whose codes happen to be digits: types go on from the snapshot before.
         known = last_types(spark_tables, pipeline, "raw")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
+from synml_dagster.resources.reason import REASON_TAG
 
 AssetJob = Any
 """What `dagster.define_asset_job` returns; its class is not public."""
 
-REASON_TAG = "synml/reason"
-"""Every run that a schedule or a sensor asks for says why in this tag."""
 
-
-def train_job(pipeline: str) -> AssetJob:
-    """Return the job that runs the whole pipeline, from the source to the report.
+def train_job(pipeline: str, without: Sequence[dg.AssetKey] = ()) -> AssetJob:
+    """Return the job that runs the whole pipeline, from the source to the report, but for the assets `without`.
 
     With partitions, a run reads and scores those that it is for, and trains on all that were ever read.
     """
     return dg.define_asset_job(
         f"{pipeline}_train",
-        selection=dg.AssetSelection.groups(pipeline),
+        selection=dg.AssetSelection.groups(pipeline) - dg.AssetSelection.assets(*without),
         description="From the source to a new challenger, promoted when the rule holds; then scores and report.",
         tags={"synml/pipeline": pipeline, "synml/job": "train"},
     )
@@ -40,6 +38,16 @@ def score_job(pipeline: str, scored: list[dg.AssetKey]) -> AssetJob:
     )
 
 
+def measure_job(pipeline: str, live: dg.AssetKey) -> AssetJob:
+    """Return the job that measures the champion on the rows that it scored and whose labels have come since."""
+    return dg.define_asset_job(
+        f"{pipeline}_measure",
+        selection=dg.AssetSelection.assets(live),
+        description="Measures the champion on rows that it scored before their labels were known. Trains nothing.",
+        tags={"synml/pipeline": pipeline, "synml/job": "measure"},
+    )
+
+
 def schedules(
     pipeline: str,
     spec: AutomationSpec,
@@ -49,7 +57,8 @@ def schedules(
 ) -> list[dg.ScheduleDefinition]:
     """Return a schedule for each cron expression of `spec`, stopped until somebody turns it on, or `running` says so.
 
-    With `partitions` a run is for the last whole day, or for all keys that there are.
+    With `partitions` a run is for the last whole day, or for all keys that there are; a retraining is for the last
+    `spec.read_again` days.
     """
     found = []
     for word, cron, job in (("score", spec.score, score), ("retrain", spec.retrain, train)):
@@ -57,7 +66,13 @@ def schedules(
             tags = {REASON_TAG: f"schedule {cron} {spec.timezone}"}
             # Dagster takes tags or a function, not both.
             asks: dict[str, Any] = (
-                {"tags": tags} if partitions is None else {"execution_fn": _asks_for_newest(partitions, tags)}
+                {"tags": tags}
+                if partitions is None
+                else {
+                    "execution_fn": _asks_for_newest(
+                        partitions, tags, spec.read_again if word == "retrain" else 1
+                    )
+                }
             )
             found.append(
                 dg.ScheduleDefinition(
@@ -75,9 +90,9 @@ def schedules(
     return found
 
 
-def _asks_for_newest(partitions: PartitionsSpec, tags: dict[str, str]) -> Callable[..., Any]:
+def _asks_for_newest(partitions: PartitionsSpec, tags: dict[str, str], days: int) -> Callable[..., Any]:
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = newest(partitions, context, context.scheduled_execution_time)
+        keys = newest(partitions, context, context.scheduled_execution_time, days)
         return run_for(keys, tags) if keys else dg.SkipReason("there is no partition yet")
 
     return ask

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from synml_dagster.automation.jobs import REASON_TAG, AssetJob
+from synml_dagster.automation.jobs import AssetJob
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
+from synml_dagster.resources.reason import REASON_TAG
 from synml_dagster.sources import Source
 from synml_dagster.sources.settled import unsettled
 from synml_dagster.sources.version import SOURCE_VERSION, source_version
@@ -22,6 +23,9 @@ def new_data_sensor(
     reader: dg.AssetKey,
     job: AssetJob,
     partitions: PartitionsSpec | None = None,
+    *,
+    word: str = "new_data",
+    days: int = 1,
 ) -> dg.SensorDefinition:
     """Return a sensor that asks for `job` when the version of `source` is not the one that `reader` last read.
 
@@ -29,11 +33,12 @@ def new_data_sensor(
     cursor keeps the version last asked for, so that one change asks for one run even when that run fails, and a count
     of changes, so that a source which returns to an earlier version is a change again. Files are asked for once they
     have not changed for `settle_seconds`. A source that is gone or cannot be read fails the tick. With
-    `partitions` the run is for the last whole day, or for all keys that there are, and it counts when those were read.
+    `partitions` the run is for the last whole `days`, or for all keys that there are, and it counts when those were read.
+    The sensor is called `<pipeline>_<word>`.
     """
 
     @dg.sensor(
-        name=f"{pipeline}_new_data",
+        name=f"{pipeline}_{word}",
         job=job,
         minimum_interval_seconds=spec.every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING if spec.running else dg.DefaultSensorStatus.STOPPED,
@@ -42,7 +47,7 @@ def new_data_sensor(
     def new_data(context: dg.SensorEvaluationContext, spark: SparkResource) -> dg.SensorResult:
         # Files answer without Spark; a session is opened only for sources that no file tells about.
         version = source_version(source, spark.session if _needs_spark(source) else None)
-        keys = newest(partitions, context) if partitions is not None else None
+        keys = newest(partitions, context, days=days) if partitions is not None else None
         last = _Asked.read(context.cursor)
         if keys == []:
             return last.skip("there is no partition yet")
@@ -58,7 +63,7 @@ def new_data_sensor(
             return last.waiting(version).skip(f"waiting: {why}")
         reason = f"{source.describe()} changed from version {seen or 'none'} to {version}"
         asked = last.next(version)
-        run_key, tags = f"{pipeline}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
+        run_key, tags = f"{pipeline}:{word}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
         request = run_for(keys, tags, run_key) if keys else dg.RunRequest(run_key=run_key, tags=tags)
         return dg.SensorResult(run_requests=[request], cursor=asked.written())
 

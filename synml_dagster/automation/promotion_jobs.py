@@ -9,6 +9,7 @@ from synml_dagster.errors import ConfigError
 from synml_dagster.resources import MLflowResource, ModelVersion
 
 DECISION_TAG = "synml.decision"
+DATA_VERSION_TAG = "dagster/data_version"
 
 
 class PromoteRun(dg.Config):
@@ -112,4 +113,8 @@ def _move(
     mlflow.note(name, wanted, {DECISION_TAG: said})
     context.log.info(said)
     told: dict[str, Any] = {"decision": said, "champion version": wanted.version, "run": context.run_id}
-    context.log_event(dg.AssetObservation(asset_key=champion, description=said, metadata=told))
+    # As a materialization: what follows the champion by Dagster's conditions looks at those, and at their data version.
+    serves = {DATA_VERSION_TAG: str(wanted.version)}
+    context.log_event(
+        dg.AssetMaterialization(asset_key=champion, description=said, metadata=told, tags=serves)
+    )

@@ -6,7 +6,28 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from synml_dagster.automation.retrain_spec import RetrainOnSpec
 from synml_dagster.partitions.spec import time_zone
+
+
+class FollowSpec(BaseModel):
+    """What predictions follow by Dagster's declarative automation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    champion: bool = Field(
+        default=False,
+        description="Score again when another version has become the champion, by a training or by hand.",
+    )
+    partitions: bool = Field(
+        default=False,
+        description="Read a partition once it is there, of days the last one that is over, and score rows that were read; needs `partitions`.",
+    )
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is followed."""
+        return self.champion or self.partitions
 
 
 class AutomationSpec(BaseModel):
@@ -30,7 +51,29 @@ class AutomationSpec(BaseModel):
     on_new_data: Literal["score", "retrain"] | None = Field(
         default=None, description="What to do when the source has changed."
     )
-    every_seconds: int = Field(default=60, ge=5, description="How often the sensor looks at the source.")
+    on_new_labels: bool = Field(
+        default=False,
+        description="Whether the live evaluation is made when the source of labels has changed; needs `live`.",
+    )
+    retrain_on: RetrainOnSpec | None = Field(
+        default=None, description="What else asks for a retraining: drift, decay of the metric, age."
+    )
+    follow: FollowSpec = Field(
+        default_factory=FollowSpec,
+        description="Conditions on `raw` and `predictions` by which Dagster materializes them by itself.",
+    )
+    fresh_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Predictions older than this are shown as not fresh, by a freshness policy of Dagster; none where absent.",
+    )
+    read_again: int = Field(
+        default=1,
+        ge=1,
+        description="How many of the newest days a retraining reads anew, where there are daily partitions: labels that have "
+        "come since a day was read are only then learnt from.",
+    )
+    every_seconds: int = Field(default=60, ge=5, description="How often each sensor looks.")
     running: bool = Field(
         default=False,
         description="Whether schedules and sensors run from the start; else somebody turns them on in the UI.",

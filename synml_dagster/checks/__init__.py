@@ -8,25 +8,39 @@ from synml_dagster.checks.balance import (
     judge_data,
     judge_fairness,
 )
-from synml_dagster.checks.drift import ColumnDrift, Drift, DriftSpec, check_columns, measure_drift
+from synml_dagster.checks.drift import (
+    DRIFTED_IMPORTANCE,
+    ColumnDrift,
+    Drift,
+    DriftSpec,
+    check_columns,
+    measure_drift,
+)
+from synml_dagster.checks.live import LiveSpec, decayed, labelled_since
 from synml_dagster.checks.promotion import Decision, PromoteSpec, below_baseline, decide
 from synml_dagster.checks.rivals import another_question
+from synml_dagster.checks.spec import ChecksSpec
 
 __all__ = [
     "DATA_CHECKS",
+    "DRIFTED_IMPORTANCE",
     "FAIRNESS_CHECKS",
     "BalanceCheck",
     "BalanceSpec",
+    "ChecksSpec",
     "ColumnDrift",
     "Decision",
     "Drift",
     "DriftSpec",
+    "LiveSpec",
     "PromoteSpec",
     "another_question",
     "below_baseline",
     "check_columns",
+    "decayed",
     "decide",
     "judge_data",
     "judge_fairness",
+    "labelled_since",
     "measure_drift",
 ]

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from synml_dagster.features import FeaturePlan
 
+DRIFTED_IMPORTANCE = "importance of drifted columns"
+"""Metadata of the check's result: the drifted columns' part of the model's importance, where the model tells it."""
+
 _CERTAIN = 0.999
 
 
@@ -117,6 +120,12 @@ class Drift(BaseModel):
         default=True, description="Whether the plan keeps the distribution of any column."
     )
 
+    def only(self, columns: Sequence[str] | None) -> Drift:
+        """Return what is about these columns; all of it where None."""
+        if columns is None:
+            return self
+        return self.model_copy(update={"columns": [c for c in self.columns if c.column in columns]})
+
     def drifted(self, spec: DriftSpec) -> list[ColumnDrift]:
         """Return the columns that exceed what `spec` allows; none where there are too few rows to say."""
         return [c for c in self.columns if c.drifted(spec.psi)] if self.rows >= spec.minimum_rows else []
@@ -143,8 +152,8 @@ class Drift(BaseModel):
         )
 
 
-def check_columns(plan: FeaturePlan, columns: Sequence[str] | None) -> None:
-    """Refuse columns that no feature of `plan` is made of.
+def check_columns(plan: FeaturePlan, columns: Sequence[str] | None, key: str = "drift") -> None:
+    """Refuse columns that no feature of `plan` is made of; `key` is the description's word for who names them.
 
     Raises
     ------
@@ -157,7 +166,7 @@ def check_columns(plan: FeaturePlan, columns: Sequence[str] | None) -> None:
         if name not in known:
             why = f" ({reasons[name]})" if name in reasons else ""
             raise ConfigError(
-                f"drift.columns names {name!r}, which no feature of the model is made of{why}.{did_you_mean(name, known)}"
+                f"{key}.columns names {name!r}, which no feature of the model is made of{why}.{did_you_mean(name, known)}"
             )
 
 

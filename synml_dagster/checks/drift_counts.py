@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,11 +68,7 @@ def count_bins(df: DataFrame, plan: FeaturePlan, watched: Sequence[Watched]) -> 
     """
     from pyspark.sql import functions as sf
 
-    inputs, others = matched_or_converted(df, [w.column.input for w in watched])
-    values = [
-        (others[w.column.name][0] if w.column.name in others else here.value()).alias(f"v{i}")
-        for i, (w, here) in enumerate(zip(watched, inputs, strict=True))
-    ]
+    values = _values(df, watched)
     bins = [_number_bin(f"v{i}", w) if w.numeric else _word_bin(f"v{i}", w) for i, w in enumerate(watched)]
     found = (
         df.select(*values)
@@ -85,6 +81,39 @@ def count_bins(df: DataFrame, plan: FeaturePlan, watched: Sequence[Watched]) -> 
     for row in found:
         counted[watched[row["place"]].column.name][row["bin"]] = row["count"]
     return counted
+
+
+def unseen_values(
+    tables: Iterable[DataFrame], plan: FeaturePlan, columns: Sequence[str], most: int
+) -> dict[str, list[str]]:
+    """Return up to `most` values by column that are outside of the training range, or words that no training row has.
+
+    The ones that stand in most rows come first. Reads these columns alone.
+    """
+    from pyspark.sql import functions as sf
+
+    stats = {s.column: s for s in plan.statistics}
+    made = [watch(c, stats[c.name]) for c in plan.columns if c.name in columns and c.name in stats]
+    watched = [w for w in made if w is not None]
+    counts: dict[str, Counter[str]] = {w.column.name: Counter() for w in watched}
+    for df in tables:
+        values = df.select(*_values(df, watched))
+        for i, one in enumerate(watched):
+            place = _number_bin(f"v{i}", one) if one.numeric else _word_bin(f"v{i}", one)
+            odd = values.where(place.isin(BELOW, ABOVE, NEW)).groupBy(f"v{i}").count()
+            for row in odd.orderBy(sf.desc("count"), f"v{i}").limit(most).collect():
+                said = f"{row[0]:.6g}" if one.numeric else repr(str(row[0]))
+                counts[one.column.name][said] += row["count"]
+    return {name: [v for v, _ in found.most_common(most)] for name, found in counts.items()}
+
+
+def _values(df: DataFrame, watched: Sequence[Watched]) -> list[Column]:
+    """The watched columns as v0, v1, ..., in the types that the plan knows."""
+    inputs, others = matched_or_converted(df, [w.column.input for w in watched])
+    return [
+        (others[w.column.name][0] if w.column.name in others else here.value()).alias(f"v{i}")
+        for i, (w, here) in enumerate(zip(watched, inputs, strict=True))
+    ]
 
 
 def _number_bin(name: str, one: Watched) -> Column:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_split
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
-    from synml_dagster.features.compile.spark import assemble, labelled
+    from synml_dagster.features.compile.spark import assemble, label_columns, labelled
     from synml_dagster.features.fitting.fit import fit_plan
     from synml_dagster.features.names import GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
@@ -28,7 +28,7 @@ _MODULES = {
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_split",
     "compile.onnx": "onnx_fragment onnx_model",
-    "compile.spark": "assemble labelled",
+    "compile.spark": "assemble label_columns labelled",
     "fitting.fit": "fit_plan",
     "names": "GROUP LABEL ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
@@ -60,6 +60,7 @@ __all__ = [
     "assemble",
     "assemble_files",
     "fit_plan",
+    "label_columns",
     "labelled",
     "onnx_fragment",
     "onnx_model",

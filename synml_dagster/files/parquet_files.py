@@ -74,6 +74,34 @@ class ParquetFiles:
         with ThreadPoolExecutor(max_workers=8) as pool:
             return list(pool.map(rows, self.paths))
 
+    def greatest(self, column: str) -> Any:
+        """Return the greatest value of a top-level column as the footers tell it, None where they do not.
+
+        It is Python's date or datetime for dates and times. Null, where all values are, is None too.
+        """
+
+        def of_file(path: str) -> tuple[bool, Any]:
+            footer = open_parquet(path).metadata
+            found = None
+            for i in range(footer.num_row_groups):
+                group = footer.row_group(i)
+                at = next(
+                    (j for j in range(group.num_columns) if group.column(j).path_in_schema == column), None
+                )
+                told = group.column(at).statistics if at is not None else None
+                if told is not None and told.has_null_count and told.null_count == group.num_rows:
+                    continue
+                if told is None or not told.has_min_max:
+                    return False, None
+                found = told.max if found is None else max(found, told.max)
+            return True, found
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            each = list(pool.map(of_file, self.paths))
+        if not all(known for known, _ in each):
+            return None
+        return max((value for _, value in each if value is not None), default=None)
+
     def dataframe(self, spark: SparkSession) -> DataFrame:
         """Open the files as a DataFrame."""
         reader = spark.read

@@ -18,6 +18,7 @@ from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlErro
 from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.io_managers.place import asset_root, input_roots, metadata_of, output_roots
 from synml_dagster.io_managers.run_versions import own_versions, replaced
+from synml_dagster.io_managers.work import work_of
 from synml_dagster.tables.versions import VersionedDirectory
 
 Loaded = TypeVar("Loaded")
@@ -83,6 +84,7 @@ class BundleIOManager(dg.ConfigurableIOManager):
                 "files": ", ".join(files),
                 # In words: Dagster plots every number, and this one would be the first plot of each asset.
                 "size": _size(sum(files.values())),
+                **work_of(context.run_id, context.step_key, sum(files.values())),
             }
         )
 

@@ -20,6 +20,7 @@ from synml_dagster.io_managers.place import (
 )
 from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_aside
 from synml_dagster.io_managers.run_versions import own_versions, replaced
+from synml_dagster.io_managers.work import size_of, work_of
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
     Accompanied,
@@ -55,7 +56,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     these as `Measured`, which adds metadata of what was published. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
-    without an annotation.
+    without an annotation, `{"newest": 7}` for the last 7 partitions that are there, in the order of their definition.
 
     Each partition of a partitioned asset is a table of its own, so that running one again replaces that one alone;
     a downstream asset that reads several gets their union. An asset that runs for several partitions at once returns
@@ -104,6 +105,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(described(context, tables))
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
+        paths = [t.path for t in tables.values() if isinstance(t, Table)]
+        context.add_output_metadata(work_of(context.run_id, context.step_key, size_of(paths)))
         if measure is not None:
             context.add_output_metadata(dict(measure(list(tables.values()))))
         each_partition(context, tables)
@@ -283,6 +286,8 @@ def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
         raise SourceError(
             f"{context.asset_key.to_user_string()}: none of its {len(roots)} partitions has been materialized"
         )
+    newest = metadata_of(context.definition_metadata).get("newest")
+    found = found[-int(newest) :] if newest else found
     return found[0] if len(found) == 1 else TableUnion.of(found)
 
 

@@ -48,12 +48,25 @@ def partitioned(spec: PartitionsSpec | None) -> dict[str, Any]:
     return {"partitions_def": partitions_definition(spec), "backfill_policy": policy}
 
 
-def newest(spec: PartitionsSpec, context: _HasInstance, now: datetime | None = None) -> list[str]:
-    """Return the partitions that a schedule or sensor asks for: the last whole day, or all keys that there are."""
+def newest(
+    spec: PartitionsSpec, context: _HasInstance, now: datetime | None = None, days: int = 1
+) -> list[str]:
+    """Return the partitions that a schedule or sensor asks for: the last whole `days`, or all keys that there are."""
     keys = partitions_definition(spec).get_partition_keys(
         current_time=now, dynamic_partitions_store=context.instance if spec.dynamic else None
     )
-    return list(keys[-1:] if spec.daily else keys)
+    return list(keys[-days:] if spec.daily else keys)
+
+
+def newest_read(spec: PartitionsSpec, context: _HasInstance, read: dg.AssetKey, days: int = 1) -> list[str]:
+    """Return the last `days` up to the newest that the asset `read` has materialized, or all keys that there are.
+
+    For what is about rows that were seen, whatever the day is today. Before anything was read it is `newest`.
+    """
+    there = context.instance.get_materialized_partitions(read) if spec.daily else set()
+    keys = list(partitions_definition(spec).get_partition_keys()) if there else []
+    last = max((i for i, key in enumerate(keys) if key in there), default=None)
+    return newest(spec, context, days=days) if last is None else keys[max(0, last + 1 - days) : last + 1]
 
 
 def run_for(keys: Sequence[str], tags: dict[str, str], run_key: str | None = None) -> dg.RunRequest:

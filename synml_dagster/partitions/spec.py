@@ -46,6 +46,11 @@ class PartitionsSpec(BaseModel):
     dynamic: str | None = Field(
         default=None, description="Name of Dagster's dynamic partitions; their keys are values of the column."
     )
+    window: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many of the newest partitions that were read the model is trained on; all of them where absent.",
+    )
     per_run: int | None = Field(
         default=None,
         ge=1,

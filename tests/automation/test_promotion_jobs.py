@@ -45,9 +45,9 @@ def launch(mlflow, name, **config):
 
 def said(result):
     return [
-        e.event_specific_data.asset_observation.description
+        e.step_materialization_data.materialization.description
         for e in result.all_events
-        if e.event_type_value == "ASSET_OBSERVATION"
+        if e.event_type_value == "ASSET_MATERIALIZATION"
     ]
 
 

@@ -38,9 +38,13 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
         {"spark"},
     ),
     "fairness": ("How the model's answers on the test rows differ between the groups.", {"spark"}),
+    "live_evaluation": (
+        "The champion on rows that it scored before their labels were known.",
+        {"spark"},
+    ),
     "contributions": (
         "Why each row was scored as it was: what each raw column adds to the prediction, and the strongest reasons.",
         {"spark", "numba", "parquet"},
     ),
 }
-"""The same of stages that a description asks for by `balance` and `explain.contributions`."""
+"""The same of stages that a description asks for by `balance`, `live` and `explain.contributions`."""

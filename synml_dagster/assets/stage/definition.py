@@ -35,10 +35,11 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def inputs(pipeline: str, *stages: str) -> dict[str, dg.AssetIn]:
+def inputs(pipeline: str, *stages: str, window: int | None = None) -> dict[str, dg.AssetIn]:
     """Return the inputs of a stage: arguments named as the stages that they come from.
 
-    A stage that takes one with partitions whole gets those that are there.
+    A stage that takes one with partitions whole gets those that are there; of `raw` the newest `window` of them.
     """
-    present = {"allow_missing_partitions": True}
-    return {name: dg.AssetIn(key=stage_key(pipeline, name), metadata=present) for name in stages}
+    present: dict[str, Any] = {"allow_missing_partitions": True}
+    told = {name: present | ({"newest": window} if window and name == "raw" else {}) for name in stages}
+    return {name: dg.AssetIn(key=stage_key(pipeline, name), metadata=told[name]) for name in stages}

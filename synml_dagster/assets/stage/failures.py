@@ -1,4 +1,4 @@
-"""What a failed step says first: the error of this package, in its own words."""
+"""What a step does around its own work: it notes when that begins, and says first what went wrong with it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.errors import SynmlError
+from synml_dagster.io_managers.work import begin
 
 
 def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the first line of a step's failure be what this package's error says, and not that an op raised one."""
+    """Let the first line of a step's failure be what this package's error says, and not that an op raised one.
+
+    What the step costs is counted from here, too.
+    """
 
     if inspect.isgeneratorfunction(body):
 
         @functools.wraps(body)
         def generated(*arguments: Any, **named: Any) -> Any:
+            _begin(arguments)
             with _said_first():
                 yield from body(*arguments, **named)
 
@@ -27,10 +32,17 @@ def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def called(*arguments: Any, **named: Any) -> Any:
+        _begin(arguments)
         with _said_first():
             return body(*arguments, **named)
 
     return called
+
+
+def _begin(arguments: tuple[Any, ...]) -> None:
+    context = arguments[0] if arguments else None
+    if isinstance(context, dg.AssetExecutionContext):
+        begin(context.run.run_id, context.op_execution_context.get_step_execution_context().step.key)
 
 
 @contextmanager

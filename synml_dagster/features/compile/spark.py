@@ -92,6 +92,18 @@ def labelled(df: DataFrame, plan: FeaturePlan) -> DataFrame:
     return df.where(word != "").select(*(col(c) for c in df.columns), *added)
 
 
+def label_columns(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column]:
+    """Return the label of raw rows as a word, "" where it is missing, and as the number that models are measured by.
+
+    Raises
+    ------
+    DataError
+        The column is missing or of another type.
+    """
+    word, label, _ = _label(df, plan.label)
+    return word, label
+
+
 def _labelled(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column, list[Column]]:
     """The label as a word, the side of the split, and both with weight and group as columns of a table."""
     matched_paths(df, [*plan.split.hashed, *plan.split.ordered], "training")

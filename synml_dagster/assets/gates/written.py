@@ -1,0 +1,54 @@
+"""What a run has written of an asset: the materializations that a check is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from synml_dagster.errors import DataError
+from synml_dagster.files import ParquetFiles
+from synml_dagster.tables.table import found_files
+
+_MOST = 1000
+
+
+def written(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[dg.AssetMaterialization]:
+    """Return what the run of `context` materialized of `key`, by partition, or the latest where a check runs by itself.
+
+    Raises
+    ------
+    DataError
+        It was never materialized.
+    """
+    records = context.instance.fetch_materializations(key, limit=_MOST).records
+    own = [r for r in records if r.run_id == context.run.run_id] or list(records[:1])
+    made = [r.asset_materialization for r in reversed(own) if r.asset_materialization is not None]
+    if not made:
+        raise DataError(f"{key.to_user_string()} was never materialized, so that there is nothing to check")
+    return made
+
+
+def row_count(made: dg.AssetMaterialization) -> int | None:
+    """Return the rows that a materialization says, of its partition where it has one."""
+    for name in ("dagster/partition_row_count", "dagster/row_count"):
+        if name in made.metadata:
+            return int(str(made.metadata[name].value))
+    return None
+
+
+def frame(made: dg.AssetMaterialization, spark: Any) -> Any:
+    """Open the table that a materialization has written as a DataFrame."""
+    told = made.metadata
+    if "path" in told:
+        from synml_dagster.files.parquet_files import spark_path
+
+        return spark.read.parquet(spark_path(str(told["path"].value)))
+    return spark.table(str(told["dagster/table_name"].value))
+
+
+def files(made: dg.AssetMaterialization) -> ParquetFiles | None:
+    """Return the files that a materialization has written, None of a catalog table."""
+    if "path" not in made.metadata:
+        return None
+    return ParquetFiles(tuple(path for path, _ in found_files(str(made.metadata["path"].value), ())))
