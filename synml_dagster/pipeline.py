@@ -183,6 +183,7 @@ class MLPipeline(BaseModel):
             )
         self._check_promotion()
         self._check_live()
+        self._check_database()
         self._check_retraining()
         if self.automation.on_new_data:
             scores = self.automation.on_new_data == "score" and self.score.source is not None
@@ -242,6 +243,16 @@ class MLPipeline(BaseModel):
                     f"score.keep leaves out {', '.join(map(repr, absent))}, and live needs them in the predictions: the "
                     "key to find the labels by, and the label to tell rows whose answer was known when they were scored"
                 )
+
+    def _check_database(self) -> None:
+        """Nothing that reads predictions again is given the password of the database that they went to."""
+        readers = {"live": self.live, "checks.predictions": self.checks.predictions}
+        reads = [name for name, asked in readers.items() if asked is not None]
+        if self.score.database is not None and reads:
+            raise ValueError(
+                f"{' and '.join(reads)} would read the predictions of score.database again, which only a table in a folder or in the catalog lets them; "
+                "leave score.database out, or name a place by score.path or score.table"
+            )
 
     def _check_retraining(self) -> None:
         automation, on = self.automation, self.automation.retrain_on
