@@ -146,4 +146,4 @@ def test_a_file_a_tick_and_drift_each_lead_to_their_run(plant):
     told = latest.asset_materialization.metadata
     assert told["promoted"].value is True
     assert told["reason"].value.startswith("drift: ")
-    assert told["champion version"].value == 2
+    assert told["champion version"].value == "2"
