@@ -171,8 +171,8 @@ def build_champion(
             champion_value=decision.champion,
             champion_version=str(now.version) if now else None,
         )
-        serves = dg.DataVersion(record.champion_version or "none")
-        yield dg.Output(record, metadata=told, data_version=serves)
+        context.set_data_version(context.asset_key, dg.DataVersion(record.champion_version or "none"))
+        yield dg.Output(record, metadata=told)
         yield outcome("promotion", decision.promote, decision.reason, only_warns=True)
 
     return champion
