@@ -84,7 +84,7 @@ def test_a_table_of_too_few_rows_ends_the_run_and_leaves_the_snapshot(place):
         )
 
 
-@pytest.mark.parametrize(("own", "scores"), [("mine", None), ("mine/own", None), ("own", "mine/scores")])
+@pytest.mark.parametrize(("own", "scores"), [("mine", ()), ("mine/own", ()), ("own", ["mine/scores"])])
 def test_a_folder_that_would_hold_our_own_data_is_not_read(place, monkeypatch, own, scores):
     monkeypatch.setenv("SYNML_DATA_DIR", own)
     (place / "mine").mkdir()
@@ -92,7 +92,7 @@ def test_a_folder_that_would_hold_our_own_data_is_not_read(place, monkeypatch, o
     with dg.DagsterInstance.ephemeral() as instance:
         asset = build_raw("p", Source(path="mine"), scores=scores)
         assert "the folder 'mine' would also hold" in materialized([asset], instance)[1]
-        if scores is None:  # one file of it is no folder that grows
+        if not scores:  # one file of it is no folder that grows
             asset = build_raw("p", Source(path=str(place / "mine/t.csv")))
             assert materialized([asset], instance)[1] == ""
 

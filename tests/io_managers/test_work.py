@@ -5,10 +5,17 @@ import sys
 import time
 
 import dagster as dg
+import pytest
 
 from synml_dagster.assets.stage import clearly
-from synml_dagster.io_managers import BundleIOManager
+from synml_dagster.io_managers import BundleIOManager, work
 from synml_dagster.io_managers.work import BYTES, CORE_SECONDS, SECONDS, core_seconds
+
+
+@pytest.fixture(autouse=True)
+def all_work_is_here(monkeypatch):
+    """Other tests of this process hold sessions of Spark Connect, whose work is elsewhere."""
+    monkeypatch.setattr(work, "_works_here", lambda: True)
 
 
 class Note:
