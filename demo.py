@@ -181,8 +181,16 @@ def report_success(instance: dg.DagsterInstance, name: str) -> None:
         assert event.asset_materialization is not None
         return {k: v.value for k, v in event.asset_materialization.metadata.items()}
 
-    metrics = {k.removeprefix("test/"): v for k, v in metadata("evaluation").items() if k.startswith("test/")}
-    print("\ntest rows   " + "   ".join(f"{k} {v:.4g}" for k, v in metrics.items() if isinstance(v, float)))
+    found = metadata("evaluation")
+    metrics = {
+        k.removeprefix("test/"): v for k, v in found.items() if k.startswith("test/") and isinstance(v, float)
+    }
+    for number, (metric, value) in enumerate(
+        (k, v) for k, v in metrics.items() if not k.endswith(("_low", "_high"))
+    ):
+        low, high = (metrics.get(f"{metric}_{end}") for end in ("low", "high"))
+        sure = "" if low is None or high is None else f"   (95% interval {low:.4g} to {high:.4g})"
+        print(f"{'test rows' if number == 0 else '':11} {metric} {value:.4g}{sure}")
     print(f"champion    {metadata('champion')['decision']}")
     for word, stage, key in (
         ("report", "report", "path"),
