@@ -58,7 +58,12 @@ def test_a_linear_model_goes_the_whole_way(tmp_path, classic_spark, monkeypatch)
 
 
 FAMILIES = [
-    ("xgboost", {"rounds": 60, "early_stopping": 10}, "Exact tree SHAP values"),
+    pytest.param(
+        "xgboost",
+        {"rounds": 60, "early_stopping": 10},
+        "Exact tree SHAP values",
+        marks=pytest.mark.slow,
+    ),
     pytest.param("random_forest", {}, "to its own, in probability", marks=pytest.mark.slow),
     pytest.param("extra_trees", {}, "to its own, in probability", marks=pytest.mark.slow),
     pytest.param(
