@@ -138,8 +138,10 @@ def evaluate_scored(
 
 
 def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return the metrics as numbers that plot over time, and the curves as pictures."""
-    told: dict[str, Any] = {name: figure(value) for name, value in figures_over_time(found).items()}
+    """Return the metrics as numbers that plot over time, and the curves as pictures; the ends of the intervals come last."""
+    numbers = {name: figure(value) for name, value in figures_over_time(found).items()}
+    ends = {name: value for name, value in numbers.items() if name.endswith(("_low", "_high"))}
+    told: dict[str, Any] = {name: value for name, value in numbers.items() if name not in ends}
     told["test rows"] = found.rows
     if (choice := found.choice) is not None:
         told["answers"] = (
@@ -151,4 +153,4 @@ def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[
             [[s.name, s.rows, f"{s.error:.4g}", f"{s.low:.4g} to {s.high:.4g}"] for s in found.slices.slices],
         )
     told["curves"] = pictures(curves)
-    return told
+    return told | ends
