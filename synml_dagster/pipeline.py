@@ -353,7 +353,15 @@ class MLPipeline(BaseModel):
                 split=self.split,
                 weight=self.weight,
                 group=self.group,
-                watched=self.drift.columns if self.drift else None,
+                watched={
+                    key: asked.columns
+                    for key, asked in (
+                        ("drift", self.drift),
+                        ("checks.nulls", self.checks.nulls),
+                        ("checks.ranges", self.checks.ranges),
+                    )
+                    if asked is not None and asked.columns
+                },
                 window=window,
                 choices=wanted_choices(self.sweep, self.train),
                 binary_only=["evaluate.costs"] if self.evaluate.costs else [],

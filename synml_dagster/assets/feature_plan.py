@@ -1,7 +1,7 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -27,7 +27,7 @@ def build_feature_plan(
     group: str | None,
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
-    watched: Sequence[str] | None = None,
+    watched: Mapping[str, Sequence[str]] | None = None,
     window: int | None = None,
     choices: FeatureChoices | None = None,
     binary_only: Sequence[str] = (),
@@ -35,7 +35,7 @@ def build_feature_plan(
     """Return the asset that fits the plan.
 
     `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
-    training rows before they are scored, which features have to be made of. `choices` are other ways to make features, which the
+    training rows before they are scored, by the part of the description that names them: features have to be made of them. `choices` are other ways to make features, which the
     sweep is to choose from. `binary_only` are the options of the description that ask for two classes. Of partitions
     the newest `window` are taken.
     """
@@ -76,7 +76,8 @@ def build_feature_plan(
             choices=choices,
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
-        check_columns(plan, watched)
+        for key, columns in (watched or {}).items():
+            check_columns(plan, columns, key)
         if binary_only and plan.task != "binary":
             raise ConfigError(
                 f"{binary_only[0]} is about a yes or a no, and {label!r} makes the task {plan.task}; leave it out"

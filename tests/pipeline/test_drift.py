@@ -76,11 +76,21 @@ def test_a_blocking_check_keeps_the_scores_of_before(trained):
     assert pq.read_table(path).to_pandas().equals(before)
 
 
-def test_a_column_that_is_not_used_ends_the_run_before_training(trained):
-    told = run_whole(drifting(trained, {"columns": ["agee"]}) | {"name": "refused"})
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"drift": {"columns": ["agee"]}}, "drift.columns names 'agee'"),
+        (
+            {"checks": {"nulls": {"columns": ["age"]}, "ranges": {"columns": ["agee"]}}},
+            "checks.ranges.columns names 'agee'",
+        ),
+    ],
+)
+def test_a_column_that_is_not_used_ends_the_run_before_training(trained, more, says):
+    told = run_whole(drifting(trained, {}) | {"name": "refused"} | more)
     assert not told["success"]
     assert "features" not in told["metadata"]
-    assert "drift.columns names 'agee'" in " ".join(told["failures"])
+    assert says in " ".join(told["failures"])
 
 
 def test_it_is_off_until_it_is_named_and_the_label_is_refused():
