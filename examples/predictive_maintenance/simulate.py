@@ -118,7 +118,9 @@ class Simulation:
         described = MLPipeline.from_yaml(HERE / "pipelines" / "machines" / "defs.yaml")
         train = type(described.train).model_validate(A_STUMP)
         tried = described.model_copy(update={"train": train}).definitions()
-        self.launch(day, "train", {}, key(day), "an experiment with a model of one split", tried)
+        # The days of the window are read anew: their labels have come since.
+        days = {RANGE[0]: key(day - 6), RANGE[1]: key(day)}
+        self.launch(day, "train", days, None, "an experiment with a model of one split", tried)
 
     def launch(
         self,
