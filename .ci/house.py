@@ -48,7 +48,7 @@ DOORS: dict[str, str] = {
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",
     # What all work on Spark shares.
-    "spark": "jdbc messages barrier_group local_disk quoting sampling session task_errors",
+    "spark": "messages options packages barrier_group local_disk quoting sampling session task_errors",
     # How versions lie on disk, for bundles and reports; how tasks write rows by themselves.
     "tables": "catalog plain_folder table task_writes versions",
     # A sweep in its steps, for the asset that runs one.

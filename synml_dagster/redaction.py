@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 HIDDEN = "***"
 
@@ -61,6 +62,11 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
 def is_secret_key(name: str) -> bool:
     """Return whether an option's name says that its value is a secret."""
     return re.search(_WORDS, name, re.IGNORECASE) is not None
+
+
+def secret_values(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of options whose names say that they are secret; what is shorter than a password is not looked for."""
+    return tuple(value for name, value in options.items() if is_secret_key(name) and len(value) > 3)
 
 
 class RedactedError(Exception):

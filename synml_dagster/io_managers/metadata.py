@@ -11,10 +11,11 @@ import dagster as dg
 from synml_dagster.tables import CatalogTable, DatabaseTable, Table
 from synml_dagster.tables.plain_folder import plain_folder
 
+Written = Table | CatalogTable | DatabaseTable
+"""What an output publishes."""
 
-def described(
-    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
-) -> dict[str, Any]:
+
+def described(context: dg.OutputContext, tables: dict[str | None, Written]) -> dict[str, Any]:
     """Return the metadata of what one output published, a table per partition or one under the key None."""
     first, rows = next(iter(tables.values())), sum(t.rows for t in tables.values())
     told: dict[str, Any] = {"dagster/column_schema": _columns(first.schema_json)}
@@ -35,9 +36,7 @@ def described(
     return told
 
 
-def each_partition(
-    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
-) -> None:
+def each_partition(context: dg.OutputContext, tables: dict[str | None, Written]) -> None:
     """Give each partition's materialization its own row count and version, where a run has several of them."""
     if len(tables) < 2:
         return
@@ -48,9 +47,7 @@ def each_partition(
         context.step_context.add_asset_metadata(told, asset_key=context.asset_key, partition_key=key)
 
 
-def observations(
-    context: dg.OutputContext, tables: dict[str | None, Table | CatalogTable | DatabaseTable]
-) -> list[dg.AssetObservation]:
+def observations(context: dg.OutputContext, tables: dict[str | None, Written]) -> list[dg.AssetObservation]:
     """Return the row count of each partition, where a run has several of them."""
     if len(tables) < 2:
         return []

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.io_managers.metadata import described, each_partition, observations
+from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
 from synml_dagster.io_managers.place import (
     asset_root,
     input_roots,
@@ -25,7 +25,6 @@ from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
     Accompanied,
     CatalogTable,
-    DatabaseTable,
     MarkedRows,
     Measured,
     Table,
@@ -42,9 +41,6 @@ from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-Written = Table | CatalogTable | DatabaseTable
 
 
 class SparkTableIOManager(dg.ConfigurableIOManager):

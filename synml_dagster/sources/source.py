@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.errors import SourceError, did_you_mean
-from synml_dagster.redaction import is_secret_key, redacted, without_secrets
+from synml_dagster.redaction import redacted, secret_values, without_secrets
 from synml_dagster.sources.format import BARE, guess_format, has_glob, local_path, log_beside
 from synml_dagster.sources.listing import spark_path
-from synml_dagster.spark.jdbc import driver_options, reason
-from synml_dagster.spark.messages import first_line, package_for
+from synml_dagster.spark.messages import database_reason, first_line
+from synml_dagster.spark.options import SparkOptions
+from synml_dagster.spark.packages import driver_options, package_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,7 +41,7 @@ class Source(BaseModel):
     format: str | None = Field(
         default=None, description="Spark's name of the format (csv, parquet, json, orc, delta, iceberg ...)."
     )
-    options: dict[str, str] = Field(
+    options: SparkOptions = Field(
         default_factory=dict, description="Options of Spark's reader, as Spark names them."
     )
     table: str | None = Field(default=None, description="A table of Spark's catalog: `db.table`.")
@@ -68,13 +69,6 @@ class Source(BaseModel):
     @classmethod
     def _path_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
-
-    @field_validator("options", mode="before")
-    @classmethod
-    def _options_as_text(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Source:
@@ -110,7 +104,7 @@ class Source(BaseModel):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values of options whose names say that they are secret; what is shorter than a password is not looked for."""
-        return tuple(v for k, v in self.options.items() if is_secret_key(k) and len(v) > 3)
+        return secret_values(self.options)
 
     def under(self, folder: str | Path) -> Source:
         """Return this source with a relative local path taken from `folder`."""
@@ -183,7 +177,9 @@ def read_source(
     except SourceError:
         raise
     except Exception as problem:
-        why = redacted(reason(problem) if source.jdbc else first_line(problem), source.secrets).rstrip(".")
+        why = redacted(
+            database_reason(problem) if source.jdbc else first_line(problem), source.secrets
+        ).rstrip(".")
         why += "." + package_for(
             problem, f"{source.jdbc or ''} {source.format or source.resolved_format() or ''}"
         )

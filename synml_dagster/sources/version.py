@@ -11,8 +11,7 @@ from synml_dagster.redaction import redacted, without_secrets
 from synml_dagster.sources.listing import data_files
 from synml_dagster.sources.settled import unfinished_name
 from synml_dagster.sources.source import Source, check_path, open_jdbc
-from synml_dagster.spark.jdbc import reason
-from synml_dagster.spark.messages import first_line
+from synml_dagster.spark.messages import database_reason, first_line
 from synml_dagster.tables.catalog import described_table
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
                 asked = spark.sql(source.version_query)
             row = asked.first()
         except Exception as problem:
-            why = redacted(reason(problem) if source.jdbc else first_line(problem), source.secrets)
+            why = redacted(database_reason(problem) if source.jdbc else first_line(problem), source.secrets)
             raise SourceError(
                 f"source.version_query {source.version_query!r} failed: {why}"
             ) from without_secrets(problem, source.secrets)

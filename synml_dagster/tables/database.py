@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.redaction import is_secret_key, redacted, without_secrets
-from synml_dagster.spark.jdbc import driver_options, reason
-from synml_dagster.spark.messages import package_for
+from synml_dagster.redaction import redacted, secret_values, without_secrets
+from synml_dagster.spark.messages import database_reason
+from synml_dagster.spark.packages import driver_options, package_for
 from synml_dagster.tables.publish import check_columns
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Database:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values of options whose names say that they are secret."""
-        return tuple(v for k, v in self.options.items() if is_secret_key(k) and len(v) > 3)
+        return secret_values(self.options)
 
     def describe(self) -> str:
         """Return the table and its database in a few words, without what is secret."""
@@ -215,9 +215,7 @@ def _parts(table: str) -> tuple[str, str]:
     """The schema as it is written, with its dot, and the table's name as the database keeps it."""
     found = _TABLE.fullmatch(table)
     assert found is not None
-    schema, name = found["schema"], found["name"]
-    name = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-    return f"{schema}." if schema else "", name
+    return f"{found['schema']}." if found["schema"] else "", _unquoted(found["name"])
 
 
 def _drop_left_behind(spark: SparkSession, place: Database) -> None:
@@ -294,7 +292,7 @@ def _told(place: Database) -> Iterator[None]:
     except (SourceError, DataError, ConfigError):
         raise
     except Exception as problem:
-        text = redacted(reason(problem), place.secrets)
+        text = redacted(database_reason(problem), place.secrets)
         shown = without_secrets(problem, place.secrets)
         if "synml: " in text:
             raise DataError(f"{place.describe()}: {text.split('synml: ', 1)[1]}; the former rows were kept. Run it again.") from shown  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import numpy as np
 import pandas as pd
+
+from synml_dagster import MLPipeline
 
 ROWS = 240
 QUICKEST = {"sweep": {"trials": 0}, "train": {"rounds": 15, "early_stopping": 0}, "explain": {"rows": 20}}
@@ -33,3 +36,20 @@ def described(folder, **score):
         "features": {"exclude": ["id"]},
         "score": score,
     } | QUICKEST
+
+
+def score_job(told):
+    """Run the score job of a described `shop`; return the metadata of each table that it made, or its failure."""
+    defs = MLPipeline.model_validate(told).definitions()
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def("shop_score")
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+    if not done.success:
+        (failure,) = [e.step_failure_data.error for e in done.all_events if e.is_step_failure]
+        while failure.cause:
+            failure = failure.cause
+        return failure.message
+    return {
+        made.asset_key.path[-1]: {key: value.value for key, value in made.metadata.items()}
+        for made in done.asset_materializations_for_node("shop__predictions")
+    }

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from synml_dagster import MLPipeline
 from synml_dagster.tables import open_table
-from tests.pipeline.shop import ROWS, customers, described
+from tests.pipeline.shop import ROWS, customers, described, score_job
 from tests.pipeline.test_partitions import A_DAY, DAYS, description, run, visits
 from tests.pipeline.test_predictions import broken
 
@@ -22,19 +22,7 @@ def explaining(folder, contributions=True, **score):
     """Run the score job with contributions; return the metadata of both tables, or the failure."""
     told = described(folder, **score)
     told["explain"] = told["explain"] | {"contributions": contributions}
-    defs = MLPipeline.model_validate(told).definitions()
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs.resolve_job_def("shop_score")
-        done = job.execute_in_process(instance=instance, raise_on_error=False)
-        if not done.success:
-            (failure,) = [e.step_failure_data.error for e in done.all_events if e.is_step_failure]
-            while failure.cause:
-                failure = failure.cause
-            return failure.message
-        return {
-            made.asset_key.path[-1]: {key: value.value for key, value in made.metadata.items()}
-            for made in done.asset_materializations_for_node("shop__predictions")
-        }
+    return score_job(told)
 
 
 def rows_of(told):

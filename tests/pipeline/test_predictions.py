@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from synml_dagster import MLPipeline
 from synml_dagster.assets.artifacts import COLUMNS, Provenance
 from synml_dagster.errors import ConfigError
-from tests.pipeline.shop import ROWS, customers, described
+from tests.pipeline.shop import ROWS, customers, described, score_job
 
 FROM = Provenance("7", "abc", datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
 
@@ -33,17 +31,8 @@ def test_a_table_with_a_column_of_that_name_is_refused_by_name(classic_spark):
 
 def scoring(folder, **score):
     """Run the score job of the pipeline with another `score` part, and return its metadata or its failure."""
-    defs = MLPipeline.model_validate(described(folder, **score)).definitions()
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs.resolve_job_def("shop_score")
-        done = job.execute_in_process(instance=instance, raise_on_error=False)
-        if not done.success:
-            (failure,) = [e.step_failure_data.error for e in done.all_events if e.is_step_failure]
-            while failure.cause:
-                failure = failure.cause
-            return failure.message
-        (made,) = done.asset_materializations_for_node("shop__predictions")
-        return {key: value.value for key, value in made.metadata.items()}
+    told = score_job(described(folder, **score))
+    return told if isinstance(told, str) else told["predictions"]
 
 
 def written(path) -> pd.DataFrame:

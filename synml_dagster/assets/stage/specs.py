@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.sources import Source
+from synml_dagster.spark.options import SparkOptions
 from synml_dagster.tables import Database
 
 
@@ -19,17 +20,10 @@ class DatabaseSpec(BaseModel):
     table: str = Field(
         description="`table` or `schema.table`, in double quotes where capitals or blanks count; made where there is none."
     )
-    options: dict[str, str] = Field(
+    options: SparkOptions = Field(
         default_factory=dict,
         description="Options of Spark's JDBC writer and of the driver: user, password, numPartitions, sslmode ...",
     )
-
-    @field_validator("options", mode="before")
-    @classmethod
-    def _options_as_text(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
 
     @model_validator(mode="after")
     def _is_one(self) -> DatabaseSpec:
