@@ -26,21 +26,38 @@ def duplicates(table: DataFrame, columns: Sequence[str]) -> tuple[int, int, list
     """
     from pyspark.sql import functions as sf
 
-    from synml_dagster.spark.quoting import quoted
-
     for name in columns:
         if name not in table.columns:
             raise DataError(
                 f"checks.duplicates: the table has no column {name!r}.{did_you_mean(name, table.columns)}"
             )
-    keys = [sf.col(quoted(c)).alias(f"k{i}") for i, c in enumerate(columns)]
-    twice = table.groupBy(*keys).agg(sf.count(sf.lit(1)).alias("n")).where("n > 1")
+    twice = _repeated(table, columns)
     row = twice.agg(sf.count(sf.lit(1)).alias("keys"), sf.sum("n").alias("rows")).first()
     if row is None or not row["keys"]:
         return 0, 0, []
-    worst = twice.orderBy(sf.desc("n"), *(sf.col(f"k{i}") for i in range(len(columns)))).limit(_EXAMPLES)
-    examples = [f"{', '.join(str(v) for v in one[:-1])} ({one[-1]} rows)" for one in worst.collect()]
-    return int(row["keys"]), int(row["rows"]), examples
+    return int(row["keys"]), int(row["rows"]), _worst(twice)
+
+
+def repeated_keys(table: DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return the worst of the keys that stand on several rows, with their rows; empty where each key tells a row."""
+    return _worst(_repeated(table, columns))
+
+
+def _repeated(table: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The keys that stand on several rows, as k0, k1, ..., and `n`, how many."""
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.spark.quoting import quoted
+
+    keys = [sf.col(quoted(c)).alias(f"k{i}") for i, c in enumerate(columns)]
+    return table.groupBy(*keys).agg(sf.count(sf.lit(1)).alias("n")).where("n > 1")
+
+
+def _worst(twice: DataFrame) -> list[str]:
+    from pyspark.sql import functions as sf
+
+    ordered = twice.orderBy(sf.desc("n"), *twice.columns[:-1]).limit(_EXAMPLES)
+    return [f"{', '.join(str(v) for v in row[:-1])} ({row[-1]} rows)" for row in ordered.collect()]
 
 
 def hours_old(newest: date | datetime, now: datetime) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from synml_dagster.checks.keys import repeated_keys
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.evaluation import Evaluation, higher_is_better
 from synml_dagster.features import LABEL, label_columns
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from synml_dagster.features import FeaturePlan
-
-_EXAMPLES = 5
 
 
 class LiveSpec(BaseModel):
@@ -112,22 +111,9 @@ def labelled_since(
 
 
 def _check_unique(table: DataFrame, key: list[str], where: str) -> None:
-    from pyspark.sql import functions as sf
-
-    from synml_dagster.spark.quoting import quoted
-
-    twice = (
-        table.groupBy(*(sf.col(quoted(c)) for c in key))
-        .count()
-        .where(sf.col("count") > 1)
-        .orderBy(sf.col("count").desc())
-        .limit(_EXAMPLES)
-        .collect()
-    )
-    if twice:
-        examples = "; ".join(f"{', '.join(str(v) for v in row[:-1])} ({row[-1]} rows)" for row in twice)
+    if worst := repeated_keys(table, key):
         raise DataError(
-            f"live.key: {', '.join(map(repr, key))} does not tell the rows of {where} apart: {examples}. Name all columns that do."
+            f"live.key: {', '.join(map(repr, key))} does not tell the rows of {where} apart: {'; '.join(worst)}. Name all columns that do."
         )
 
 
