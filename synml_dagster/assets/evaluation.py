@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline, side
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, pictures, stage
+from synml_dagster.assets.stage import (
+    clearly,
+    figure,
+    gate,
+    inputs,
+    markdown_table,
+    outcome,
+    pictures,
+    stage,
+    stored_once,
+)
 from synml_dagster.assets.weak_spots import weak_spots
 from synml_dagster.checks import PromoteSpec, below_baseline
 from synml_dagster.errors import SynmlError
@@ -77,7 +87,7 @@ def build_evaluation(
             run.log_metrics(figures_over_time(found))
             curves = figures.curves(found)
             run.log_pictures(curves)
-        yield dg.Output(found, metadata=evaluation_metadata(found, curves))
+        yield dg.Output(found, metadata=stored_once(context, evaluation_metadata(found, curves)))
         metric = rule.metric or primary_metric(found.task)
         low = below_baseline(metric, found.metrics, found.baseline)
         value = found.metrics.get(metric, float("nan"))
