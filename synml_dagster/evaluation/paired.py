@@ -32,6 +32,7 @@ Measure = Callable[[Floats], Floats]
 
 DRAWS = 1000
 MOST_ROWS = 100_000
+_MOST_NUMBERS = 5_000_000  # that a model has answered, over all classes; bounds the memory of the driver
 _AT_ONCE = 4_000_000  # weights; bounds the memory of a bootstrap
 
 
@@ -87,7 +88,7 @@ def paired_gain(
         The columns of their answers: a probability (binary), probabilities by class (multiclass), numbers (regression) or
         scores to rank by.
     most_rows
-        Of more rows (or queries) a sample of about so many is drawn from, which makes the interval wider and no less true.
+        Of more rows (or queries) a sample of about so many is drawn from, of fewer where there are more than 50 classes: that makes the interval wider and no less true.
     seed
         Of the sample and of the draws.
 
@@ -116,8 +117,10 @@ def paired_gain(
         held = _queries(held, metric, linear_gain, label_gain)
     held = held.persist()  # counted and fetched, and scored once
     try:
-        count = held.count()
-        table = (held if count <= most_rows else held.sample(most_rows / count, seed=seed)).toArrow()
+        width = sf.max(sf.size("second")) if task == "multiclass" else sf.lit(1)
+        count, numbers = held.agg(sf.count(sf.lit(1)), width).collect()[0]
+        most = min(most_rows, _MOST_NUMBERS // (numbers or 1))
+        table = (held if count <= most else held.sample(most / count, seed=seed)).toArrow()
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             held.unpersist()
