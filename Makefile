@@ -8,6 +8,9 @@ PORT   ?= 3000
 REPORTS_PORT ?= 3001
 DOCS   := .venv-docs
 
+# Files of tests that run at the same time, each process with Spark sessions of its own.
+TEST_PROCESSES ?= 2
+
 # The demo and the UI look at one Dagster instance and one data directory; tests make their own.
 demo ui: export DAGSTER_HOME := $(CURDIR)/.dagster
 demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
@@ -52,7 +55,7 @@ ui: $(READY) java $(VENV)/.quick ## Open the Dagster UI on the pipelines of asse
 	SYNML_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: $(READY) java $(VENV)/.quick ## Run the tests
-	@$(BIN)/python -m pytest --durations=30
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --durations=30
 
 test-slow: $(READY) java $(VENV)/.quick ## Run the slow tests: real kills, clusters, the browser
 	@$(BIN)/python -m pytest -m slow
