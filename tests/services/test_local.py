@@ -129,7 +129,9 @@ def test_what_has_no_embedding_has_an_error(tmp_path):
 def test_a_column_of_embeddings_on_spark(spark, tmp_path):
     folder = make_model(tmp_path / "m")
     frame = spark.createDataFrame([(i, f"{text}.") for i, text in enumerate(TEXTS)], "id int, review string")
-    asked = service_of({"type": "local.embeddings", "folder": str(folder), "text": "query: {review}"})
+    asked = service_of(
+        {"type": "local.embeddings", "folder": str(folder), "text": "query: {review}", "truncate": True}
+    )
     got = call_service(frame, asked, output="vector", journal=str(tmp_path / "j"), senders=2)
     assert (got.report.rows, got.report.sent, got.report.answered) == (21, 7, 7)
     found = {row["id"]: row for row in got.frame.collect()}
