@@ -323,6 +323,14 @@ def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tm
         )
         definitions = column.definitions(resources=resources)
         dg.Definitions.validate_loadable(definitions)
+        for name, value in {
+            "deadline": "2h",
+            "budget": {"requests": 3},
+            "limits": {"in_flight": 3},
+            "senders": 1,
+        }.items():
+            with pytest.raises(ValueError, match=f"{name} does not go with batch"):
+                ServiceColumn(**(column.model_dump(exclude_unset=True) | {name: value}))
         (sensor,) = definitions.sensors
 
         def tick():

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.services import call_service, local, service_of
+from synml_dagster.services import Budget, Limits, call_service, local, service_of
 from tests.services.driving import drive
 
 tokenizers = pytest.importorskip("tokenizers", reason="the extra text is not installed")
@@ -138,6 +138,11 @@ def test_a_column_of_embeddings_on_spark(spark, tmp_path):
     assert all(row["vector_error"] is None and len(row["vector"]) == WIDTH for row in found.values())
     assert found[0]["vector"] == found[7]["vector"] != found[1]["vector"]
     assert call_service(frame, asked, output="vector", journal=str(tmp_path / "j")).report.sent == 0
+    for name, told in {
+        "budget": {"budget": Budget(requests=1)}, "limits.tokens_per_minute": {"limits": Limits(tokens_per_minute=9)}, "key": {"key": "MINE"},
+    }.items():  # fmt: skip
+        with pytest.raises(ConfigError, match=f"^{name}: local embeddings runs in Spark's tasks"):
+            call_service(frame, asked, output="vector", journal=str(tmp_path / "j"), **told)
 
 
 def test_other_weights_are_another_journal(tmp_path):
