@@ -151,8 +151,8 @@ class ServiceColumn(BaseModel):
         from synml_dagster.services.batches.client import Address
 
         Address.of(service)
-        for name in ("deadline", "budget"):
-            if getattr(self, name) is not None:
+        for name in ("deadline", "budget", "limits", "senders"):
+            if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ConfigError(
                     f"{name} does not go with batch, whose requests the service sends by itself; leave one out"
                 )

@@ -58,6 +58,7 @@ class Sending:
         if self.senders < 1:
             raise ConfigError(f"senders must be at least 1 but got {self.senders}")
         if self.service.local is not None:
+            self._check_local()
             longest(self.service.local)
         if self.senders > self.limits.in_flight:
             raise ConfigError(
@@ -98,6 +99,18 @@ class Sending:
             raise ConfigError(
                 "services: spark.speculation lets Spark run a task twice at once, and each request would be paid twice. Turn it off."
             )
+
+    def _check_local(self) -> None:
+        """Refuse bounds that a model of one's own does not know."""
+        given = {
+            "key": self.service.key, "budget": self.budget, "limits.requests_per_minute": self.limits.requests_per_minute,
+            "limits.tokens_per_minute": self.limits.tokens_per_minute,
+        }  # fmt: skip
+        for name, value in given.items():
+            if value is not None:
+                raise ConfigError(
+                    f"{name}: {self.service.name} runs in Spark's tasks, and knows no such thing; leave it out"
+                )
 
 
 class Run:

@@ -80,6 +80,18 @@ def test_translation_keeps_placeholders_and_sends_only_what_has_changed(follow, 
     assert "Lies https://example.org/help zuerst." in (made / "help.md").read_text()
 
 
+def test_questions_find_chunks_and_only_changed_ones_are_sent_again(follow, tmp_path):
+    told = follow("search_index")
+    assert re.findall(r"embedder: (\d+) texts", told) == ["9", "4", "1"]
+    found = (tmp_path / "search_index" / "data" / "found.md").read_text()
+    first = dict(re.findall(r"## (.+)\n\n- (\w+ \d)", found))
+    assert first == {
+        "How hot should the water for coffee be?": "coffee 2", "Why do my brakes squeal?": "bicycle 1",
+        "What do I feed my sourdough starter with?": "bread 0", "How often do I pump up tyres?": "bicycle 2",
+    }  # fmt: skip
+    assert "on their side" in found
+
+
 def test_the_libraries_alone_train_export_score_and_explain(follow, tmp_path):
     told = follow("library")
     assert "parity: passed" in told

@@ -138,10 +138,10 @@ def answer(prompt):
     )
 
 
-def test_rows_go_into_batches_once_and_each_ends_with_a_value_or_an_error(classic_spark, tmp_path):
+def test_rows_go_into_batches_once_and_each_ends_with_a_value_or_an_error(spark, tmp_path):
     service, journal = Service(), str(tmp_path)
     texts = [f"t{i % 20}" for i in range(40)] + ["bad", "long", "lost", None]
-    frame = classic_spark.createDataFrame([(i, text) for i, text in enumerate(texts)], "id int, text string")
+    frame = spark.createDataFrame([(i, text) for i, text in enumerate(texts)], "id int, text string")
     with Server(service) as server:
         told = chat(server, prices=Prices(input=1e6, output=0))
         sent = batches.submit(frame, told, journal=journal, most_requests=10)
@@ -323,6 +323,14 @@ def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tm
         )
         definitions = column.definitions(resources=resources)
         dg.Definitions.validate_loadable(definitions)
+        for name, value in {
+            "deadline": "2h",
+            "budget": {"requests": 3},
+            "limits": {"in_flight": 3},
+            "senders": 1,
+        }.items():
+            with pytest.raises(ValueError, match=f"{name} does not go with batch"):
+                ServiceColumn(**(column.model_dump(exclude_unset=True) | {name: value}))
         (sensor,) = definitions.sensors
 
         def tick():

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.services import call_service, local, service_of
+from synml_dagster.services import Budget, Limits, call_service, local, service_of
 from tests.services.driving import drive
 
 tokenizers = pytest.importorskip("tokenizers", reason="the extra text is not installed")
@@ -129,13 +129,20 @@ def test_what_has_no_embedding_has_an_error(tmp_path):
 def test_a_column_of_embeddings_on_spark(spark, tmp_path):
     folder = make_model(tmp_path / "m")
     frame = spark.createDataFrame([(i, f"{text}.") for i, text in enumerate(TEXTS)], "id int, review string")
-    asked = service_of({"type": "local.embeddings", "folder": str(folder), "text": "query: {review}"})
+    asked = service_of(
+        {"type": "local.embeddings", "folder": str(folder), "text": "query: {review}", "truncate": True}
+    )
     got = call_service(frame, asked, output="vector", journal=str(tmp_path / "j"), senders=2)
     assert (got.report.rows, got.report.sent, got.report.answered) == (21, 7, 7)
     found = {row["id"]: row for row in got.frame.collect()}
     assert all(row["vector_error"] is None and len(row["vector"]) == WIDTH for row in found.values())
     assert found[0]["vector"] == found[7]["vector"] != found[1]["vector"]
     assert call_service(frame, asked, output="vector", journal=str(tmp_path / "j")).report.sent == 0
+    for name, told in {
+        "budget": {"budget": Budget(requests=1)}, "limits.tokens_per_minute": {"limits": Limits(tokens_per_minute=9)}, "key": {"key": "MINE"},
+    }.items():  # fmt: skip
+        with pytest.raises(ConfigError, match=f"^{name}: local embeddings runs in Spark's tasks"):
+            call_service(frame, asked, output="vector", journal=str(tmp_path / "j"), **told)
 
 
 def test_other_weights_are_another_journal(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -48,6 +49,15 @@ class Shop:
 def shop(tmp_path_factory):
     port = free_port()
     with postgres_server(port, "owner", PASSWORD) as psql:
+        end = time.monotonic() + 60
+        while True:  # its port is open before it answers
+            try:
+                psycopg2.connect(f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/postgres").close()
+                break
+            except psycopg2.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
         psql("--dbname=postgres", "--command=CREATE DATABASE shop")
         yield Shop(port, tmp_path_factory.mktemp("shop"))
 

@@ -7,7 +7,8 @@ import json
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 _MARK = "synml_digest"
 _MOST = 2**30
 _PAGES = 100
+_FILES = 1500.0
+"""Seconds that a file of 200 MB may take."""
+
 _DOUBTFUL = ("timeout", "connection", "unavailable", "malformed")
 """Errors after which a batch may be there all the same."""
 
@@ -69,7 +73,7 @@ class Client:
             (Part(name="file", text="-", content_type="application/jsonl"), content, name),
         ]
         body, kind = multipart(parts)
-        told = await self._asked("POST", "/files", body, {"Content-Type": kind})
+        told = await self._asked("POST", "/files", body, {"Content-Type": kind}, timeout=_FILES)
         return _text(told, "id")
 
     async def create(self, file: str, digest: str, window: str) -> dict[str, Any]:
@@ -86,7 +90,7 @@ class Client:
                 return there
             try:
                 content, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
-                told = await self._asked("POST", "/batches", content, headers, once=True)
+                told = await self._asked("POST", "/batches", content, headers, attempts=1)
                 _text(told, "id")
                 return told
             except RowError as problem:
@@ -116,8 +120,19 @@ class Client:
     async def content(self, file: str) -> bytes:
         """Return a file's content."""
         request = Request("GET", f"{self.address.root}/files/{file}/content", {}, None)
-        reply, _ = await self.caller.call(request, self.tally, self._clock(), parse=False)
+        with self._under(timeout=_FILES):
+            reply, _ = await self.caller.call(request, self.tally, self._clock(), parse=False)
         return reply.body
+
+    @contextmanager
+    def _under(self, **changed: Any) -> Iterator[None]:
+        """Let the policy be another one for a request."""
+        policy = self.caller.policy
+        self.caller.policy = policy.model_copy(update=changed)
+        try:
+            yield
+        finally:
+            self.caller.policy = policy
 
     async def _asked(
         self,
@@ -125,16 +140,11 @@ class Client:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-        *,
-        once: bool = False,
+        **changed: Any,
     ) -> dict[str, Any]:
         request = Request(method, self.address.root + path, headers or {}, body)
-        caller, policy = self.caller, self.caller.policy
-        try:
-            caller.policy = policy.model_copy(update={"attempts": 1}) if once else policy
-            _, told = await caller.call(request, self.tally, self._clock())
-        finally:
-            caller.policy = policy
+        with self._under(**changed):
+            _, told = await self.caller.call(request, self.tally, self._clock())
         if not isinstance(told, dict):
             raise RowError("malformed", f"the answer to {method} {path.partition('?')[0]} is no object")
         return told

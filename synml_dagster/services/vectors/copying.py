@@ -145,6 +145,10 @@ class Stream:
 def _plain(values: pa.Array) -> pa.Array:
     import pyarrow as pa
 
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+        values = values.cast(
+            pa.timestamp("us", "UTC")
+        )  # the session's zone is how it is shown, and no part of it
     return values.cast(pa.string())
 
 

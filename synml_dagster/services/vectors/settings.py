@@ -22,6 +22,11 @@ _TABLE = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
 KNOWN = ("url", "password_env", "table", "key", "latest", "dimensions", "vector")
 
 
+# Statements and no options of the connection, which poolers refuse.
+_FOR_THE_TRANSACTION = (
+    "SET LOCAL lock_timeout = '300s'; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'"
+)
+
 _OF_SPARK = ("checkpointlocation", "queryname", "outputmode")
 
 
@@ -113,13 +118,14 @@ class Settings:
             more["password"] = checked(os.environ.get(self.password_env, ""), self.password_env)
         try:
             lent = psycopg2.connect(
-                self.url, connect_timeout=15, application_name="synml_vectors", keepalives_idle=30,
-                options="-c lock_timeout=300s -c timezone=UTC -c datestyle=ISO", **more,
-            )  # fmt: skip
+                self.url, connect_timeout=15, application_name="synml_vectors", keepalives_idle=30, **more
+            )
         except psycopg2.Error as problem:
             raise SetupError(f"vectors: {self.place} cannot be reached: {_said(problem)}") from None
         try:
             with lent:
+                with lent.cursor() as setting:
+                    setting.execute(_FOR_THE_TRANSACTION)
                 yield lent
         except psycopg2.Error as problem:
             state = problem.pgcode or ""
