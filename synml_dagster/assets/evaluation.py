@@ -1,7 +1,7 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -27,8 +27,8 @@ from synml_dagster.evaluation import (
     Evaluation,
     choose_threshold,
     evaluate,
-    higher_is_better,
     primary_metric,
+    reaches,
 )
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
@@ -97,9 +97,9 @@ def build_evaluation(
         told = {name: figure(number) for name, number in told.items() if math.isfinite(number)}
         yield outcome("baseline", low is None, low or f"{metric} is {value:.6g}{beside}", told)
         if rule.minimum is not None:
-            reached = value >= rule.minimum if higher_is_better(metric) else value <= rule.minimum
+            reached = reaches(metric, value, rule.minimum)
             yield outcome(
-                "minimum", bool(reached), f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}", told
+                "minimum", reached, f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}", told
             )
 
     return evaluation
@@ -134,9 +134,6 @@ def evaluate_scored(
 
     A ranking is measured by the gains that `trained` was trained with, whichever model has scored the table.
     """
-    gains = trained.label_gain if plan.task == "ranking" else None
-    if plan.linear_gain and gains == list(range(len(gains or ()))):
-        gains = None  # those that `train_params` gives by itself
     return evaluate(
         scored,
         task=plan.task,
@@ -146,9 +143,17 @@ def evaluate_scored(
         weight=WEIGHT if WEIGHT in scored.columns else None,
         group=GROUP if GROUP in scored.columns else None,
         linear_gain=plan.linear_gain,
-        label_gain=gains,
+        label_gain=gains_of(plan, trained),
         chosen=chosen,
     )
+
+
+def gains_of(plan: FeaturePlan, trained: TrainedModel) -> Sequence[float] | None:
+    """Return the gains of grades that a ranking was trained with, None where they are the usual ones."""
+    gains = trained.label_gain if plan.task == "ranking" else None
+    if plan.linear_gain and gains == list(range(len(gains or ()))):
+        return None  # those that `train_params` gives by itself
+    return gains
 
 
 def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[str, Any]:
