@@ -1,5 +1,6 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,10 +92,15 @@ def build_evaluation(
         metric = rule.metric or primary_metric(found.task)
         low = below_baseline(metric, found.metrics, found.baseline)
         value = found.metrics.get(metric, float("nan"))
-        yield outcome("baseline", low is None, low or f"{metric} is {value:.6g}")
+        beside = f" and the baseline's {found.baseline[metric]:.6g}" if metric in found.baseline else ""
+        told = {metric: value, "baseline": found.baseline.get(metric, math.nan)}
+        told = {name: figure(number) for name, number in told.items() if math.isfinite(number)}
+        yield outcome("baseline", low is None, low or f"{metric} is {value:.6g}{beside}", told)
         if rule.minimum is not None:
             reached = reaches(metric, value, rule.minimum)
-            yield outcome("minimum", reached, f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}")
+            yield outcome(
+                "minimum", reached, f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}", told
+            )
 
     return evaluation
 

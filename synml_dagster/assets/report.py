@@ -11,7 +11,7 @@ import dagster as dg
 from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.assets.card import checks_of, made_of, seconds_of
 from synml_dagster.assets.champion import ChampionRecord
-from synml_dagster.assets.stage import clearly, inputs, stage
+from synml_dagster.assets.stage import clearly, figure, inputs, stage
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
@@ -105,7 +105,10 @@ def build_report(
         headline = f"{champion.metric} {champion.challenger_value:.6g} on {evaluation.rows} test rows; {_which(champion)}"
         page = Report(render_report(about), render_markdown(about), headline)
         mlflow.describe(version, render_markdown(about, REGISTRY_LENGTH))
-        told = {"model": _which(champion), "bytes": len(page.html)}
+        told: dict[str, Any] = {
+            f"test/{champion.metric}": figure(champion.challenger_value),
+            "model": _which(champion),
+        }
         if base := os.environ.get("SYNML_REPORTS_URL"):
             told = {"open": dg.MetadataValue.url(f"{base.rstrip('/')}/{pipeline}"), **told}
         context.add_output_metadata(told)

@@ -13,6 +13,7 @@ import numpy as np
 
 from synml_dagster.learners.judging import Judge, StoppedError
 from synml_dagster.learners.lightgbm.arguments import take_functions, take_schedule
+from synml_dagster.learners.lightgbm.feature_names import named
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.worker.early_stopping import Watch
 from synml_dagster.learners.lightgbm.worker.rank import clean_text
@@ -100,7 +101,7 @@ def fit_rows(
             break
     best = watch.finish()
     return LightGBMModel(
-        text=clean_text(booster.model_to_string(num_iteration=best or -1)),
+        text=named(clean_text(booster.model_to_string(num_iteration=best or -1)), features),
         features=list(features),
         categorical=list(categorical),
         objective="custom" if objective is not None else str(given.get("objective", "regression")),

@@ -29,7 +29,7 @@ class LightGBMModel(TrainedModel):
     Attributes
     ----------
     text : str
-        LightGBM's own format. Its features are called Column_0, Column_1 ...; `features` holds the real names.
+        LightGBM's own format. Its features are called as the columns are, with `_` for blanks and what else LightGBM takes in no name.
     features, categorical : list of str
         Columns in the order of the text, and those of them that name categories.
     vector : str, optional

@@ -191,7 +191,7 @@ def test_interaction_constraints_hold(classic_spark, tmp_path):
     model = learn(classic_spark, binary_table(3000), tmp_path, params)
     frame = model.booster.trees_to_dataframe().dropna(subset=["split_feature"])
     for _, tree in frame.groupby("tree_index"):
-        used = {int(name.removeprefix("Column_")) for name in tree["split_feature"]}
+        used = {model.features.index(name) for name in tree["split_feature"]}
         assert any(used <= group for group in groups)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from synml_dagster import errors
 from synml_dagster.errors import ConfigError, DataError, SetupError, TrainingError
 from synml_dagster.learners.lightgbm.data.training_data import TrainingData
+from synml_dagster.learners.lightgbm.feature_names import named
 from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.spark.barrier_group import Message
 
@@ -59,7 +60,7 @@ def model_of(
         "custom" if trainer.objective_function is not None else str(params.get("objective", "regression"))
     )
     return LightGBMModel(
-        text=texts[0].decode(),
+        text=named(texts[0].decode(), source.features),
         features=list(source.features),
         vector=source.vector,
         categorical=list(source.categorical),
