@@ -131,3 +131,26 @@ def test_test_rows_of_one_class_are_refused_before_anything_trains(classic_spark
     table = publish_table(assemble(raw, plan), str(tmp_path / "two"))
     (said,) = check_classes(classic_spark, plan, table)
     assert "is on the validation side" in said
+
+
+@pytest.mark.parametrize("kind", ["integer", "gaps", "text"])
+def test_ids_that_stand_in_several_rows_are_said_and_unique_ones_are_left_out(classic_spark, kind):
+    makes = {
+        "integer": int,
+        "gaps": lambda i: None if i % 50 == 7 else float(i),
+        "text": lambda i: f"P{i:03}",
+    }
+    make = makes[kind]
+    rows = {
+        "patient_id": [make(i // 4 * 37) for i in range(240)],
+        "visit_id": [make(i * 37) for i in range(240)],
+        "ward_id": [make(i % 5) for i in range(240)],
+        "x": [float(i % 11) for i in range(240)],
+        "y": ["a", "b", "b"] * 80,
+    }
+    plan = fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y")
+    assert {d.column: d.reason[:5] for d in plan.dropped} == {"visit_id": "an id"}
+    said = [w for w in plan.warnings if "named like an id" in w]
+    assert len(said) == 1
+    assert "'patient_id'" in said[0]
+    assert "split.column: patient_id" in said[0]
