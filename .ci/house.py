@@ -26,7 +26,7 @@ DOORS: dict[str, str] = {
     # The options and the judgement of each check, for the step that runs it.
     "checks": "answers keys rows_seen spec table_facts",
     # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
-    "columns": "arrow_values match number_format raw text_numbers time_format time_parsing unread values",
+    "columns": "arrow_values match number_format raw same_words text_numbers time_format time_parsing unread values",
     # Words of values, and the partner of a feature, in pictures and on the page.
     "explain": "interactions value_names",
     # How columns were fitted: for drift, and for labels that are trained without their offset.

@@ -1,7 +1,7 @@
 """`predictions`: rows scored on Spark by the champion's ONNX graph, and on request why each was scored so."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,8 +31,9 @@ from synml_dagster.assets.stage import (
     stage_key,
     version_read,
 )
-from synml_dagster.checks import ChecksSpec, DriftSpec
+from synml_dagster.checks import ChecksSpec, DriftSpec, unlike_training_in
 from synml_dagster.errors import ModelError
+from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import ANSWERS, REASON
@@ -103,23 +104,19 @@ def build_predictions(
             provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
         )
         whole = None
+        notes: list[str] = []
+        plan = FeaturePlan.load(bundle)
         if spec.source is not None:
             check_apart(spec.source, "score.source", spec.path, contributions.path if contributions else None)
             context.add_output_metadata(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session),
                 output_name=RESULT,
             )
-            notes: list[str] = []
             # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
             # a plan reads days of its text.
             typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
             known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
             whole = read_source(session, spec.source, known=known, notes=notes)
-            notes += unread_in(whole, model)
-            for note in notes:
-                context.log.warning(f"score.source: {note}")
-            if notes:
-                context.add_output_metadata({"source notes": "; ".join(notes)}, output_name=RESULT)
         each: dict[str, Any] = {}
         if partitions is not None:
             each = (
@@ -131,6 +128,11 @@ def build_predictions(
             each = {"": raw.nearest(session)}
         else:
             each = {"": source_files(session, spec.source, whole) or whole}
+        notes += doubts([whole] if whole is not None else list(each.values()), model, plan, session)
+        for note in notes:
+            context.log.warning(f"{'rows to score' if whole is None else 'score.source'}: {note}")
+        if notes:
+            context.add_output_metadata({"source notes": "; ".join(notes)}, output_name=RESULT)
         if compared:
             stopped = []
             for verdict, stops in rows_outcomes(
@@ -194,6 +196,24 @@ def build_predictions(
             yield from run(context, spark, mlflow, champion, raw)
 
     return predictions
+
+
+def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:
+    """Return what is to be said of rows before they are scored: text that is not written as learnt, columns that nothing is left of.
+
+    Raises
+    ------
+    DataError
+        A column is missing, is of a type whose values are never the plan's, or most of its text cannot be read.
+    """
+    frames = [t if hasattr(t, "columns") else t.dataframe(spark) for t in tables]
+    numbers = {
+        c.name
+        for c in plan.columns
+        if c.kind == "numeric" and c.input.storage == "string" and c.input.number_marks is None
+    }
+    said = [note for frame in frames for note in unread_in(frame, model, numbers)]
+    return list(dict.fromkeys([*said, *unlike_training_in(frames, plan)]))
 
 
 def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:

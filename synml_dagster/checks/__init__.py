@@ -20,6 +20,7 @@ from synml_dagster.checks.live import LiveSpec, decayed, labelled_since
 from synml_dagster.checks.promotion import Decision, PromoteSpec, below_baseline, decide
 from synml_dagster.checks.rivals import another_question
 from synml_dagster.checks.spec import ChecksSpec
+from synml_dagster.checks.unlike_training import unlike_training_in
 
 __all__ = [
     "DATA_CHECKS",
@@ -43,4 +44,5 @@ __all__ = [
     "judge_fairness",
     "labelled_since",
     "measure_drift",
+    "unlike_training_in",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns import MISSING_MARKS
 from synml_dagster.columns.names import col
-from synml_dagster.columns.number_format import NumberFormat
+from synml_dagster.columns.number_format import NUMBER, NumberFormat
 from synml_dagster.columns.raw import RawInput
 from synml_dagster.columns.time_format import PATTERNS
 from synml_dagster.columns.time_parsing import parse_spark
@@ -15,11 +16,21 @@ from synml_dagster.errors import DataError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_MOST = 0.5
+_MOST, _FEWEST = 0.5, 5
+"""The part of the values that ends the scoring, where there are so many: one stray word in one row is a missing value."""
 
 
-def unread(frame: DataFrame, planned: list[RawInput]) -> list[str]:
+def unread(frame: DataFrame, planned: list[RawInput], numbers: Collection[str] = ()) -> list[str]:
     """Return what is to be said of values that the plan cannot read and takes for missing; one pass where a column is such.
+
+    Parameters
+    ----------
+    frame
+        The rows to score.
+    planned
+        The plan's raw columns.
+    numbers
+        Those of text that the plan reads as numbers in the way of programs.
 
     Raises
     ------
@@ -31,7 +42,7 @@ def unread(frame: DataFrame, planned: list[RawInput]) -> list[str]:
     types = dict(frame.dtypes)
     asked: dict[str, Column] = {}
     read = [raw for raw in planned if len(raw.path) == 1 and types.get(raw.path[0]) == "string"]
-    read = [raw for raw in read if raw.number_marks or raw.time_way or raw.padded]
+    read = [raw for raw in read if raw.number_marks or raw.time_way or raw.padded or raw.name in numbers]
     for i, raw in enumerate(read):
         text = sf.coalesce(col(*raw.path), sf.lit(""))
         there = ~sf.lower(sf.trim(text)).isin(*sorted(MISSING_MARKS))
@@ -46,9 +57,10 @@ def unread(frame: DataFrame, planned: list[RawInput]) -> list[str]:
     for i, raw in enumerate(read if row is not None else []):
         there, lost, one = (row[f"{name}{i}"] for name in ("there", "lost", "one"))  # type: ignore[index]
         way = raw.time_way or f"{raw.padded} digits"
+        way = "numbers as programs write them" if raw.name in numbers else way
         way = NumberFormat.of(raw.number_marks).describe() if raw.number_marks else way
         told = f"{lost} of {there} values of column {raw.name!r}, such as {one!r}, are not written as learnt ({way})"
-        if lost > _MOST * there:
+        if lost > _MOST * there and there >= _FEWEST:
             raise DataError(
                 f"{told}, and their rows would be scored without them. Write them so in the source, or as a type of their own, or train anew."
             )
@@ -64,4 +76,6 @@ def _is_lost(text: Column, raw: RawInput) -> Column:
         return text.rlike(f"^[0-9]{{1,{max(1, raw.padded - 1)}}}$")
     if raw.time_way is not None:
         return sf.isnan(parse_spark(text, PATTERNS[raw.time_way]))
-    return sf.isnan(NumberFormat.of(raw.number_marks).to_spark(text))  # type: ignore[arg-type]
+    if raw.number_marks is None:
+        return ~text.rlike(f"^(?:{NUMBER})$")
+    return sf.isnan(NumberFormat.of(raw.number_marks).to_spark(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -290,8 +290,10 @@ def read_as_dates(model: OnnxModel) -> set[str]:
     return {raw.name for raw in planned_columns(model) or [] if raw.time_way is not None}
 
 
-def unread_in(frame: DataFrame, model: OnnxModel) -> list[str]:
+def unread_in(frame: DataFrame, model: OnnxModel, numbers: Collection[str] = ()) -> list[str]:
     """Return what is to be said of text in `frame` that a pipeline's model cannot read and takes for missing.
+
+    `numbers` are the columns of text that its plan reads as numbers in the way of programs.
 
     Raises
     ------
@@ -300,7 +302,7 @@ def unread_in(frame: DataFrame, model: OnnxModel) -> list[str]:
     """
     from synml_dagster.columns.unread import unread
 
-    return unread(frame, planned_columns(model) or [])
+    return unread(frame, planned_columns(model) or [], numbers)
 
 
 def _inputs(

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.sources.csv_dialect import HEAD_BYTES, WINDOWS, Dialect, dialect_of
+from synml_dagster.sources.csv_records import BAD, marked_records, without_bad
 from synml_dagster.sources.csv_types import typed_text
 from synml_dagster.sources.folder_columns import Folders
 from synml_dagster.sources.listing import data_files, is_hidden_file, spark_path
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-_BAD = "__synml_bad_record"
-_TORN = "__synml_torn_lines"
 _MOST_FILES = 2000
 
 
@@ -51,9 +50,9 @@ def read_csv(
     ]
     frame = frames[0]
     for other in frames[1:]:
-        frame = frame.unionByName(other, allowMissingColumns=True)
+        frame = frame.unionByName(_spelled_as(other, frame.columns), allowMissingColumns=True)
     _say_headers(groups, notes)
-    frame = _without_bad(frame, notes)
+    frame = without_bad(frame, notes)
     infer = options.get("inferSchema", "true").casefold() == "true" and "nullValue" not in options
     return typed_text(frame, known, notes) if infer else frame
 
@@ -111,7 +110,7 @@ def _texts(
         raise SourceError(f"source: the header of {files[0]!r} names {twice[0]!r} more than once; rename one")
     # As text: Spark would make a number of `code=007`.
     folders = [name for name in folders if name not in names]
-    schema = StructType([StructField(name, StringType()) for name in [*names, _BAD, *folders]])
+    schema = StructType([StructField(name, StringType()) for name in [*names, BAD, *folders]])
     told = {
         "header": str(has_header).lower(),
         "multiLine": "true",
@@ -137,7 +136,7 @@ def _texts(
     }
     fixed = {
         "mode": options.get("mode", "PERMISSIVE"),
-        "columnNameOfCorruptRecord": _BAD,
+        "columnNameOfCorruptRecord": BAD,
         "columnPruning": "false",
     }
     if len(files) == 1 and is_hidden_file(files[0]):
@@ -148,31 +147,10 @@ def _texts(
         frame = reader.csv([spark_path(file) for file in files])
     if dialect.windows:
         here, there = "".join(WINDOWS), "".join(WINDOWS.values())
-        read = {name: sf.translate(sf.col(quoted(name)), here, there) for name in [*names, _BAD]}
+        read = {name: sf.translate(sf.col(quoted(name)), here, there) for name in [*names, BAD]}
         frame = frame.select(*(read.get(name, sf.col(quoted(name))).alias(name) for name in frame.columns))
-    return frame.withColumn(_TORN, _torn_lines(names, dialect.separator))
-
-
-def _torn_lines(names: list[str], separator: str) -> Column:
-    """How many lines inside the values of a record look like records: a quote that is not closed has taken them in."""
-    from pyspark.sql import functions as sf
-
-    marks = len(names) - 1
-    if not marks:
-        return sf.lit(0)
-
-    def is_record(line: Column) -> Column:
-        return sf.length(line) - sf.length(sf.replace(line, sf.lit(separator), sf.lit(""))) == marks
-
-    def lines(value: Column) -> Column:
-        # The first and the last line are parts of records at best.
-        parts = sf.split(value, "\n")
-        inner = sf.slice(parts, 2, sf.greatest(sf.size(parts) - 2, sf.lit(0)))
-        taken = (sf.size(inner) >= (2 if marks == 1 else 1)) & sf.forall(inner, is_record)
-        return sf.when(value.contains("\n") & taken, sf.size(inner)).otherwise(0)
-
-    values = sf.array(*(sf.coalesce(sf.col(quoted(name)), sf.lit("")) for name in names))
-    return sf.aggregate(values, sf.lit(0), lambda n, value: n + lines(value))
+    header = dialect.header if has_header else ()
+    return marked_records(frame, names, header, dialect.separator)
 
 
 def _say_headers(groups: dict[Dialect, list[str]], notes: list[str]) -> None:
@@ -180,12 +158,19 @@ def _say_headers(groups: dict[Dialect, list[str]], notes: list[str]) -> None:
     if len(headers) < 2:
         return
     first, *others = headers
+    spelled = {name.casefold(): name for name in first}
     for other in others:
         file = headers[other][0].rsplit("/", 1)[-1]
-        more, less = sorted(set(other) - set(first)), sorted(set(first) - set(other))
-        if not set(other) & set(first):
+        alike = [spelled.get(name.casefold(), name) for name in other]
+        cases = [name for name, same in zip(other, alike, strict=True) if name != same]
+        more, less = sorted(set(alike) - set(first)), sorted(set(first) - set(alike))
+        if not set(alike) & set(first):
             raise SourceError(
                 f"source: {file!r} has no column of the first file's header ({', '.join(first[:10])}); it has {', '.join(other[:10])}"
+            )
+        if cases:
+            notes.append(
+                f"{file!r} writes {cases[:5]} in other letters, upper or lower, than the first file; they are the same columns"
             )
         if more or less:
             said = [f"has {more[:5]} beside" * bool(more), f"lacks {less[:5]}" * bool(less)]
@@ -194,38 +179,10 @@ def _say_headers(groups: dict[Dialect, list[str]], notes: list[str]) -> None:
             )
 
 
-def _without_bad(frame: DataFrame, notes: list[str]) -> DataFrame:
-    """Leave out the records that have more or fewer fields than the header, and say how many and show one."""
-    from pyspark.sql import functions as sf
-
-    bad = sf.col(_BAD)
-    # Spark asks for another column beside the one of bad records.
-    asked = {
-        "n": sf.count(bad),
-        "one": sf.first(bad, ignorenulls=True),
-        "rows": sf.count(sf.lit(1)),
-        "other": sf.count(sf.col(quoted(frame.columns[0]))),
-        "torn": sf.sum(sf.when(bad.isNull(), sf.col(_TORN))),
-    }
-    row = frame.agg(*(column.alias(name) for name, column in asked.items())).first()
-    if row is not None and row["n"] and row["n"] == row["rows"]:
-        raise SourceError(
-            f"source: all {row['n']} records have more or fewer fields than the first line, which is {', '.join(n for n in frame.columns[:5] if n not in (_BAD, _TORN))!r}; the second is {row['one'][:200]!r}. "
-            "Take lines above the header out of the files, or say source.options.sep"
-        )
-    if row is not None and row["torn"]:
-        notes.append(
-            f"values hold {row['torn']} lines that look like records: a quote that is not closed has taken them in. "
-            "Close it in the source, or say source.options.quote: '' where quotes are parts of values"
-        )
-    if row is not None and row["n"]:
-        notes.append(
-            f"{row['n']} of {row['rows']} records have more or fewer fields than the header and are left out, such as {row['one'][:200]!r}"
-        )
-        # Spark refuses a query that reads nothing but the bad records, as a count of the others would: read one more column.
-        other = sf.length(sf.concat_ws("", sf.col(quoted(frame.columns[0])), sf.lit("."))) > 0
-        frame = frame.where(bad.isNull() & other)
-    return frame.select(*(quoted(name) for name in frame.columns if name not in (_BAD, _TORN)))
+def _spelled_as(frame: DataFrame, columns: list[str]) -> DataFrame:
+    """The columns of `frame` under the names that those of another file have, where they differ in case alone."""
+    known = {name.casefold(): name for name in columns}
+    return frame.toDF(*(known.get(name.casefold(), name) for name in frame.columns))
 
 
 def _by_driver(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
+from synml_dagster.sources.json_keys import check_keys
 from synml_dagster.sources.listing import data_files, spark_path
 from synml_dagster.spark.quoting import quoted
 
@@ -59,7 +60,7 @@ def spans_lines(path: str) -> bool:
     Raises
     ------
     SourceError
-        Some do and others do not, or one is written in UTF-16 or UTF-32.
+        Some do and others do not, one is written in UTF-16 or UTF-32, or keys differ in case alone.
     """
     import fsspec
 
@@ -76,6 +77,7 @@ def spans_lines(path: str) -> bool:
     except (ImportError, OSError, ValueError):  # Spark may reach it all the same, and says what is wrong
         return False
     found = {file: _spans(head, file) for file, head in zip(files, heads, strict=False) if head.strip()}
+    check_keys(zip(files, heads, strict=False))
     if len({*found.values()}) > 1:
         by_line, spanning = (next(f for f, spans in found.items() if spans is way) for way in (False, True))
         raise SourceError(

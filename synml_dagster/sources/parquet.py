@@ -28,7 +28,7 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
     Raises
     ------
     SourceError
-        A column is of types in two files that have no common one.
+        A column is of types in two files that have no common one, or a file has two of one name.
     """
     by_spark = spark.read.parquet
     try:
@@ -47,6 +47,8 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
         return by_spark(spark_path(path))
     folders = Folders.of(path, names)
     schemas = [file.schema_arrow for file in opened]
+    for schema, file in zip(schemas, names, strict=True):
+        _check_names(schema.names, file)
     if any(in_old_calendar(file.metadata) for file in opened):
         return by_spark(spark_path(path))
     strange = any(_strange(kind) for schema in schemas for kind in schema.types)
@@ -58,6 +60,17 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
         field = _field(name, kind)
         wanted = wanted.append(field) if at < 0 else wanted.set(at, field)
     return _by_tasks(spark, names, wanted, folders)
+
+
+def _check_names(names: list[str], file: str) -> None:
+    """Of two columns of one name Spark says no more than that it cannot read the file."""
+    folded: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in folded:
+            raise SourceError(
+                f"source: {file.rsplit('/', 1)[-1]!r} has two columns {folded[name.casefold()]!r} and {name!r}, which have one name to Spark; rename one"
+            )
+        folded[name.casefold()] = name
 
 
 def _field(name: str, kind: pa.DataType) -> pa.Field:

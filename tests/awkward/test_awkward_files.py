@@ -195,6 +195,22 @@ def test_json_that_spark_would_lose_is_refused(classic_spark, tmp_path, content,
         rows_of(classic_spark, tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("array", [False, True])
+def test_keys_that_differ_in_case_alone_are_refused_by_name(classic_spark, tmp_path, array):
+    records = [{"age": 1, "at": {"City": "Rome"}}, {"age": 2, "at": {"city": "Bern"}}]
+    text = json.dumps(records, indent=1) if array else "\n".join(map(json.dumps, records))
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SourceError, match=r"both keys 'at\.City' and 'at\.city'"):
+        rows_of(classic_spark, tmp_path / "a.json")
+
+
+def test_two_columns_of_one_name_in_a_parquet_file_are_refused_by_name(classic_spark, tmp_path):
+    for names in (["x", "x"], ["x", "X"]):
+        pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=names), tmp_path / "a.parquet")
+        with pytest.raises(SourceError, match=f"two columns 'x' and '{names[1]}'"):
+            rows_of(classic_spark, tmp_path / "a.parquet")
+
+
 def test_json_files_of_two_ways_are_refused(classic_spark, tmp_path):
     (tmp_path / "1.json").write_text('{"a":1}\n{"a":2}\n')
     (tmp_path / "2.json").write_text(json.dumps([{"a": 3}], indent=1))
@@ -301,3 +317,39 @@ def test_what_was_meant_is_read_back(classic_spark, tmp_path, rows, mark, encodi
         known={"first": "string", "second": "string"},
     )
     assert [tuple(v or "" for v in row) for row in frame.collect()] == rows
+
+
+def test_headers_again_and_records_without_a_value_are_left_out_and_said(spark, tmp_path):
+    # `cat *.csv`, and the empty lines of a sheet that was longer once.
+    (tmp_path / "a.csv").write_text("age,y\n1,no\n2,yes\n age ,y\n3,no\n,\n4,y\n,\n")
+    frame, rows, notes = rows_of(spark, tmp_path / "a.csv")
+    assert rows == [(1, "no"), (2, "yes"), (3, "no"), (4, "y")]
+    assert (frame.count(), dict(frame.dtypes)["age"]) == (4, "bigint")
+    assert [note.split(" records ")[0] for note in notes] == ["1 of 7", "2 of 7"]
+    assert "are the header again" in notes[0]
+
+
+def test_a_single_column_keeps_the_word_that_is_its_name(classic_spark, tmp_path):
+    (tmp_path / "a.csv").write_text("colour\nred\ncolour\n")
+    assert rows_of(classic_spark, tmp_path / "a.csv")[1:] == ([("red",), ("colour",)], [])
+
+
+@pytest.mark.parametrize("word", ["Total", "GRAND TOTAL", "Summe:", "subtotal"])
+def test_a_record_that_adds_up_the_others_is_said_and_a_frequent_word_is_none(classic_spark, tmp_path, word):
+    (tmp_path / "a.csv").write_text("city,sold\n" + "Rome,3\nBern,4\n" * 100 + f"{word},700\n")
+    _, rows, notes = rows_of(classic_spark, tmp_path / "a.csv")
+    assert (len(rows), rows[-1]) == (201, (word, 700))
+    assert f"1 of 201 records look like totals of others, such as '{word} | 700'" in notes[0]
+    (tmp_path / "a.csv").write_text("brand,sold\n" + f"Shell,3\n{word},4\n" * 100)
+    assert rows_of(classic_spark, tmp_path / "a.csv")[2] == []
+
+
+def test_headers_of_a_folder_that_differ_in_case_are_the_same_columns(classic_spark, tmp_path):
+    (tmp_path / "1.csv").write_text("age,y\n1,x\n")
+    (tmp_path / "2.csv").write_text("Y,Age,more\nz,2,7\n")
+    frame, rows, notes = rows_of(classic_spark, tmp_path)
+    assert (frame.columns, sorted(rows)) == (["age", "y", "more"], [(1, "x", None), (2, "z", 7)])
+    assert notes == [
+        "'2.csv' writes ['Y', 'Age'] in other letters, upper or lower, than the first file; they are the same columns",
+        "'2.csv' has ['more'] beside; what a file lacks is missing in its rows",
+    ]

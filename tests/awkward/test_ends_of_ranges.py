@@ -111,3 +111,9 @@ def test_a_column_with_a_name_that_is_taken_is_refused_before_training(tmp_path,
     assert told["failures"][0].startswith(f"taken__{where}")
     assert repr(name) in told["failures"][0]
     assert "rename" in told["failures"][0]
+
+
+def test_weights_that_are_text_are_refused_by_name(classic_spark):
+    rows = {"x": [float(i) for i in range(60)], "w": ["1,5", "2"] * 30, "y": ["a", "b"] * 30}
+    with pytest.raises(DataError, match="weight 'w' is of type string; weights are numbers"):
+        fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y", weight="w")

@@ -80,6 +80,35 @@ def test_classes_that_differ_in_case_alone_are_warned_of(classic_spark):
     assert any("differ in case or blanks alone" in w and "'Yes', 'yes'" in w for w in warnings)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Berlin", "BERLIN", "Rome"], "'Berlin', 'BERLIN'"),
+        (["caf\u00e9", "cafe\u0301", "tea"], "'caf\u00e9', 'cafe\\u0301'"),
+        (["1", "1.0", "x"], "'1', '1.0'"),
+        (["Y", "no", "TRUE", "0"], "'Y', 'TRUE'; 'no', '0'"),
+        (["a\u200b", "a", "b"], "'a', 'a\\u200b'"),
+    ],
+)
+def test_words_that_are_one_but_for_their_writing_are_said_of_labels_and_columns(classic_spark, words, said):
+    values = words * (120 // len(words))
+    table = {"x": [float(i % 7) for i in range(len(values))], "word": values, "y": values}
+    frame = classic_spark.createDataFrame(pa.table(table))
+    warnings = fit_plan(frame, name="p", label="y").warnings
+    of = {kind: [w for w in warnings if w.startswith(kind)] for kind in ("label 'y'", "column 'word'")}
+    shown = {frozenset(part.split(", ")) for part in said.split("; ")}
+    for told in of.values():
+        groups = told[0].split("of its own: ")[1].split(". Write")[0]
+        assert {frozenset(part.split(", ")) for part in groups.split("; ")} == shown
+
+
+def test_words_that_differ_are_not_said(classic_spark):
+    words = ["1.1", "1.10", "01", "1", "yes", "no", "maybe"] * 20
+    table = {"x": [float(i % 9) for i in range(140)], "word": words, "y": ["a", "b"] * 70}
+    warnings = fit_plan(classic_spark.createDataFrame(pa.table(table)), name="p", label="y").warnings
+    assert not [w for w in warnings if "in several ways" in w]
+
+
 def test_a_column_without_a_name_is_refused_or_left_out(classic_spark):
     rows = {"": [float(i) for i in range(60)], "x": [1.5 * i for i in range(60)], "y": ["a", "b"] * 30}
     frame = classic_spark.createDataFrame(pa.table(rows))
@@ -102,3 +131,26 @@ def test_test_rows_of_one_class_are_refused_before_anything_trains(classic_spark
     table = publish_table(assemble(raw, plan), str(tmp_path / "two"))
     (said,) = check_classes(classic_spark, plan, table)
     assert "is on the validation side" in said
+
+
+@pytest.mark.parametrize("kind", ["integer", "gaps", "text"])
+def test_ids_that_stand_in_several_rows_are_said_and_unique_ones_are_left_out(classic_spark, kind):
+    makes = {
+        "integer": int,
+        "gaps": lambda i: None if i % 50 == 7 else float(i),
+        "text": lambda i: f"P{i:03}",
+    }
+    make = makes[kind]
+    rows = {
+        "patient_id": [make(i // 4 * 37) for i in range(240)],
+        "visit_id": [make(i * 37) for i in range(240)],
+        "ward_id": [make(i % 5) for i in range(240)],
+        "x": [float(i % 11) for i in range(240)],
+        "y": ["a", "b", "b"] * 80,
+    }
+    plan = fit_plan(classic_spark.createDataFrame(pa.table(rows)), name="p", label="y")
+    assert {d.column: d.reason[:5] for d in plan.dropped} == {"visit_id": "an id"}
+    said = [w for w in plan.warnings if "named like an id" in w]
+    assert len(said) == 1
+    assert "'patient_id'" in said[0]
+    assert "split.column: patient_id" in said[0]

@@ -104,3 +104,18 @@ def test_a_ranking_no_better_than_no_order_is_not_promoted(classic_spark):
         decision = decide(PromoteSpec(), metric, found.metrics, None, baseline=found.baseline)
         assert not decision.promote
         assert "ndcg@10 is" in decision.reason
+
+
+def test_rows_without_a_group_are_no_query_and_are_said_where_they_are_split_by_it(classic_spark):
+    rows = {
+        "q": [float(i // 5) if i % 10 else None for i in range(300)],
+        "text": [f"g{i // 5}" if i % 10 else "" for i in range(300)],
+        "x": [float(i % 7) for i in range(300)],
+        "y": [i % 4 for i in range(300)],
+    }
+    frame = classic_spark.createDataFrame(pa.table(rows))
+    for group in ("q", "text"):
+        with pytest.raises(DataError, match=f"group '{group}' is missing in 30 rows"):
+            fit_plan(frame, name="p", label="y", group=group)
+        warnings = fit_plan(frame, name="p", label="y", split=SplitSpec(by="group", column=group)).warnings
+        assert f"30 rows have no '{group}' and are on one side together, as one group" in warnings

@@ -88,3 +88,61 @@ def test_text_that_is_written_otherwise_than_learnt_is_said_or_refused(classic_s
         "1 of 4 values of column 'code', such as '7', are not written as learnt (3 digits)"
         in unread(codes, [text("code", padded=3)])[0]
     )
+
+
+def test_plain_numbers_in_text_that_come_with_a_comma_are_refused_and_a_stray_word_is_said(classic_spark):
+    from synml_dagster.columns import RawInput
+    from synml_dagster.columns.unread import unread
+    from synml_dagster.errors import DataError
+
+    planned = [RawInput(name="x", path=("x",), spark_type="string", storage="string", onnx_type="string")]
+    good = classic_spark.sql("SELECT * FROM VALUES ('1.5'), ('2'), ('NA'), ('abc'), ('3e2'), (null) AS t(x)")
+    assert unread(good, planned, {"x"}) == [
+        "1 of 4 values of column 'x', such as 'abc', are not written as learnt (numbers as programs write them) and are taken as missing"
+    ]
+    assert unread(good, planned) == []
+    comma = classic_spark.sql("SELECT * FROM VALUES ('1,5'), ('2,5'), ('3,5'), ('4,5'), ('6') AS t(x)")
+    with pytest.raises(
+        DataError, match="4 of 5 values of column 'x', such as '1,5', are not written as learnt"
+    ):
+        unread(comma, planned, {"x"})
+    assert "1 of 1 values" in unread(comma.limit(1), planned, {"x"})[0]
+
+
+def test_rows_to_score_that_are_nothing_like_the_training_rows_are_said(classic_spark):
+    import pyarrow as pa
+
+    from synml_dagster.checks.unlike_training import unlike_training
+    from synml_dagster.features import FeatureSpec, fit_plan
+
+    n = 240
+    table = {
+        "income": [1000.0 + 7 * i for i in range(n)],
+        "city": ["Berlin", "Rome", "Oslo"] * (n // 3),
+        "code": [float(i % 4) if i % 9 else None for i in range(n)],
+        "rare": [f"w{i % 7}" if i % 3 == 0 else None for i in range(n)],
+        "y": ["a", "b", "b", "a"] * (n // 4),
+    }
+    rows = classic_spark.createDataFrame(pa.table(table))
+    plan = fit_plan(rows, name="p", label="y", features=FeatureSpec(categorical=["code"]))
+    today = rows.drop("y").limit(60)
+    assert unlike_training(today, plan) == []
+
+    def said(**columns):
+        return unlike_training(
+            today.selectExpr(*(columns.get(c, c) + f" AS {c}" for c in today.columns)), plan
+        )
+
+    assert said(city="lower(city)") == [
+        "column 'city' holds words that no training row has in 60 of the 60 rows looked at, such as 'berlin', where the training rows have 'Berlin'; they count as other"
+    ]
+    assert "such as '9.0', where the training rows have '" in said(code="9.0")[0]
+    (other_unit,) = said(income="income / 1000")
+    assert "column 'income' is outside of what the training rows hold" in other_unit
+    assert "in 60 of the 60 rows looked at, such as 1;" in other_unit
+    assert said(income="cast(null AS double)") == [
+        "column 'income' has no value in all of the 60 rows looked at, and had one in 100% of the training rows"
+    ]
+    assert said(rare="cast(null AS string)") == []  # most training rows have none
+    assert said(income="'many'") == []  # such rows are rejected with that reason
+    assert unlike_training(today.selectExpr("income", "'x' AS city", "code", "rare").limit(3), plan) == []

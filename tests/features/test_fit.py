@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.errors import SparkRuntimeException
 
@@ -341,3 +343,25 @@ def test_a_plan_of_one_pass_is_that_of_two(classic_spark, monkeypatch, rows, spl
     calls.clear()
     assert fit_plan(df, name="p", label="grade", split=split) == plan
     assert len(calls) == 2
+
+
+def test_values_that_stand_for_missing_ones_are_said(classic_spark):
+    n, days = 300, [dt.date(2023, 1, 1) + dt.timedelta(days=i % 200) for i in range(300)]
+    rows = {
+        "age": [-999 if i % 6 == 0 else i % 70 for i in range(n)],
+        "price": [99999.0 if i % 9 == 0 else 10.5 + i for i in range(n)],
+        "until": [dt.date(9999, 12, 31) if i % 5 == 0 else days[i] for i in range(n)],
+        "plain": [i % 90 for i in range(n)],
+        "sign": [-1 if i % 2 else 1 for i in range(n)],
+        "target": [-9.0 if i % 50 == 1 else 1000 + i * 0.5 for i in range(n)],
+    }
+    warnings = fit_plan(
+        classic_spark.createDataFrame(pa.table(rows)), name="p", label="target", task="regression"
+    ).warnings
+    said = [w.split(" in ")[0] for w in warnings if "where it stands for a missing value" in w]
+    assert said == [
+        "label 'target' has -9",
+        "column 'age' has -999",
+        "column 'price' has 99999",
+        "column 'until' has 9999-12-31",
+    ]

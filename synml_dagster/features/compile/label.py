@@ -11,6 +11,7 @@ import numpy as np
 
 from synml_dagster.columns import RawInput, col
 from synml_dagster.columns.number_format import NumberFormat, is_plain, recognise_number
+from synml_dagster.columns.same_words import listed_groups, same_words
 from synml_dagster.columns.text_numbers import written_number
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.compile.lookup import literal
@@ -254,17 +255,11 @@ def _class_label(plan: LabelPlan, outline: Outline, task: str) -> LabelPlan:
 
 
 def alike(label: LabelPlan) -> list[str]:
-    """A warning where classes differ in upper and lower case or in blanks alone: who typed them meant one."""
-    if label.storage != "string" or not label.classes:
-        return []
-    groups: dict[str, list[str]] = {}
-    for word in label.classes:
-        groups.setdefault("".join(word.casefold().split()), []).append(word)
-    same = [f"{_listed(words, 5)}" for words in groups.values() if len(words) > 1]
-    if not same:
+    """A warning where classes differ in the way they are written alone: who typed them meant one."""
+    if label.storage != "string" or not label.classes or not (groups := same_words(label.classes)):
         return []
     return [
-        f"label {label.column!r} has classes that differ in case or blanks alone, and each is learnt as a class of its own: {'; '.join(same[:5])}. Write them in one way in the source if one is meant"
+        f"label {label.column!r} has classes that differ in case or blanks alone, or say one thing in several ways, and each is learnt as a class of its own: {listed_groups(groups)}. Write them in one way in the source if one is meant"
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synml_dagster.columns import RawInput
+from synml_dagster.columns.same_words import listed_groups, same_words
 from synml_dagster.columns.time_format import PATTERNS, recognise
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.features.fitting.datetime import fit_moment
@@ -136,6 +137,10 @@ def _categorical(
         seen, spellings = _of_one_truth(seen)
     counts = seen.counts
     assert counts is not None
+    if raw.storage == "string" and (groups := same_words(by_frequency(counts))):
+        notes.append(
+            f"column {raw.name!r} has categories that differ in case or blanks alone, or say one thing in several ways, and each is learnt as one of its own: {listed_groups(groups)}. Write them in one way in the source if one is meant"
+        )
     most = own.max_categories or spec.max_categories
     least = own.rare_below or spec.rare_below
     frequent = [w for w in by_frequency(counts) if counts[w] >= least]

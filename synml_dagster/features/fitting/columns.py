@@ -14,6 +14,7 @@ from synml_dagster.features.fitting.alternatives import fit_alternatives, with_c
 from synml_dagster.features.fitting.column import fit_column, kind_of
 from synml_dagster.features.fitting.encodings import SMOOTHING, count_words, with_target_means
 from synml_dagster.features.fitting.leakage import leaks, near_duplicates
+from synml_dagster.features.fitting.stand_ins import said_of_stand_in, stand_in
 from synml_dagster.features.kinds import CategoricalColumn, FittedColumn
 from synml_dagster.features.names import RESERVED
 from synml_dagster.features.plan import Alternative, Dropped, LabelPlan, SplitPlan
@@ -63,6 +64,8 @@ def fit_columns(
     labels = label_values(sample.column("word"), sample.column("number").to_numpy(), label.classes)
     if label.classes and not profile.sampled:
         warnings += _absent_classes(label.classes, labels, by)
+    if not label.classes and decided.task == "regression" and (odd := stand_in(labels)):
+        warnings.append(said_of_stand_in(f"label {label.column!r}", odd))
     single = {raw.name: one for raw in use if isinstance(one := seen[raw.name], Seen)}
 
     large = [raw for raw in use if raw.name in single and _uncounted(raw, single[raw.name], features)]

@@ -13,6 +13,7 @@ from synml_dagster.columns.time_format import PATTERNS, ambiguous
 from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ConfigError
 from synml_dagster.features.fitting.precision import origin_for
+from synml_dagster.features.fitting.stand_ins import said_of_stand_in, stand_in
 from synml_dagster.features.kinds import DatetimeColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.datetime import CYCLES
@@ -62,6 +63,8 @@ def fit_moment(
     days = values[np.isfinite(values)] / (1 if is_date else MICROSECONDS_A_DAY)
     if not len(days):
         return None, "empty: no value could be read as a date", notes
+    if odd_day := stand_in(days, days=True):
+        notes.append(said_of_stand_in(f"column {raw.name!r}", odd_day))
     parts = own.parts or _telling_parts(days, is_date)
     if is_date and (late := [p for p in parts if p.startswith(("hour", "minute"))]):
         raise ConfigError(

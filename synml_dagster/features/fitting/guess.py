@@ -37,6 +37,7 @@ _ID_SNAKE = re.compile(
 )
 _INDEX = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
 _WORDS_OF_TEXT = 4.0
+_FEW_CODES = 20
 _ALMOST_ALL = 0.95
 _DENSE = 3.0  # the training side is a part of the rows, so a row number has gaps there
 
@@ -83,10 +84,14 @@ def guess_number(
     if storage == "integer" and _INDEX.fullmatch(name):
         return Guess(None, "an index of rows, which pandas has written along")
     unique = len(values) >= 20 and len(set(values)) == len(values)
-    if storage == "integer" and unique:
+    # A gap makes fractions of an id's whole numbers, in pandas and in what it writes.
+    whole = storage == "integer" or all(float(v).is_integer() for v in values)
+    if whole and not unique and named_like_an_id(name) and len(set(values)) > _FEW_CODES:
+        return Guess("numeric", warning=_repeated_id(name, "a number"))
+    if whole and unique:
         if named_like_an_id(name):
             return Guess(None, "an id: its name says so and every row has another value")
-        if high - low + 1 <= _DENSE * rows:
+        if storage == "integer" and high - low + 1 <= _DENSE * rows:
             return Guess(
                 "numeric",
                 warning=f"column {name!r} numbers the rows ({low:.0f} to {high:.0f}, each once); exclude it if it is an id",
@@ -131,8 +136,18 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
             f"an id: {'nearly ' if distinct is None or distinct < rows else ''}every row has another value",
             warning=_unread(name, values, "left out as an id"),
         )
+    if named_like_an_id(name) and sample_distinct > _FEW_CODES:
+        return Guess("categorical", warning=_repeated_id(name, "a category"))
     said = many or marked is not None or recognise(dated) is not None
     return Guess("categorical", warning=_unread(name, values, "taken as a category") if said else "")
+
+
+def _repeated_id(name: str, used_as: str) -> str:
+    """A warning about an id that stands in several rows: what is learnt of it is known of these alone, on both sides of a split."""
+    return (
+        f"column {name!r} is named like an id, and its values stand in several rows each; it is used as {used_as}. Exclude it where it tells people or "
+        f"things apart that are new when the model predicts, and let split.by: group, split.column: {name} keep the rows of each on one side"
+    )
 
 
 def _numbers(values: list[str], marked_only: bool) -> bool:

@@ -107,6 +107,7 @@ def decide_label_and_split(
         )
     warnings += alike(label)
     _check_weight(roles.weight, outline)
+    warnings += _groupless(df, roles)
     if found == "ranking":
         warnings += _high_grades(label)
 
@@ -129,6 +130,22 @@ def decide_label_and_split(
             f"{outline.position_missing} rows have no {split.column!r} and are on the training side"
         )
     return Decided(reading, outline, lengths, found, label, plan, warnings)
+
+
+def _groupless(df: DataFrame, roles: Roles) -> list[str]:
+    """A warning about rows without a group to be split by; of a ranking's, whose query nobody knows, an error."""
+    from pyspark.sql import functions as sf
+
+    raw = roles.group or (roles.split_column if roles.by == "group" else None)
+    if raw is None or raw.storage in ("array", "vector"):
+        return []
+    value = raw.value()
+    rows = df.where(value == "" if raw.storage == "string" else sf.isnan(value)).count()
+    if rows and roles.group is not None:
+        raise DataError(
+            f"group {raw.name!r} is missing in {rows} rows, and together they would be one query. Give every row its group, or leave those rows out in the source."
+        )
+    return [f"{rows} rows have no {raw.name!r} and are on one side together, as one group"] if rows else []
 
 
 def _of_files(rows: Rows | None, facts: RowFacts) -> Rows | None:

@@ -12,6 +12,7 @@ from synml_dagster.columns.time_format import recognise
 from synml_dagster.errors import DataError
 from synml_dagster.features.fitting.guess import not_numbers
 from synml_dagster.features.fitting.precision import lost_values, shift_for
+from synml_dagster.features.fitting.stand_ins import said_of_stand_in, stand_in
 from synml_dagster.features.kinds import BooleanColumn, NumericColumn
 from synml_dagster.features.kinds.base import Fitted
 from synml_dagster.features.kinds.numeric import Affine, Quantiles
@@ -55,6 +56,8 @@ def fit_number(
         written = _format_of(raw, seen, notes)
         seen = _parsed(raw, seen, written, notes)
     notes += _precision(raw, seen)
+    if seen.numbers is not None and (odd := stand_in(seen.numbers)):
+        notes.append(said_of_stand_in(f"column {raw.name!r}", odd))
     if not len(seen.finite) and (own.impute in ("mean", "median") or own.scale):
         if said.impute is not None or said.scale:
             raise DataError(f"column {raw.name!r} has no finite value to impute or scale by")

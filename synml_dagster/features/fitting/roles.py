@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns import RawInput
-from synml_dagster.errors import ConfigError
+from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features.compile.label import label_input
 from synml_dagster.features.fitting.candidates import check_names, leaves
 from synml_dagster.features.plan import Dropped, FeaturePlan, SplitPlan
@@ -83,6 +83,10 @@ def roles_of(
     by_name = {i.name: i for i in inputs}
     weights = by_name[weight] if weight else None
     groups = by_name[group] if group else None
+    if weights is not None and weights.storage not in ("number", "integer", "boolean"):
+        raise DataError(
+            f"weight {weights.name!r} is of type {weights.spark_type}; weights are numbers. Convert the column in the source."
+        )
     by: SplitBy = split.by
     split_column = by_name[split.column] if split.column else None
     warnings = []
