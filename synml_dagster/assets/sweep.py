@@ -113,7 +113,7 @@ def build_sweep(
                 "params": {
                     name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
                 },
-                "train": train.model_dump(exclude={"ranks"}),
+                "train": train.model_dump(exclude={"ranks", "refit"}),
                 "rows": sweep_spec.rows,
                 "folds": [folds.folds, folds.repeats],
                 "pruning": sweep_spec.prunes,
