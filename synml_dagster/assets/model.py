@@ -19,7 +19,7 @@ from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult, SweepSpec
 from synml_dagster.tuning.choice import train_spec
-from synml_dagster.tuning.feature_choice import split_choice
+from synml_dagster.tuning.feature_choice import said, split_choice
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.trial import time_to_score
 
@@ -197,7 +197,7 @@ def _made_as(sweep: SweepResult, choice: Choice) -> dict[str, Any]:
     """Return how features are made where a sweep chose it: of an ensemble by member."""
     if not sweep.ensemble:
         return {"features": dg.MetadataValue.json(dict(choice))} if choice else {}
-    found = {f"trial {m.trial}": dict(split_choice(m.params)[0]) for m in sweep.ensemble}
+    found = {f"trial {m.trial}": dict(split_choice(said(m.params))[0]) for m in sweep.ensemble}
     return {"features": dg.MetadataValue.json(found)} if any(found.values()) else {}
 
 

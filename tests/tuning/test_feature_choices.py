@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster import MLPipeline
+from synml_dagster.assets import sweep as sweep_module
 from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.checks.drift import measure_drift
 from synml_dagster.explain import explain_predictions
@@ -25,6 +26,7 @@ from synml_dagster.tuning.choice import families_of
 from synml_dagster.tuning.feature_choice import ranges_of, split_choice, wanted_choices
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.result import EnsembleMember
 from synml_dagster.tuning.runner import TrialJobs, trial_data
 from synml_dagster.tuning.trial import unpacked
 
@@ -207,4 +209,43 @@ def test_the_winning_choice_is_what_is_trained_exported_explained_and_scored(tmp
     assert plan.alternatives == []
     assert "logloss against kilobytes" in told["sweep"]["pictures"].value
     assert "on the front" in told["sweep"]["leaderboard"].value
+    assert told["champion"]["champion version"].value == "1"
+
+
+@pytest.mark.slow
+def test_an_ensemble_over_choices_goes_the_whole_way(tmp_path, monkeypatch):
+    """Members on ranks and on the numbers themselves, trained again on the validation rows: one model, compared and promoted."""
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    pd.DataFrame(rows(1500)).to_csv(tmp_path / "t.csv", index=False)
+
+    def both(result, *_):
+        chosen = [t for t in result.trials if t.origin in ("default", "scale quantile")]
+        return result.model_copy(
+            update={"ensemble": [EnsembleMember(trial=t.number, learner=t.learner, params=t.params, weight=0.5) for t in chosen], "ensemble_value": 0.5}
+        )  # fmt: skip
+
+    monkeypatch.setattr(sweep_module, "with_ensemble", both)
+    about = {
+        "name": "p",
+        "source": str(tmp_path / "t.csv"),
+        "label": "y",
+        "train": {"learner": "linear", "refit": True},
+        "sweep": {"trials": 4, "features": {"scale": ["quantile"]}, "ensemble": 4},
+    }
+    job = MLPipeline.model_validate(about).definitions().resolve_job_def("p_train")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance)
+        assert result.success
+        told = {
+            e.asset_key.path[-1]: e.step_materialization_data.materialization.metadata
+            for e in result.get_asset_materialization_events()
+        }
+    assert sorted(map(str, told["model"]["features"].value.values())) == ["{'scale': 'quantile'}", "{}"]
+    assert told["model"]["warnings"].value.count("trained again on training and validation rows") == 2
+    (made_of,) = (path for path in (tmp_path / "data").rglob("made_of.json") if "/model/" in str(path))
+    fitted = FittedPipeline.load(made_of.parent)
+    assert fitted.model.features == fitted.plan.feature_names == ["income", "income__quantile", "city"]
+    assert [places is None for places in fitted.model.form.places] == [False, False]
     assert told["champion"]["champion version"].value == "1"
