@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from pydantic import BaseModel
 from synml_dagster.errors import ConfigError
 from synml_dagster.pipeline import MLPipeline
 from synml_dagster.scaffolding import name_of, write_executor
+
+# `dg` makes a scaffolder of each class that an installed package registers, and this one of dagster-pyspark says at every
+# call that it is a preview. Nothing here uses it.
+warnings.filterwarnings(
+    "ignore", message="Class `SparkDeclarativePipelineScaffolder` is currently in preview"
+)
 
 _TEMPLATE = """\
 type: {type_name}

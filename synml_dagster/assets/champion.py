@@ -4,30 +4,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from synml_dagster.assets.artifacts import ExportedPipeline, FittedPipeline
+from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.assets.card import made_of
-from synml_dagster.assets.evaluation import evaluate_scored
+from synml_dagster.assets.gates import Challenger
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
-from synml_dagster.checks import Decision, PromoteSpec, another_question, decide
-from synml_dagster.errors import DataError, ModelError
-from synml_dagster.evaluation import Evaluation, primary_metric
+from synml_dagster.checks import PromoteSpec
+from synml_dagster.evaluation import Evaluation, PairedGain, primary_metric
 from synml_dagster.export import write_bundle
-from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_split
-from synml_dagster.files import ParquetFiles
-from synml_dagster.learners import TrainedModel
-from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.report import REGISTRY_LENGTH, CardSpec, ReportInputs, render_markdown
 from synml_dagster.resources import MLflowResource, ModelVersion, SparkResource
 from synml_dagster.resources.reason import reason_of
-from synml_dagster.tables import Table
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _FILE = "champion.json"
 
@@ -97,7 +88,9 @@ def build_champion(
         feature_plan, model = fitted.plan, fitted.model
         metric = rule.metric or primary_metric(feature_plan.task)
         holder = mlflow.champion(name)
-        decision, flattered = _judged(context, spark.session, mlflow, name, holder, rule, evaluation, fitted)
+        challenger = Challenger(spark.session, fitted, onnx_model.onnx, evaluation, rule, context.log.warning)
+        judgement = challenger.against(mlflow, name, holder)
+        decision, flattered = judgement.decision, judgement.flattered
         if decision.promote and rule.approval:
             decision = replace(
                 decision,
@@ -156,6 +149,7 @@ def build_champion(
             "promoted": decision.promote,
             f"challenger/{metric}": figure(decision.challenger),
             **({f"champion/{metric}": figure(decision.champion)} if decision.champion is not None else {}),
+            **_how_sure(judgement.paired),
             **({"champion measured on": flattered} if flattered else {}),
             "challenger version": version.version,
             "champion version": now.version if now else "none",
@@ -178,92 +172,17 @@ def build_champion(
     return champion
 
 
-def _judged(
-    context: dg.AssetExecutionContext,
-    spark: "SparkSession",
-    mlflow: MLflowResource,
-    name: str,
-    holder: ModelVersion | None,
-    rule: PromoteSpec,
-    evaluation: Evaluation,
-    fitted: FittedPipeline,
-) -> tuple[Decision, str]:
-    """Compare the challenger with the champion, and with one that a person has taken back: what the rule says, and why the champion may look better than it is."""
-    raw, plan, model = fitted.raw, fitted.plan, fitted.model
-    metric = rule.metric or primary_metric(plan.task)
-    held, incomparable, flattered = None, None, ""
-    if holder is not None:
-        held, incomparable = _compared(spark, mlflow.download(holder), raw, plan, model)
-        if incomparable:
-            context.log.warning(f"version {holder.version} cannot be compared: {incomparable}")
-        else:
-            flattered = _may_have_learnt_them(mlflow.download(holder), plan)
-    decision = decide(
-        rule,
-        metric,
-        evaluation.metrics,
-        held.metrics if held else None,
-        baseline=evaluation.baseline,
-        incomparable=incomparable,
-    )
-    rejected = mlflow.rolled_back_from(name, holder) if decision.promote and not rule.replace else None
-    if rejected is None:
-        return decision, flattered
-    again, _ = _compared(spark, mlflow.download(rejected), raw, plan, model)
-    over = decide(rule, metric, evaluation.metrics, again.metrics) if again is not None else decision
-    if not over.promote:
-        decision = replace(
-            decision,
-            promote=False,
-            reason=f"version {rejected.version} was taken back by hand, and this one is no better than it: "
-            f"{metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
-        )
-    return decision, flattered
+def _how_sure(paired: PairedGain | None) -> dict[str, object]:
+    if paired is None:
+        return {}
+    within = paired.interval
+    return {
+        "gain": figure(paired.value),
+        "gain_low": figure(within.low),
+        "gain_high": figure(within.high),
+        "sure of the gain": figure(paired.sure()),
+    }
 
 
 def _number(version: ModelVersion | None) -> str:
     return f"version {version.version}" if version else "no version"
-
-
-def _compared(
-    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: TrainedModel
-) -> tuple[Evaluation | None, str | None]:
-    """Measure a registered model on the challenger's test rows, or say why it cannot be compared."""
-    try:
-        if reason := another_question(plan, FeaturePlan.load(bundle)):
-            return None, reason
-        return _on_the_same_rows(spark, bundle, raw, plan, challenger), None
-    except (DataError, ModelError) as problem:
-        return None, f"it cannot score these rows: {problem}"
-
-
-def _may_have_learnt_them(bundle: str, plan: FeaturePlan) -> str:
-    """Say why the present champion may have been trained on the challenger's test rows, or nothing where it was not."""
-    try:
-        why = same_split(FeaturePlan.load(bundle), plan)
-    except ModelError as problem:
-        why = f"its plan cannot be read: {problem}"
-    return (
-        f"The champion may have been trained on rows that it is measured on here, and looks better than it is: {why}"
-        if why
-        else ""
-    )
-
-
-def _on_the_same_rows(
-    spark: "SparkSession", bundle: str, raw: Table, plan: FeaturePlan, challenger: TrainedModel
-) -> Evaluation:
-    """Measure the present champion on the challenger's test rows: its own were others, and metrics do not carry over.
-
-    No row that it was trained on is among them where both plans split rows in one way: see `_may_have_learnt_them`.
-    """
-    from pyspark.sql import functions as F
-
-    model, nearest = OnnxModel.load(bundle), raw.nearest(spark)
-    if isinstance(nearest, ParquetFiles):
-        read = score_split(spark, nearest, plan, model, "test")
-        if read is not None:
-            return evaluate_scored(read, plan, challenger)
-    rows = labelled(raw.dataframe(spark), plan).where(F.col(SPLIT) == "test")
-    extra = [c for c in rows.columns if c in (LABEL, WEIGHT, GROUP)]
-    return evaluate_scored(score(rows, model, keep=extra), plan, challenger)

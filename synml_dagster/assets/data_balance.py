@@ -5,7 +5,17 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, picture, stage
+from synml_dagster.assets.stage import (
+    clearly,
+    figure,
+    gate,
+    inputs,
+    markdown_table,
+    outcome,
+    picture,
+    stage,
+    stored_once,
+)
 from synml_dagster.balance import DataBalance, data_balance
 from synml_dagster.checks import DATA_CHECKS, BalanceSpec, judge_data
 from synml_dagster.errors import ConfigError
@@ -69,7 +79,7 @@ def build_data_balance(pipeline: str, spec: BalanceSpec, window: int | None = No
                     if value is not None
                 }
             )
-        yield dg.Output(found, metadata=balance_metadata(found))
+        yield dg.Output(found, metadata=stored_once(context, balance_metadata(found)))
         for verdict in judge_data(found, spec):
             told = {} if verdict.value is None else {"value": figure(verdict.value)}
             yield outcome(

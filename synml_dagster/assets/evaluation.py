@@ -1,12 +1,22 @@
 """`evaluation`: the model on the test rows, which nothing before has seen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline, side
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, pictures, stage
+from synml_dagster.assets.stage import (
+    clearly,
+    figure,
+    gate,
+    inputs,
+    markdown_table,
+    outcome,
+    pictures,
+    stage,
+    stored_once,
+)
 from synml_dagster.assets.weak_spots import weak_spots
 from synml_dagster.checks import PromoteSpec, below_baseline
 from synml_dagster.errors import SynmlError
@@ -16,8 +26,8 @@ from synml_dagster.evaluation import (
     Evaluation,
     choose_threshold,
     evaluate,
-    higher_is_better,
     primary_metric,
+    reaches,
 )
 from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
@@ -77,16 +87,14 @@ def build_evaluation(
             run.log_metrics(figures_over_time(found))
             curves = figures.curves(found)
             run.log_pictures(curves)
-        yield dg.Output(found, metadata=evaluation_metadata(found, curves))
+        yield dg.Output(found, metadata=stored_once(context, evaluation_metadata(found, curves)))
         metric = rule.metric or primary_metric(found.task)
         low = below_baseline(metric, found.metrics, found.baseline)
         value = found.metrics.get(metric, float("nan"))
         yield outcome("baseline", low is None, low or f"{metric} is {value:.6g}")
         if rule.minimum is not None:
-            reached = value >= rule.minimum if higher_is_better(metric) else value <= rule.minimum
-            yield outcome(
-                "minimum", bool(reached), f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}"
-            )
+            reached = reaches(metric, value, rule.minimum)
+            yield outcome("minimum", reached, f"{metric} is {value:.6g}; asked for is {rule.minimum:.6g}")
 
     return evaluation
 
@@ -120,9 +128,6 @@ def evaluate_scored(
 
     A ranking is measured by the gains that `trained` was trained with, whichever model has scored the table.
     """
-    gains = trained.label_gain if plan.task == "ranking" else None
-    if plan.linear_gain and gains == list(range(len(gains or ()))):
-        gains = None  # those that `train_params` gives by itself
     return evaluate(
         scored,
         task=plan.task,
@@ -132,9 +137,17 @@ def evaluate_scored(
         weight=WEIGHT if WEIGHT in scored.columns else None,
         group=GROUP if GROUP in scored.columns else None,
         linear_gain=plan.linear_gain,
-        label_gain=gains,
+        label_gain=gains_of(plan, trained),
         chosen=chosen,
     )
+
+
+def gains_of(plan: FeaturePlan, trained: TrainedModel) -> Sequence[float] | None:
+    """Return the gains of grades that a ranking was trained with, None where they are the usual ones."""
+    gains = trained.label_gain if plan.task == "ranking" else None
+    if plan.linear_gain and gains == list(range(len(gains or ()))):
+        return None  # those that `train_params` gives by itself
+    return gains
 
 
 def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline, side
-from synml_dagster.assets.stage import ExplainSpec, clearly, inputs, picture, stage
+from synml_dagster.assets.stage import ExplainSpec, clearly, inputs, picture, stage, stored_once
 from synml_dagster.explain import Explanations, KernelExplainer, explain, explainer_for
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import MLflowResource, SparkResource
@@ -45,14 +45,13 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
             )
         found = explain(test, model.model, model.plan, rows=rows, seed=spec.seed, spark=spark.session)
         importance, beeswarm = figures.importance(found), figures.beeswarm(found)
-        context.add_output_metadata(
-            {
-                "rows": found.rows,
-                "method": found.method,
-                "importance": picture(importance, "mean size of the SHAP value by feature"),
-                "beeswarm": picture(beeswarm, "SHAP value of each row by feature"),
-            }
-        )
+        told = {
+            "rows": found.rows,
+            "method": found.method,
+            "importance": picture(importance, "mean size of the SHAP value by feature"),
+            "beeswarm": picture(beeswarm, "SHAP value of each row by feature"),
+        }
+        context.add_output_metadata(stored_once(context, told))
         with mlflow.run(context) as run:
             run.log_metrics({f"mean_abs_shap/{name}": size for name, size in found.importance.items()})
             run.log_pictures({"shap importance": importance, "shap beeswarm": beeswarm})

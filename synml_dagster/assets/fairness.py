@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, markdown_table, outcome, picture, stage
+from synml_dagster.assets.stage import (
+    clearly,
+    figure,
+    gate,
+    inputs,
+    markdown_table,
+    outcome,
+    picture,
+    stage,
+    stored_once,
+)
 from synml_dagster.balance import Fairness, prediction_fairness
 from synml_dagster.checks import FAIRNESS_CHECKS, BalanceSpec, judge_fairness
 from synml_dagster.features import LABEL, SPLIT, assemble
@@ -71,7 +81,7 @@ def build_fairness(pipeline: str, spec: BalanceSpec) -> dg.AssetsDefinition:
                     if d.difference is not None
                 }
             )
-        yield dg.Output(found, metadata=fairness_metadata(found))
+        yield dg.Output(found, metadata=stored_once(context, fairness_metadata(found)))
         for verdict in judge_fairness(found, spec):
             told = {} if verdict.value is None else {"value": figure(verdict.value)}
             yield outcome(

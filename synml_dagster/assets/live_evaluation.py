@@ -6,7 +6,17 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.evaluation import evaluate_scored
-from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, pictures, stage, version_read
+from synml_dagster.assets.stage import (
+    clearly,
+    figure,
+    gate,
+    inputs,
+    outcome,
+    pictures,
+    stage,
+    stored_once,
+    version_read,
+)
 from synml_dagster.checks import LiveSpec, PromoteSpec, decayed, labelled_since
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
@@ -92,7 +102,8 @@ def build_live_evaluation(
         else:
             bad, said, loss = decayed(metric, found, test, spec)
             told |= {f"live/{k}": figure(v) for k, v in found.metrics.items()}
-            yield dg.Output(found, metadata=told | {"curves": pictures(figures.curves(found))})
+            shown = told | {"curves": pictures(figures.curves(found))}
+            yield dg.Output(found, metadata=stored_once(context, shown))
             more = {} if loss is None else {"loss": figure(loss)}
             yield outcome("decay", not bad, said, {"rows labelled since": rows} | more, only_warns=only_warns)
         if spec.labelled is not None:

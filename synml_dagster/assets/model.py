@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
-from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage
+from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage, stored_once
 from synml_dagster.errors import TrainingError
 from synml_dagster.features import Choice, FeaturePlan
 from synml_dagster.files import ParquetFiles
@@ -114,7 +114,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
             history = training_figures.training_history(trained.history, trained.best_iteration)
             told["training history"] = picture(history, f"metric by {learner.round_name}")
             drawn["training history"] = history
-        context.add_output_metadata(told)
+        context.add_output_metadata(stored_once(context, told))
         with mlflow.run(context) as run:
             run.log_params(
                 {k: v for k, v in trained.params.items() if v is not None} | {"rounds": trained.iterations}

@@ -27,11 +27,17 @@ class Report:
 
     html: str
     markdown: str = ""
+    headline: str = ""
+    """What the run's log says with the page's place; it is not stored."""
 
     def save(self, directory: str | Path) -> None:
         """Write `report.html` and `MODEL_CARD.md` into `directory`, which must exist."""
         (Path(directory) / _FILE).write_text(self.html, encoding="utf-8")
         (Path(directory) / _CARD).write_text(self.markdown, encoding="utf-8")
+
+    def announced(self, directory: str) -> str:
+        """Return the line of the run's log that says how good the model is and where its page lies."""
+        return f"{self.headline}; report: {directory}/{_FILE}"
 
     @classmethod
     def load(cls, directory: str | Path) -> "Report":
@@ -96,7 +102,8 @@ def build_report(
             **made_of(ExportedPipeline.load(mlflow.download(version))),
             **more,
         )
-        page = Report(render_report(about), render_markdown(about))
+        headline = f"{champion.metric} {champion.challenger_value:.6g} on {evaluation.rows} test rows; {_which(champion)}"
+        page = Report(render_report(about), render_markdown(about), headline)
         mlflow.describe(version, render_markdown(about, REGISTRY_LENGTH))
         told = {"model": _which(champion), "bytes": len(page.html)}
         if base := os.environ.get("SYNML_REPORTS_URL"):

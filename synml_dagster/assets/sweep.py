@@ -10,7 +10,7 @@ from pydantic import Field
 
 from synml_dagster.assets.artifacts import check_classes, check_queries, check_weights, plan_of, side
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
-from synml_dagster.assets.stage import clearly, inputs, stage
+from synml_dagster.assets.stage import clearly, inputs, stage, stored_once
 from synml_dagster.errors import ModelError
 from synml_dagster.features import GROUP, FeaturePlan
 from synml_dagster.files import ParquetFiles
@@ -171,7 +171,7 @@ def build_sweep(
             if result.resumed:
                 context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
             pictures = drawn(result)
-            context.add_output_metadata(sweep_metadata(result, specs, pictures))
+            context.add_output_metadata(stored_once(context, sweep_metadata(result, specs, pictures)))
             run.log_metrics(
                 {
                     f"sweep/{metric}": result.best_value,

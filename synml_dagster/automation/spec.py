@@ -108,7 +108,7 @@ class AutomationSpec(BaseModel):
             from dagster import DagsterInvalidDefinitionError
 
             try:
-                dg.ScheduleDefinition(name="probe", cron_schedule=value, target="*")
+                dg.ScheduleDefinition(name="probe", cron_schedule=value, job_name="probe")
             except DagsterInvalidDefinitionError as problem:
                 raise ValueError(
                     f"{value!r} is not a cron expression; five fields say minute, hour, day, month and weekday, "

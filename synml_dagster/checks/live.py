@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from synml_dagster.checks.keys import repeated_keys
 from synml_dagster.errors import DataError, did_you_mean
-from synml_dagster.evaluation import Evaluation, higher_is_better
+from synml_dagster.evaluation import Evaluation, better_by, higher_is_better
 from synml_dagster.features import LABEL, label_columns
 from synml_dagster.sources import Source
 
@@ -133,7 +133,7 @@ def decayed(
         return False, f"the {which} give no {metric}, so that nothing can be compared", None
     up = higher_is_better(metric)
     allowed = spec.tolerance if up else spec.tolerance * abs(then)
-    loss = then - now if up else now - then
+    loss = -better_by(metric, now, then)
     said = f"{metric} is {now:.6g} on {live.rows} rows and was {then:.6g} on the test rows"
     if loss > allowed:
         return True, f"{said}: worse by {loss:.3g}, and {allowed:.3g} is tolerated", loss

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.evaluation import higher_is_better
+from synml_dagster.evaluation import PairedGain, better_by, higher_is_better, reaches
 
 
 class PromoteSpec(BaseModel):
@@ -27,6 +27,20 @@ class PromoteSpec(BaseModel):
         default=0.0,
         ge=0,
         description="By how much the challenger must beat the champion on the same rows; a tie never promotes.",
+    )
+    confidence: float | None = Field(
+        default=None,
+        gt=0.5,
+        lt=1,
+        description="How sure it must be that the gain is above minimum_gain and no luck, such as 0.95: the share of draws of the test rows in which it is, by a paired bootstrap. Any gain is enough where absent.",
+    )
+    most_kilobytes: float | None = Field(
+        default=None, gt=0, description="The largest model that may be promoted, by its ONNX graph."
+    )
+    most_milliseconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="The longest that a model which is promoted may take for 1,000 rows, in one thread of the host that the stage runs on.",
     )
     approval: bool = Field(
         default=False,
@@ -63,6 +77,8 @@ def decide(
     *,
     baseline: Mapping[str, float] | None = None,
     incomparable: str | None = None,
+    paired: PairedGain | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> Decision:
     """Apply the rule to metrics that were measured on the same held-out rows.
 
@@ -76,6 +92,10 @@ def decide(
         The same metrics of the best answer that looks at no column.
     incomparable : str, optional
         Why the champion that there is cannot be compared.
+    paired : PairedGain, optional
+        By how much the challenger is better on rows drawn from the held-out ones.
+    costs : mapping of str to float, optional
+        What the challenger takes: "kilobytes", and "milliseconds" for 1,000 rows.
 
     Raises
     ------
@@ -89,14 +109,19 @@ def decide(
         )
     new = challenger[metric]
     old = champion.get(metric) if champion else None
-    up = higher_is_better(metric)
     if new != new:
         return Decision(False, f"{metric} is undefined on the held-out rows", metric, new, old)
-    if spec.minimum is not None and (new < spec.minimum if up else new > spec.minimum):
-        wanted = "at least" if up else "at most"
+    if spec.minimum is not None and not reaches(metric, new, spec.minimum):
+        wanted = "at least" if higher_is_better(metric) else "at most"
         return Decision(
             False, f"{metric} is {new:.6g} and must be {wanted} {spec.minimum:.6g}", metric, new, old
         )
+    for name, most in (("kilobytes", spec.most_kilobytes), ("milliseconds", spec.most_milliseconds)):
+        if most is not None and (taken := (costs or {}).get(name, float("nan"))) > most:
+            what = "kB" if name == "kilobytes" else "ms for 1,000 rows"
+            return Decision(
+                False, f"it takes {taken:.4g} {what}, and promote.most_{name} is {most:.6g}", metric, new, old
+            )
     if spec.replace:
         said = f"promote.replace asks for it; {metric} is {new:.6g}"
         return Decision(
@@ -128,7 +153,10 @@ def decide(
         )
     if old is None:
         return Decision(True, f"first champion, with {metric} {new:.6g}", metric, new, old)
-    gain = new - old if up else old - new
+    gain, both = (
+        better_by(metric, new, old),
+        f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows",
+    )
     if not gain > 0:
         how = "no better than" if gain == 0 else "worse than"
         return Decision(
@@ -137,15 +165,25 @@ def decide(
     if gain < spec.minimum_gain:
         return Decision(
             False,
-            f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows: a gain of {gain:.6g}, "
-            f"below the {spec.minimum_gain:.6g} that is asked for",
+            f"{both}: a gain of {gain:.6g}, below the {spec.minimum_gain:.6g} that is asked for",
             metric,
             new,
             old,
         )
-    return Decision(
-        True, f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows", metric, new, old
-    )
+    if spec.confidence is not None:
+        sure = paired.sure(spec.minimum_gain) if paired else None
+        if sure is None or sure < spec.confidence:
+            why = "which cannot be told of these rows" if sure is None else f"and this is {sure:.1%}"
+            return Decision(
+                False,
+                f"{both}: promote.confidence asks to be {spec.confidence:.6g} sure of the gain, {why}",
+                metric,
+                new,
+                old,
+            )
+    if paired:
+        both += f", better in {paired.sure():.1%} of {len(paired.draws):,} draws of them"
+    return Decision(True, both, metric, new, old)
 
 
 def below_baseline(

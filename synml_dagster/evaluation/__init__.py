@@ -6,13 +6,16 @@ Pictures live in `synml_dagster.plots.evaluation` and `.training_figures`, which
 from synml_dagster.evaluation.catalogue import (
     METRICS,
     MetricInfo,
+    better_by,
     format_metric,
     higher_is_better,
     metric_info,
     primary_metric,
+    reaches,
 )
 from synml_dagster.evaluation.costs import ChosenThreshold, choose_threshold
 from synml_dagster.evaluation.evaluate import evaluate
+from synml_dagster.evaluation.paired import PairedGain, paired_gain
 from synml_dagster.evaluation.result import (
     Confusion,
     Cost,
@@ -33,12 +36,16 @@ __all__ = [
     "Evaluation",
     "Interval",
     "MetricInfo",
+    "PairedGain",
     "ThresholdChoice",
     "ThresholdRow",
+    "better_by",
     "choose_threshold",
     "evaluate",
     "format_metric",
     "higher_is_better",
     "metric_info",
+    "paired_gain",
     "primary_metric",
+    "reaches",
 ]

@@ -122,6 +122,35 @@ def higher_is_better(metric: str) -> bool:
     return metric_info(metric).higher_is_better
 
 
+def better_by(metric: str, new: float, old: float) -> float:
+    """Return by how much `new` is better than `old`, below 0 where it is worse; a bias is the better the nearer to 0.
+
+    Raises
+    ------
+    ConfigError
+        When no task reports such a metric.
+
+    Examples
+    --------
+    >>> better_by("auc", 0.75, 0.5), better_by("rmse", 3.0, 2.0), better_by("bias", -4.0, 1.0)
+    (0.25, -1.0, -3.0)
+    """
+    if metric == "bias":
+        return abs(old) - abs(new)
+    return new - old if higher_is_better(metric) else old - new
+
+
+def reaches(metric: str, value: float, wanted: float) -> bool:
+    """Return whether `value` is as good as `wanted`, or better; NaN never is.
+
+    Examples
+    --------
+    >>> reaches("auc", 0.8, 0.75), reaches("rmse", 3.0, 2.0), reaches("bias", -4.0, 1.0)
+    (True, False, False)
+    """
+    return better_by(metric, value, wanted) >= 0
+
+
 def format_metric(metric: str, value: float) -> str:
     """Return `value` as a person reads it: percentages where the metric is one, four telling digits else."""
     try:

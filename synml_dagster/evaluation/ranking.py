@@ -49,7 +49,7 @@ def evaluate_ranking(
     }
     check_rows(sums["rows"], sums["weight"], faults)
 
-    queries = _by_query(frame, _gain(y, linear_gain, label_gain))
+    queries = by_query(frame, linear_gain, label_gain)
     query_weight = sf.col("w")
     ndcg10 = sf.least(sf.floor(sf.col("`ndcg@10`") * _HISTOGRAM_BINS), sf.lit(_HISTOGRAM_BINS - 1)).cast(
         "int"
@@ -120,12 +120,15 @@ def _gain(grade: Column, linear: bool, table: Sequence[float] | None) -> Column:
     return grade if linear else sf.pow(sf.lit(2.0), grade) - 1
 
 
-def _by_query(frame: DataFrame, gain: Column) -> DataFrame:
+def by_query(
+    frame: DataFrame, linear_gain: bool = False, label_gain: Sequence[float] | None = None
+) -> DataFrame:
     """One row per query: w (mean weight), relevant (rows of grade > 0), every metric, and NDCG without any order."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
     y = sf.col("y")
+    gain = _gain(y, linear_gain, label_gain)
     query = Window.partitionBy("g")
     # The best order is that of the gains, which a table of gains need not have in the order of the grades.
     by_score, by_grade = query.orderBy(sf.desc("score")), query.orderBy(sf.desc(gain))

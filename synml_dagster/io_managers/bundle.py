@@ -36,6 +36,14 @@ class Bundle(Protocol):
         """Read what `save` wrote."""
 
 
+@runtime_checkable
+class Announced(Protocol):
+    """A bundle whose run says in its log where it lies."""
+
+    def announced(self, directory: str) -> str:
+        """Return that line."""
+
+
 class BundleIOManager(dg.ConfigurableIOManager):
     """Stores an object with `save(directory)` and a classmethod `load(directory)` as a versioned directory.
 
@@ -75,6 +83,8 @@ class BundleIOManager(dg.ConfigurableIOManager):
         except BaseException:
             directory.discard(version)
             raise
+        if isinstance(obj, Announced):
+            context.log.info(obj.announced(directory.path(version)))
         context.add_output_metadata(
             {
                 "dagster/uri": directory.root,

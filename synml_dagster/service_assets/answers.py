@@ -8,14 +8,17 @@ import dagster as dg
 from synml_dagster.assets.stage import check_apart, clearly, figure, markdown_table, outcome, version_read
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.io_managers.spark_table import last_types
-from synml_dagster.resources import DataDirectory, SparkResource
-from synml_dagster.services import Answers, Report, call_service
+from synml_dagster.resources import SparkResource
+from synml_dagster.service_assets.batch import journal_of
+from synml_dagster.services import Answers, Report, Service, batches, call_service
 from synml_dagster.services.engine.outcome import REASONS
 from synml_dagster.sources import read_source
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables import MarkedRows
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from synml_dagster.service_assets.column import ServiceColumn
 
 CHECK = "errors"
@@ -32,7 +35,7 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
         description=f"The rows of {column.source.describe()}, with answers of {service.name} as the column {column.output}.",
         kinds={"spark", "parquet", str(column.service.get("type", "http")).partition(".")[0]},
         tags={"synml/service": column.name},
-        deps=[dg.AssetKey([column.name, "source"])],
+        deps=[dg.AssetKey([column.name, name]) for name in ("source", *(["batch"] if column.batch else []))],
         io_manager_key="spark_tables",
         metadata=place,
         # Changed parameters mean other answers, and Dagster says so.
@@ -63,18 +66,7 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
         if notes:
             told["source notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
         kept = _kept(frame.columns, column.keep)
-        asked = call_service(
-            frame,
-            service,
-            output=column.output,
-            journal=column.journal or DataDirectory().path(column.name, "journal"),
-            input=column.input,
-            key=column.key,
-            deadline=column.deadline,
-            budget=column.budget,
-            senders=column.senders,
-            usage=column.usage,
-        )
+        asked = _asked(frame, service, column)
         report = asked.report
         context.log.info(
             f"{report.sent} of {report.distinct} distinct inputs were sent, in {report.calls} requests"
@@ -92,6 +84,17 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
         )
 
     return answers
+
+
+def _asked(frame: "DataFrame", service: Service, column: "ServiceColumn") -> Answers:
+    told: dict[str, Any] = {
+        "output": column.output, "journal": journal_of(column), "input": column.input, "key": column.key, "usage": column.usage,
+    }  # fmt: skip
+    if column.batch is not None:
+        return batches.collect(frame, service, discount=column.batch.discount, **told)
+    return call_service(
+        frame, service, deadline=column.deadline, budget=column.budget, senders=column.senders, **told
+    )
 
 
 def described_run(report: Report) -> dict[str, Any]:

@@ -37,6 +37,17 @@ class ErrorsSpec(BaseModel):
         return float(found[1]) / 100 if found else value
 
 
+class BatchSpec(BaseModel):
+    """Rows go to OpenAI's Batch API: answers within a day, at a part of the price."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: str = Field(default="24h", description="How long the service may take.")
+    requests: int = Field(default=50_000, ge=1, le=50_000, description="Requests of one batch.")
+    discount: float = Field(default=0.5, gt=0, le=1, description="The part of the prices that batches cost.")
+    poll: Seconds = Field(default=300, ge=30, description="How often the sensor asks how far they are.")
+
+
 class ServiceColumn(BaseModel):
     """A table whose rows go to an HTTP service, and come back with a column of answers.
 
@@ -66,7 +77,7 @@ class ServiceColumn(BaseModel):
         description="The table whose rows are sent: a path, or one of path, table, jdbc and sql."
     )
     service: dict[str, Any] = Field(
-        description="The service: its type (openai.chat, openai.responses, openai.embeddings, one of Azure's such as azure.language.sentiment, or http for a description of your own) and that type's parameters."
+        description="The service: its type (openai.chat, openai.responses, openai.embeddings, local.embeddings, one of Azure's such as azure.language.sentiment, or http for a description of your own) and that type's parameters."
     )
     input: str | dict[str, str] | None = Field(
         default=None,
@@ -89,6 +100,10 @@ class ServiceColumn(BaseModel):
     )
     budget: Budget | None = Field(
         default=None, description="The most that a run may spend; the next one goes on from there."
+    )
+    batch: BatchSpec | None = Field(
+        default=None,
+        description="Whether rows go to OpenAI's Batch API: the asset <name>/batch submits them, and a sensor has the answers fetched. {} takes the defaults.",
     )
     errors: ErrorsSpec = Field(default_factory=ErrorsSpec, description="How many errors are borne.")
     usage: bool = Field(
@@ -124,10 +139,23 @@ class ServiceColumn(BaseModel):
         # `{{ env.X }}` is filled in later, and the service is looked at once it is.
         if "{{" not in json.dumps(self.service, default=str):
             try:
-                self.described()
+                self._check(self.described())
             except ConfigError as problem:
                 raise ValueError(str(problem)) from None
         return self
+
+    def _check(self, service: Service) -> None:
+        """Refuse what batches cannot keep."""
+        if self.batch is None:
+            return
+        from synml_dagster.services.batches.client import Address
+
+        Address.of(service)
+        for name in ("deadline", "budget"):
+            if getattr(self, name) is not None:
+                raise ConfigError(
+                    f"{name} does not go with batch, whose requests the service sends by itself; leave one out"
+                )
 
     def described(self) -> Service:
         """Return the service that is asked, with this description's limits and prices.
@@ -142,10 +170,14 @@ class ServiceColumn(BaseModel):
         return service.model_copy(update=changes) if changes else service
 
     def assets(self) -> list[dg.AssetsDefinition]:
-        """Return the asset of answers."""
+        """Return the asset of answers, and before it that of batches where rows go by them."""
         from synml_dagster.service_assets.answers import build_answers
 
-        return [build_answers(self)]
+        if self.batch is None:
+            return [build_answers(self)]
+        from synml_dagster.service_assets.batch import build_batch
+
+        return [build_batch(self), build_answers(self)]
 
     def definitions(
         self,
@@ -173,14 +205,28 @@ class ServiceColumn(BaseModel):
             description=f"What is read: {self.source.describe()}",
             kinds={self.source.kind},
         )
-        job = dg.define_asset_job(
-            f"{self.name}_answers",
-            selection=dg.AssetSelection.assets([self.name, "answers"]),
-            description="Ask about the rows of today.",
-        )
+        jobs = [
+            dg.define_asset_job(
+                f"{self.name}_answers",
+                selection=dg.AssetSelection.assets([self.name, "answers"]),
+                description="Ask about the rows of today."
+                if self.batch is None
+                else "Fetch what batches have answered.",
+            )
+        ]
+        sensors = []
+        if self.batch is not None:
+            from synml_dagster.service_assets.batch import build_sensor
+
+            sensors = [build_sensor(self)]
+            selection = dg.AssetSelection.assets([self.name, "batch"])
+            jobs.append(dg.define_asset_job(f"{self.name}_batch", selection=selection, description="Submit the rows of today."))  # fmt: skip
         given = dict(resources or {})
         if self.resources == "embedded":
             given = dict(default_resources()) | given
         return dg.Definitions(
-            assets=[change_spec(origin) if change_spec else origin, *assets], jobs=[job], resources=given
+            assets=[change_spec(origin) if change_spec else origin, *assets],
+            jobs=jobs,
+            sensors=sensors,
+            resources=given,
         )

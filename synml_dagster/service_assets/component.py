@@ -106,7 +106,14 @@ class ServiceComponent(dg.Component):
             raise ConfigError(
                 f"{context.path / 'defs.yaml'} is as it was scaffolded: {', and '.join(missing)}."
             )
-        return cls(column.model_copy(update={"source": column.source.under(context.project_root)}))
+        service = dict(column.service)
+        if service.get("type") == "local.embeddings" and isinstance(service.get("folder"), str):
+            service["folder"] = str(context.project_root / service["folder"])
+        return cls(
+            column.model_copy(
+                update={"source": column.source.under(context.project_root), "service": service}
+            )
+        )
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Return the spec of one of the assets; the place to add owners, tags or conditions."""

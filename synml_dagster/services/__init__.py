@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
-    from synml_dagster.services import azure, openai
+    from synml_dagster.services import azure, batches, local, openai, vectors
     from synml_dagster.services.catalogue import service_of
     from synml_dagster.services.columns import Answers, call_service
     from synml_dagster.services.description import (
@@ -49,9 +49,12 @@ __all__ = [
     "Service",
     "Usage",
     "azure",
+    "batches",
     "call_service",
+    "local",
     "openai",
     "service_of",
+    "vectors",
 ]
 
 _find = lazy(
@@ -66,4 +69,8 @@ _find = lazy(
 
 
 def __getattr__(name: str) -> Any:
-    return import_module(f"{__name__}.{name}") if name in ("azure", "openai") else _find(name)
+    return (
+        import_module(f"{__name__}.{name}")
+        if name in ("azure", "batches", "local", "openai", "vectors")
+        else _find(name)
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.services.description import Service, described
 
+_LOCAL = "local.embeddings"
 _OPENAI = ("openai.chat", "openai.responses", "openai.embeddings")
 
 
@@ -17,7 +18,7 @@ def service_of(told: Mapping[str, Any]) -> Service:
     Parameters
     ----------
     told
-        `type` is `openai.chat`, `openai.responses`, `openai.embeddings`, one of `azure.names()`, or `http` for a `Service` of your own.
+        `type` is `openai.chat`, `openai.responses`, `openai.embeddings`, `local.embeddings`, one of `azure.names()`, or `http` for a `Service` of your own.
 
     Raises
     ------
@@ -42,11 +43,15 @@ def service_of(told: Mapping[str, Any]) -> Service:
 
         made: Service = getattr(openai, str(kind).partition(".")[2])(**parameters)
         return made
+    if kind == _LOCAL:
+        from synml_dagster.services import local
+
+        return local.embeddings(**parameters)
     from synml_dagster.services import azure
 
     if str(kind).startswith("azure."):
         return azure.service(str(kind), **parameters)
-    known = ["http", *_OPENAI, *azure.names()]
+    known = ["http", *_OPENAI, _LOCAL, *azure.names()]
     raise ConfigError(
         f"service: there is no type {kind!r}; there are {', '.join(known)}.{did_you_mean(str(kind), known)}"
     )

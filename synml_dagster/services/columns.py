@@ -6,13 +6,14 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.services.answers.schema import spark_type
 from synml_dagster.services.description import Budget, Key, Limits, Policy, Service
 from synml_dagster.services.engine.outcome import REASONS
+from synml_dagster.services.journal.writing import Writing
 from synml_dagster.services.run import Run, Sending
 from synml_dagster.spark.quoting import quoted
 
@@ -73,7 +74,9 @@ def call_service(
     """Ask a service about the rows of a table; return them with a column of answers.
 
     The requests are sent by this call, once for each distinct input, and the answers are kept in the journal. A further call
-    sends only what has no answer there: rows that are new, that had an error, or that were in flight when a run was killed.
+    sends only what has no answer there: rows that are new, that had an error, or that were in flight when a run was killed. Where
+    requests change what the service holds (`service.writes`), that is so until all rows are written; the next call sends all of
+    them again, and what an earlier one returned can then be read no more.
 
     Parameters
     ----------
@@ -125,16 +128,81 @@ def call_service(
     sending = Sending(service, limits, budget, senders, journal, value_type(service))
     sending.check(frame.sparkSession)
     row_key = _row_key(columns)
-    names = [f"i{i}" for i in range(len(columns))]
-    wanted = frame.select(
-        row_key.alias("key"),
-        *(column.alias(name) for column, name in zip(columns.values(), names, strict=True)),
-    )
-    run = Run(
-        frame.sparkSession, sending, f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-    )
+    wanted = _wanted(frame, columns, row_key)
+    _check_keys(service, wanted, list(columns))
+    writing = Writing(journal, service, wanted) if service.writes else None
+    if writing is not None:
+        sending = replace(sending, journal=writing.folder)
+    run = Run(frame.sparkSession, sending, _run_id())
+    if writing is not None:
+        writing.begin(run.schema)
     report = run.send(wanted, tuple(columns))
+    if writing is not None:
+        writing.end(report)
     return Answers(_joined(frame, row_key, run, output, usage), report)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The rows of a table as a run of a service sees them, where other hands send them.
+
+    Attributes
+    ----------
+    service
+        What is asked, with the key that was named.
+    run
+        Its place in the journal.
+    wanted
+        The rows' keys, and the inputs' columns in the order of `inputs`.
+    """
+
+    service: Service
+    run: Run
+    wanted: DataFrame
+    inputs: tuple[str, ...]
+    frame: DataFrame
+    row_key: Column
+
+    def joined(self, output: str, usage: bool) -> DataFrame:
+        """Return the rows with what the journal and the run's ledger say about them."""
+        return _joined(self.frame, self.row_key, self.run, output, usage)
+
+
+def opened(
+    frame: DataFrame,
+    service: Service,
+    *,
+    journal: str,
+    input: str | Mapping[str, str] | None,
+    key: str | Key | None,
+    output: str | None = None,
+    usage: bool = False,
+) -> Opened:
+    """Return the rows of a table as a run sees them; nothing is sent.
+
+    Raises
+    ------
+    ConfigError
+        A column, or an input, is not there.
+    """
+    service = _with(service, key, None, None)
+    columns = _columns(frame, service, input)
+    if output is not None:
+        _check_outputs(frame, output, usage)
+    row_key = _row_key(columns)
+    sending = Sending(service, service.limits, None, 1, journal, value_type(service))
+    run = Run(frame.sparkSession, sending, _run_id())
+    return Opened(service, run, _wanted(frame, columns, row_key), tuple(columns), frame, row_key)
+
+
+def _run_id() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
+def _wanted(frame: DataFrame, columns: Mapping[str, Column], row_key: Column) -> DataFrame:
+    return frame.select(
+        row_key.alias("key"), *(column.alias(f"i{i}") for i, column in enumerate(columns.values()))
+    )
 
 
 def value_type(service: Service) -> str:
@@ -252,6 +320,23 @@ def _check_outputs(frame: DataFrame, output: str, usage: bool) -> None:
             raise ConfigError(
                 f"output: the table has a column {name!r} already; choose another name, or leave that column out"
             )
+
+
+def _check_keys(service: Service, wanted: DataFrame, inputs: list[str]) -> None:
+    """Refuse two different rows that would be one document: which of them came last would be chance."""
+    from pyspark.sql import functions as sf
+
+    column = service.documents.key_column if service.documents else None
+    if column is None:
+        return
+    name = f"i{inputs.index(column)}"
+    several = wanted.groupBy(name).agg(sf.count_distinct("key").alias("rows")).where("rows > 1")
+    found = several.where(sf.col(name).isNotNull()).orderBy(name).limit(3).collect()
+    if found:
+        raise DataError(
+            f"{service.name}: several different rows have the same {column!r}, such as {', '.join(repr(row[0]) for row in found)}; "
+            "each document has one row. Leave one of them."
+        )
 
 
 def _row_key(columns: Mapping[str, Column]) -> Column:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SetupError
+from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.files.parquet_files import spark_path
 from synml_dagster.services.description import Budget, Limits, Service
 from synml_dagster.services.journal.journal import LEDGER, answers_schema, recover_all
 from synml_dagster.services.journal.place import Place, files_in
+from synml_dagster.services.local.files import longest
+from synml_dagster.services.local.sender import LocalSender
 from synml_dagster.services.report import Report, report_of
 from synml_dagster.services.secrets import sent_key
 from synml_dagster.services.sender import Sender
@@ -21,6 +24,7 @@ from synml_dagster.spark.messages import first_line
 from synml_dagster.spark.task_errors import typed_errors
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 _TRIES = 3
@@ -53,6 +57,8 @@ class Sending:
 
         if self.senders < 1:
             raise ConfigError(f"senders must be at least 1 but got {self.senders}")
+        if self.service.local is not None:
+            longest(self.service.local)
         if self.senders > self.limits.in_flight:
             raise ConfigError(
                 f"senders is {self.senders}, and limits.in_flight is {self.limits.in_flight}: each sender needs a request of its own"
@@ -120,7 +126,7 @@ class Run:
                 f"{sending.service.name}: answer.type {sending.value_type!r} is no type of a column: {first}"
             ) from problem
         self._ledger_ddl = StructType.fromDDL(LEDGER)
-        self._ledger_arrow = to_arrow_schema(self._ledger_ddl, timezone="UTC")
+        self.ledger_schema = to_arrow_schema(self._ledger_ddl, timezone="UTC")
         self._ledgers: list[str] = []
 
     def send(self, wanted: DataFrame, inputs: tuple[str, ...]) -> Report:
@@ -131,21 +137,19 @@ class Run:
         SetupError
             Workers were lost again and again, or the journal is another run's.
         """
-        from pyspark.sql import functions as sf
-
         began = time.time()
         told = self.sending
         end = began + told.service.policy.deadline
         self.place.create(told.service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
-        counts = wanted.agg(sf.count("*").alias("rows"), sf.count_distinct("key").alias("distinct")).first()
+        rows, distinct = counted(wanted)
         with sent_key(self.spark, told.service.key, told.senders) as secret, self._batches(wanted):
             for tried in range(1, _TRIES + 1):
                 recover_all(self.place, self.schema)
-                sender = Sender(
+                sender = (LocalSender if told.service.local else Sender)(
                     told.service.model_dump_json(by_alias=True),
                     inputs,
                     self.schema.serialize().to_pybytes(),
-                    self._ledger_arrow.serialize().to_pybytes(),
+                    self.ledger_schema.serialize().to_pybytes(),
                     self.place,
                     told.limits,
                     told.budget,
@@ -155,7 +159,7 @@ class Run:
                     self._cool_down(),
                 )
                 # Senders are what divides the limits: an explicit number, which adaptive execution leaves alone.
-                todo = self._unfinished(wanted).dropDuplicates(["key"]).repartition(told.senders)
+                todo = self.unfinished(wanted).dropDuplicates(["key"]).repartition(told.senders)
                 ledger = f"{self.place.ledger}/try={tried}"
                 self._ledgers = [ledger]
                 try:
@@ -169,9 +173,9 @@ class Run:
                         raise SetupError(
                             f"services: Spark's workers were lost {_TRIES} times, the last time by: {first_line(problem)[:300]}. What they had finished is in the journal; run again."
                         ) from problem
-        return report_of(self.ledger(), counts["rows"], counts["distinct"], told, time.time() - began)
+        return report_of(self.ledger(), rows, distinct, told, time.time() - began)
 
-    def _unfinished(self, wanted: DataFrame) -> DataFrame:
+    def unfinished(self, wanted: DataFrame) -> DataFrame:
         """Return the rows that have no answer in the journal."""
         if not files_in(self.place.answers, ".parquet"):
             return wanted
@@ -190,6 +194,18 @@ class Run:
     def ledger(self) -> DataFrame:
         """Return what became of the rows that this run had to send."""
         return self.spark.read.schema(self._ledger_ddl).parquet(*map(spark_path, self._ledgers))
+
+    def told(self, lines: pa.Table) -> None:
+        """Take a ledger that was made elsewhere than in tasks."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        made = pa.BufferOutputStream()
+        pq.write_table(lines.cast(self.ledger_schema), made)
+        filesystem, inside = filesystem_of(self.place.ledger)
+        filesystem.makedirs(inside, exist_ok=True)
+        filesystem.pipe_file(f"{inside}/ledger.parquet", made.getvalue().to_pybytes())
+        self._ledgers = [self.place.ledger]
 
     def _cool_down(self) -> str | None:
         """The file by which the senders of a key tell each other to wait; a single one needs none."""
@@ -218,6 +234,14 @@ class Run:
                 self.spark.conf.unset(name)
             else:
                 self.spark.conf.set(name, before)
+
+
+def counted(wanted: DataFrame) -> tuple[int, int]:
+    """Return how many rows there are, and how many distinct inputs among them."""
+    from pyspark.sql import functions as sf
+
+    found = wanted.agg(sf.count("*").alias("rows"), sf.count_distinct("key").alias("distinct")).first()
+    return found["rows"], found["distinct"]
 
 
 def _worker_lost(problem: Exception) -> bool:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.services.description import Budget, InputError, Limits, Service
+from synml_dagster.services.description import Budget, InputError, Limits, Prices, Service
 from synml_dagster.services.engine.asker import Asker, Item
 from synml_dagster.services.engine.caller import Caller
 from synml_dagster.services.engine.outcome import Outcome
@@ -77,8 +77,8 @@ class Sender:
         window: Window[Item, list[Outcome]] = Window(limits.in_flight, work, self.run_end - time.time() + 120)
         lines: list[dict[str, Any]] = []
         try:
-            for outcomes in window.map(items(service, self._rows(first, batches), done)):
-                lines += [_line(outcome, service, number) for outcome in outcomes]
+            for outcomes in window.map(items(service, self.rows(first, batches), done)):
+                lines += [ledger_line(outcome, service, number) for outcome in outcomes]
                 if len(lines) >= _ROWS_A_BATCH:
                     yield pa.RecordBatch.from_pylist(lines, ledger)
                     lines = []
@@ -87,9 +87,10 @@ class Sender:
         if lines:
             yield pa.RecordBatch.from_pylist(lines, ledger)
 
-    def _rows(
+    def rows(
         self, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each row's key and inputs."""
         batch: pa.RecordBatch | None = first
         while batch is not None:
             names = ["", *self.inputs]
@@ -163,28 +164,31 @@ class _Keeper:
         await asyncio.shield(self._kept)
 
     def _write(self) -> None:
-        import pyarrow as pa
-
         kept, self._kept = self._kept, None
         assert kept is not None
         rows, self._waiting = self._waiting, []
-        tallies = [one.tally for one in rows]
-        columns: list[list[Any]] = [
-            [one.key for one in rows], [one.value for one in rows], [one.attempts for one in rows], [one.request_id for one in rows],
-            [t.input_tokens for t in tallies], [t.output_tokens for t in tallies], [t.cached_tokens for t in tallies],
-            [t.cost(self.prices) for t in tallies], [t.finished for t in tallies],
-        ]  # fmt: skip
         try:
-            arrays = [
-                pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)
-            ]
-            self.journal.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+            self.journal.append(answers_batch(rows, self.schema, self.prices))
         except Exception as problem:
             kept.set_exception(problem)
             return
         for one in rows:
             one.value = None  # it may be large, and the ledger has no use for it
         kept.set_result(None)
+
+
+def answers_batch(rows: list[Outcome], schema: pa.Schema, prices: Prices) -> pa.RecordBatch:
+    """Return finished rows as the journal keeps them."""
+    import pyarrow as pa
+
+    tallies = [one.tally for one in rows]
+    columns: list[list[Any]] = [
+        [one.key for one in rows], [one.value for one in rows], [one.attempts for one in rows], [one.request_id for one in rows],
+        [t.input_tokens for t in tallies], [t.output_tokens for t in tallies], [t.cached_tokens for t in tallies],
+        [t.cost(prices) for t in tallies], [t.finished for t in tallies],
+    ]  # fmt: skip
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def items(service: Service, rows: Iterator[tuple[str, Mapping[str, Any]]], done: set[str]) -> Iterator[Item]:
@@ -216,7 +220,8 @@ def items(service: Service, rows: Iterator[tuple[str, Mapping[str, Any]]], done:
         yield item
 
 
-def _line(outcome: Outcome, service: Service, sender: int) -> dict[str, Any]:
+def ledger_line(outcome: Outcome, service: Service, sender: int) -> dict[str, Any]:
+    """Return the line of the ledger that says what became of a row."""
     tally, error = outcome.tally, outcome.error
     return {
         "key": outcome.key,

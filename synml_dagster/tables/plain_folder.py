@@ -5,6 +5,10 @@ So the versions of `scores` are in `.scores.versions` beside it, a name that Spa
 symbolic link to the current one, which is replaced in one step. With partitions, `scores` is a folder of such links,
 `partition=<key>`. The names of a version's files are its own: who listed the former version and opens it late finds a
 file gone, and never reads half of each.
+
+One gap no folder can close: Arrow, and so pandas, lists the names in a folder and then asks for each by its path, passing over
+those that are gone. Where the link moves between the two, which are microseconds apart, it finds no file at all, and
+answers a table without columns. `open_table` has no such gap.
 """
 
 from __future__ import annotations

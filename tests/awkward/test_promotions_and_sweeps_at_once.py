@@ -4,14 +4,10 @@ import subprocess
 import sys
 import threading
 
-import dagster as dg
 import pytest
 
-from synml_dagster import MLPipeline
-from synml_dagster.assets import champion as stage
 from synml_dagster.errors import SetupError
 from synml_dagster.resources import MLflowResource
-from tests.pipeline.tables import breast_cancer
 
 SWEEP = """
 import sys
@@ -64,45 +60,3 @@ def test_one_process_at_a_time_decides_about_a_model(tmp_path):
         order.append("first")
     thread.join(10)
     assert order == ["first", "first", "other"]
-
-
-def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(tmp_path, monkeypatch, classic_spark):
-    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("SPARK_MASTER", "local[2]")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    about = {
-        "name": "p",
-        "source": str(breast_cancer(tmp_path)),
-        "label": "diagnosis",
-        "sweep": {"trials": 0},
-    }
-    job = MLPipeline.model_validate(about | {"train": {"rounds": 5}}).definitions().resolve_job_def("p_train")
-    asked = []
-
-    def materialize(*stages):
-        keys = [dg.AssetKey(["p", stage]) for stage in stages]
-        result = job.execute_in_process(instance=instance, asset_selection=keys)
-        return result.get_asset_materialization_events()[
-            -1
-        ].step_materialization_data.materialization.metadata
-
-    def compared(*arguments):
-        """Another run promotes a version of its own while this one is measured against the champion of before."""
-        found, reason = real(*arguments)
-        asked.append(reason)
-        client, first = MLflowResource().client, MLflowResource().champion("p")
-        other = client.create_model_version("p", source=first.source, run_id=first.run_id)
-        client.set_registered_model_alias("p", "champion", other.version)
-        return found.model_copy(update={"metrics": dict.fromkeys(found.metrics, 0.6)}), reason
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        stages = ["raw", "feature_plan", "features", "sweep", "model", "evaluation", "onnx_model"]
-        first = materialize(*stages, "champion")
-        assert first["champion version"].value == "1"
-        real = stage._compared
-        monkeypatch.setattr(stage, "_compared", compared)
-        second = materialize("champion")
-    assert asked == [None]
-    assert "version 2 became champion while this one was compared with version 1" in second["decision"].value
-    assert second["champion version"].value == "2"
-    assert MLflowResource().champion("p").version == "2"

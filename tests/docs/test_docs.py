@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,6 +222,40 @@ def test_the_page_about_services_names_every_option_reason_and_service():
     for name in azure.names():
         family, _, short = name.rpartition(".")
         assert name in words or (f"{family}." in words and short in words), name
+
+
+def test_the_page_about_assets_names_all_of_them_their_checks_and_jobs():
+    every = LEAST | {
+        "balance": {"columns": ["sex"], "checks": {"demographic_parity_difference": {"limit": 0.2}}},
+        "drift": {},
+        "live": {"key": ["id"], "labels": "labels.csv", "labelled": 0.5},
+        "promote": {"minimum": 0.8},
+        "explain": {"contributions": True},
+        "automation": {
+            "score": "0 6 * * *", "retrain": "0 3 * * 1", "on_new_data": "score", "on_new_labels": True,
+            "follow": {"champion": True}, "retrain_on": {"drift": {}, "decay": {}, "age": {"days": 30}},
+        },
+    }  # fmt: skip
+    defs = MLPipeline.model_validate(every).definitions()
+    text = (ROOT / "docs" / "reference" / "assets.md").read_text(encoding="utf-8")
+    assets = defs.resolve_asset_graph().get_all_asset_keys()
+    checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    jobs = {job.name for job in defs.jobs} | {s.name for s in (*defs.sensors, *defs.schedules)}
+    of_description = {"demographic_parity_difference"}
+    for word in {key.path[-1] for key in assets} | (checks - of_description):
+        assert f"| `{word}`" in text, word
+    for name in jobs:
+        assert f"`{name.replace('adult', '<name>', 1)}`" in text, name
+
+
+def test_every_extra_is_named_where_the_package_is_installed():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    first, readme = (ROOT / "docs/how-to/first-model.md").read_text(), (ROOT / "README.md").read_text()
+    for extra in extras:
+        assert f"| `{extra}` |" in first, extra
+        assert f"`{extra}`" in readme, extra
 
 
 def test_every_learner_has_its_words():

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 
 from synml_dagster.columns import RawInput
 from synml_dagster.errors import ConfigError, ModelError
@@ -160,7 +161,7 @@ def test_a_graph_of_another_model_is_noticed_before_its_reasons_are_believed(
     plan, model = pipelines["accepted"]
     other = lgb.Booster(model_str=model.text)
     shorter = type(model)(text=other.model_to_string(num_iteration=5), features=model.features)
-    with pytest.raises(Exception, match="the bundle's graph and its model are not the same"):
+    with pytest.raises(PySparkException, match="the bundle's graph and its model are not the same"):
         explain_predictions(files, exported["accepted"], shorter, plan, spark=classic_spark).collect()
     with pytest.raises(ModelError, match="not made of this plan"):
         contributions_of(exported["amount"], model, plan)

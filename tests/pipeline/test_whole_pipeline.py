@@ -100,6 +100,32 @@ def test_every_stage_is_materialized_and_parity_holds(finished):
     assert told["checks"]["parity"] is True
 
 
+def test_pictures_are_stored_in_one_event_each(finished):
+    _, _, told = finished
+    assert set(told["pictures"]) == {"ASSET_MATERIALIZATION"}
+    assert told["pictures"]["ASSET_MATERIALIZATION"] >= 6
+    shown = told["metadata"]
+    for asset, entry in (
+        ("evaluation", "curves"),
+        ("model", "importance"),
+        ("explanations", "beeswarm"),
+        ("sweep", "pictures"),
+    ):
+        assert "](data:image/png;base64," in shown[asset][entry]
+    # What plots over time comes before them.
+    assert next(iter(shown["evaluation"])).startswith("test/")
+
+
+def test_the_last_line_of_a_run_says_the_metric_and_where_the_report_is(finished):
+    _, _, told = finished
+    line = told["said"][-1]
+    metric = told["metadata"]["champion"]["metric"]
+    value = told["metadata"]["evaluation"][f"test/{metric}"]
+    assert line.startswith(f"{metric} {value:.6g} on ")
+    assert "version 1, the champion" in line
+    assert Path(line.partition("; report: ")[2]).is_file()
+
+
 def test_the_plan_knows_the_task(finished):
     task, _, told = finished
     assert told["metadata"]["feature_plan"]["task"] == task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,18 @@ def run_whole(description: dict[str, Any], instance: dg.DagsterInstance | None =
                 while error.cause:
                     error = error.cause
                 failures.append(f"{event.step_key}: {error.message}")
+        logs = used.all_logs(result.run_id)
         return {
             "success": result.success,
+            "said": [entry.user_message for entry in logs if not entry.is_dagster_event],
+            "pictures": dict(
+                Counter(
+                    entry.dagster_event_type.name
+                    for entry in logs
+                    if entry.dagster_event_type
+                    for _ in range(entry.to_json().count("data:image/png"))
+                )
+            ),
             "failures": failures,
             "checks": {c.check_name: c.passed for c in result.get_asset_check_evaluations()},
             "metadata": {

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from synml_dagster.services import Limits, Service
 from synml_dagster.services.journal.journal import answers_schema
 from synml_dagster.services.journal.place import Place, files_in
+from synml_dagster.services.local.sender import LocalSender
 from synml_dagster.services.sender import Sender
 
 _TEXT = ("key", "reason", "message", "request_id")
@@ -76,7 +77,7 @@ def drive(
     place = Place.of(str(folder), service, run)
     place.create("{}")
     schema = answers_schema(kind or pa.string())
-    sender = Sender(
+    sender = (LocalSender if service.local else Sender)(
         service.model_dump_json(by_alias=True), tuple(service.inputs),
         schema.serialize().to_pybytes(), LEDGER.serialize().to_pybytes(), place,
         limits or service.limits, budget, senders, time.time() + service.policy.deadline, secret, None,

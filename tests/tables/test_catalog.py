@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.errors import PySparkException
 
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.tables import open_catalog_table, publish_catalog_table
@@ -41,7 +42,7 @@ def test_a_write_that_fails_leaves_the_table_that_was_there_and_nothing_else(spa
     name = f"{database}.scores"
     publish_catalog_table(spark.range(5), name)
     fails = "SELECT IF(id < 90, id, CAST(raise_error('boom') AS bigint)) AS id FROM range(100)"
-    with pytest.raises(Exception, match="boom"):
+    with pytest.raises(PySparkException, match="boom"):
         publish_catalog_table(spark.sql(fails), name)
     assert spark.table(name).count() == 5
     assert tables(spark, database) == ["scores"]

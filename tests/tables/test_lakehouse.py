@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyspark
 import pytest
+from pyspark.errors import PySparkException
 
 from synml_dagster.errors import SourceError
 from synml_dagster.sources import Source, read_source
@@ -113,7 +114,7 @@ def test_a_table_is_made_of_its_own_rows(lake, table):
 
 def test_a_write_that_fails_leaves_the_rows_that_were_there(lake, table):
     for query in (FAILS, FAILS.replace("word", "other")):
-        with pytest.raises(Exception, match=r"boom|TASK_WRITE_FAILED"):
+        with pytest.raises(PySparkException, match=r"boom|TASK_WRITE_FAILED"):
             publish_catalog_table(lake.sql(query), table)
         assert open_catalog_table(lake, table).columns == ["id", "word"]
         assert lake.table(table).count() == 3

@@ -5,7 +5,7 @@ from synml_dagster.assets.stage.definition import SPARK_POOL, inputs, stage, sta
 from synml_dagster.assets.stage.failures import clearly
 from synml_dagster.assets.stage.outcomes import gate, outcome
 from synml_dagster.assets.stage.own_places import check_apart
-from synml_dagster.assets.stage.page import figure, markdown_table, picture, pictures
+from synml_dagster.assets.stage.page import figure, markdown_table, picture, pictures, stored_once
 from synml_dagster.assets.stage.rarely import Rarely
 from synml_dagster.assets.stage.source_read import says_version, version_read
 from synml_dagster.assets.stage.specs import ContributionsSpec, ExplainSpec, MLflowSpec, ScoreSpec
@@ -31,5 +31,6 @@ __all__ = [
     "says_version",
     "stage",
     "stage_key",
+    "stored_once",
     "version_read",
 ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.services.azure import language, safety_and_speech, translator, vision
+from synml_dagster.services.azure import language, safety_and_speech, search, translator, vision
 from synml_dagster.services.azure.offer import Offer
 from synml_dagster.services.azure.retired import FORMER, RETIRED
 from synml_dagster.services.description import Service
 
 OFFERS: dict[str, Offer] = {
     offer.name: offer
-    for module in (language, translator, vision, safety_and_speech)
+    for module in (language, translator, vision, safety_and_speech, search)
     for offer in module.OFFERS
 }
 """Every service by its name."""

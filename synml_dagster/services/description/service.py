@@ -63,6 +63,34 @@ class Documents(BaseModel):
     errors: str | None = Field(
         default=None, description="Where in the answer documents are listed that have an error, by `id`."
     )
+    key: str | None = Field(
+        default=None,
+        description="Name under which each document holds a key of its own, by which answers name it; two rows of one key are refused.",
+    )
+    answer_key: str | None = Field(
+        default=None, description="Name under which an answer has that key; the document's own where absent."
+    )
+    status: str | None = Field(
+        default=None,
+        description="Name under which an answer has an HTTP status of its own: what the policy tries again is sent again without the others.",
+    )
+    nulls: bool = Field(
+        default=False, description="Whether a column without a value is sent as null, in place of an error."
+    )
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Documents:
+        if sum(name is not None for name in (self.id, self.index, self.key)) > 1:
+            raise ValueError("documents are told apart by one of id, index and key")
+        if self.key is not None and self.key_column is None:
+            raise ValueError(f"documents.each needs {self.key!r}, one column in braces and nothing else")
+        return self
+
+    @property
+    def key_column(self) -> str | None:
+        """The column that `key` is, where documents have one."""
+        each = self.each.get(self.key) if isinstance(self.each, Mapping) else None
+        return each[1:-1] if isinstance(each, str) and each == "{" + each[1:-1] + "}" else None
 
 
 class Poll(BaseModel):
@@ -174,6 +202,43 @@ class Usage(BaseModel):
     )
 
 
+class LocalModel(BaseModel):
+    """A model that runs in Spark's tasks, in place of a service: a text becomes the embedding that an ONNX graph gives it.
+
+    Its files lie in one folder, which workers reach by the same path.
+    """
+
+    model_config = FROZEN
+
+    folder: str = Field(description="The folder.")
+    model: str = Field(default="model.onnx", description="The graph's file in it.")
+    tokenizer: str = Field(default="tokenizer.json", description="The tokenizer's file in it.")
+    pooling: Literal["mean", "cls", "last"] = Field(
+        default="mean",
+        description="How a text's tokens become one embedding, where the graph gives one for each token: their mean, the first, the last.",
+    )
+    normalize: bool = Field(default=True, description="Whether an embedding is made as long as 1.")
+    output: str | None = Field(
+        default=None, description="The graph's output; the only one, or the one that is known, where absent."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=2,
+        description="The longest text, in tokens; what the tokenizer or config.json says where absent.",
+    )
+    truncate: bool = Field(
+        default=False, description="Whether a longer text is cut off; it has an error otherwise."
+    )
+    tokens_a_batch: int = Field(
+        default=16_384, ge=1, description="Tokens that go through the graph at once, padding among them."
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="Threads of one task; the host's cores, divided by the senders, where absent.",
+    )
+
+
 class Service(BaseModel):
     """One HTTP service, as data: `{column}` in its texts takes a row's value.
 
@@ -226,6 +291,13 @@ class Service(BaseModel):
     prices: Prices = Field(default_factory=Prices, description="What tokens cost.")
     schemes: tuple[str, ...] = Field(
         default=("https", "http"), description="Schemes that an address may have."
+    )
+    local: LocalModel | None = Field(
+        default=None, description="A model in Spark's tasks that answers in place of an address."
+    )
+    writes: bool = Field(
+        default=False,
+        description="Whether requests change what the service holds: the journal then spans one writing of the rows, and the next sends all of them.",
     )
     private_addresses: bool = Field(
         default=False,
@@ -297,16 +369,41 @@ class Service(BaseModel):
     def fingerprint(self) -> str:
         """Return a text that is another one when the same input could get another answer.
 
-        Limits, prices, the policy and the key's name do not count.
+        Limits, prices, the policy and the key's name do not count; of a model's files what is in them does.
         """
         told = self.model_dump(
             mode="json",
             by_alias=True,
-            exclude={"name", "key", "limits", "policy", "prices", "usage", "private_addresses", "schemes"},
+            exclude={
+                "name",
+                "key",
+                "limits",
+                "policy",
+                "prices",
+                "usage",
+                "private_addresses",
+                "schemes",
+                "writes",
+            },
         )
         if self.documents:
-            for name in ("most", "most_tokens", "most_bytes"):
+            for name in ("most", "most_tokens", "most_bytes", "status"):
                 told["documents"].pop(name)
+            for name in (
+                "key",
+                "answer_key",
+                "nulls",
+            ):  # where they say nothing, the request is that of before
+                if not told["documents"][name]:
+                    told["documents"].pop(name)
+        if self.local is None:
+            told.pop("local")
+        else:
+            from synml_dagster.services.local.files import digest
+
+            for name in ("folder", "model", "tokenizer", "tokens_a_batch", "threads"):
+                told["local"].pop(name)
+            told["local"]["files"] = digest(self.local)
         text = json.dumps([RENDERING, told], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -70,16 +70,17 @@ def columns_of(template: Any) -> list[str]:
     return list(dict.fromkeys(name for one in below for name in columns_of(one)))
 
 
-def compiled(template: Any) -> Callable[[Row], Any]:
+def compiled(template: Any, *, nulls: bool = False) -> Callable[[Row], Any]:
     """Return the function from a row to the JSON value that `template` is for it.
 
-    A text that is one column and nothing else takes the column's value as it is: a number stays one, a list one.
+    A text that is one column and nothing else takes the column's value as it is: a number stays one, a list one, and with
+    `nulls` nothing stays nothing.
     """
     if isinstance(template, str):
         found = parts(template)
         if len(found) == 1 and found[0][0] == "" and found[0][1] is not None:
             name = found[0][1]
-            return lambda row: plain(_given(row, name))
+            return lambda row: plain(row[name] if nulls else _given(row, name))
         if not any(name for _, name in found):
             text = "".join(literal for literal, _ in found)
             return lambda row: text
@@ -87,10 +88,10 @@ def compiled(template: Any) -> Callable[[Row], Any]:
             literal if name is None else literal + as_text(_given(row, name)) for literal, name in found
         )
     if isinstance(template, Mapping):
-        members = [(key, compiled(value)) for key, value in template.items()]
+        members = [(key, compiled(value, nulls=nulls)) for key, value in template.items()]
         return lambda row: {key: make(row) for key, make in members}
     if isinstance(template, list | tuple):
-        items = [compiled(value) for value in template]
+        items = [compiled(value, nulls=nulls) for value in template]
         return lambda row: [make(row) for make in items]
     return lambda row: template
 

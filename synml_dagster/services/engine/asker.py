@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from synml_dagster.services.description import Documents, InputError, Service
 from synml_dagster.services.description.paths import MISSING, find, put
 from synml_dagster.services.description.template import compiled
 from synml_dagster.services.engine.caller import Caller, Clock, SplitError
-from synml_dagster.services.engine.outcome import Outcome, RowError, Tally
+from synml_dagster.services.engine.outcome import AgainError, Outcome, RowError, Tally
 from synml_dagster.services.engine.polling import finished
 from synml_dagster.services.engine.request import Renderer, Request
 from synml_dagster.services.engine.transport import Reply
@@ -149,7 +151,28 @@ class Asker:
         ]
 
     async def _documents(self, item: Item) -> list[Outcome]:
-        tally, clock = Tally(), Clock(self.run_end, self.service.policy.seconds_a_row)
+        """Ask about documents, and once more about those whose own status says so."""
+        policy, caller = self.service.policy, self.caller
+        clock = Clock(self.run_end, policy.seconds_a_row)
+        outcomes = await self._together(item, clock)
+        for tried in range(1, policy.attempts):
+            places = [i for i, one in enumerate(outcomes) if isinstance(one.error, AgainError)]
+            seconds = policy.wait(tried, caller.dice)
+            if not places or time.time() + seconds >= clock.end:
+                break
+            if any(one.error and one.error.status in policy.cool_down for one in outcomes):
+                caller.gate.pause(seconds)
+                outcomes[places[0]].tally.throttled += 1
+            else:
+                await asyncio.sleep(seconds)
+            for i, again in zip(places, await self._together(item.part(places), clock), strict=True):
+                again.tally = _continued(outcomes[i].tally, again.tally)
+                again.attempts += outcomes[i].attempts
+                outcomes[i] = again
+        return outcomes
+
+    async def _together(self, item: Item, clock: Clock) -> list[Outcome]:
+        tally = Tally()
         try:
             request = self.renderer.together(item.documents, item.rows[0])
             reply, body = await self.caller.call(request, tally, clock, together=len(item.keys) > 1)
@@ -159,12 +182,12 @@ class Asker:
         except SplitError:
             # One of them is at fault. The halves are asked one after the other: this item has one place in the window.
             left, right = item.halves()
-            first, second = await self._documents(left), await self._documents(right)
+            first, second = await self._together(left, clock), await self._together(right, clock)
             first[0].tally = _sum(first[0].tally, tally)
             return first + second
         except RowError as problem:
             if problem.reason == "never_fits" and len(item.keys) > 1:
-                return [one for half in item.halves() for one in await self._documents(half)]
+                return [one for half in item.halves() for one in await self._together(half, clock)]
             outcomes = [Outcome(key, error=problem) for key in item.keys]
         for outcome, part in zip(outcomes, _parts(tally, item.weights), strict=True):
             outcome.tally, outcome.attempts = part, tally.calls
@@ -181,25 +204,48 @@ class Asker:
                 status=reply.status,
                 request_id=reply.request_id,
             )
-        by_number, errors = self._numbered(answers, told, len(item.keys), reply), dict[str, Any]()
+        by_name, errors = self._named(answers, told, len(item.keys), reply), dict[str, Any]()
+        names = [
+            str(i + 1) if told.key is None else str(one[told.key]) for i, one in enumerate(item.documents)
+        ]
         if told.id and told.errors and isinstance(listed := find(body, told.errors), list):
             errors = {str(one.get(told.id)): one for one in listed if isinstance(one, dict)}
         outcomes = []
-        for i, key in enumerate(item.keys):
+        for name, key in zip(names, item.keys, strict=True):
             outcome = Outcome(key, request_id=reply.request_id)
             try:
-                if (number := str(i + 1)) in errors:
-                    raise self._refused(errors[number], reply)
-                if number not in by_number:
+                if name in errors:
+                    raise self._refused(errors[name], reply)
+                if name not in by_name:
                     raise RowError("malformed", "the document was not answered", status=reply.status)
-                outcome.value = self.reader.value(by_number[number])
+                if told.status is not None:
+                    self._check_status(by_name[name], told.status, reply)
+                outcome.value = self.reader.value(by_name[name])
             except RowError as problem:
                 outcome.error = problem
             outcomes.append(outcome)
         return outcomes
 
-    def _numbered(self, answers: list[Any], told: Documents, sent: int, reply: Reply) -> dict[str, Any]:
-        """Return each answer by its document's number, which begins at 1."""
+    def _check_status(self, answer: Any, path: str, reply: Reply) -> None:
+        """Raise what a document's own status says."""
+        status = find(answer, path)
+        if not isinstance(status, int):
+            raise RowError(
+                "malformed", f"the document's answer has no status at {path!r}", status=reply.status
+            )
+        meaning = self.service.policy.meaning(status)
+        if meaning == "ok":
+            return
+        problem = self._refused(answer, reply)
+        kind = AgainError if meaning in ("retry", "cool_down") else RowError
+        reason = {"retry": "unavailable", "cool_down": "rate_limited"}.get(meaning, "invalid")
+        raise kind(reason, problem.message, status=status, request_id=problem.request_id)
+
+    def _named(self, answers: list[Any], told: Documents, sent: int, reply: Reply) -> dict[str, Any]:
+        """Return each answer by its document's key, or its number, which begins at 1."""
+        if told.key:
+            name = told.answer_key or told.key
+            return {str(one.get(name)): one for one in answers if isinstance(one, dict)}
         if told.id:
             return {str(one.get(told.id)): one for one in answers if isinstance(one, dict)}
         if told.index:
@@ -220,7 +266,7 @@ class Asker:
         said = next(
             (
                 m
-                for p in ("error.innererror.message", "error.message", "message")
+                for p in ("error.innererror.message", "error.message", "message", "errorMessage")
                 if isinstance(m := find(told, p), str)
             ),
             "",
@@ -273,6 +319,16 @@ def _sum(one: Tally, other: Tally) -> Tally:
     one.add(other)
     one.started = min((t for t in (one.started, other.started) if t is not None), default=None)
     return one
+
+
+def _continued(before: Tally, after: Tally) -> Tally:
+    """Return what a document took with its further tries."""
+    after.retried += after.calls + before.retried
+    after.calls += before.calls
+    after.throttled += before.throttled
+    after.add(before)
+    after.started = min((t for t in (after.started, before.started) if t is not None), default=None)
+    return after
 
 
 def _json(body: bytes) -> Any:

@@ -138,7 +138,7 @@ class Caller:
             value = _json(reply.body) if parse or not good else None
             if good:
                 used.answered = 1
-                self._count(value, used)
+                self.count(value, used)
             return self._judged(reply, value, parse)
         except TransportError as lost:
             return _Try("retry", RowError(lost.reason, str(lost)))
@@ -161,7 +161,7 @@ class Caller:
             )
         if meaning == "retry" and reply.headers.get("x-should-retry") == "false":
             meaning = "final"
-        return _Try(meaning, self._problem(reply, value), reply, value, asked)
+        return _Try(meaning, self.problem(reply, value), reply, value, asked)
 
     async def _admitted(self, request: Request, clock: Clock) -> int:
         if self.stopped is not None:
@@ -186,7 +186,8 @@ class Caller:
             )
         await asyncio.sleep(seconds)
 
-    def _problem(self, reply: Reply, value: Any) -> RowError:
+    def problem(self, reply: Reply, value: Any) -> RowError:
+        """Return what an answer that is none says, whose JSON is `value`."""
         reason = "unavailable" if reply.status >= 500 or reply.status in self.policy.retry else "invalid"
         if reply.status in self.policy.cool_down:
             reason = "rate_limited"
@@ -226,7 +227,7 @@ class Caller:
                 return redacted(str(code)[:80], self.secrets)
         return None
 
-    def _count(self, value: Any, used: Tally) -> None:
+    def count(self, value: Any, used: Tally) -> None:
         """Add the tokens that an answer says it took."""
         usage = self.service.usage
         if usage is not None and value is not MISSING and value is not None:

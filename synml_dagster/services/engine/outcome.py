@@ -28,6 +28,7 @@ REASONS = {
     "content_filter": "the service withheld the answer",
     "failed": "the operation ended without success",
     "address": "the row names an address that may not be asked",
+    "waiting": "the batch that the row is in has not ended",
     "not_sent": "the row was not there when requests were sent",
 }
 """Why a row has no value, by the `reason` of its error."""
@@ -41,6 +42,10 @@ class RowError(Exception):
     ) -> None:
         super().__init__(message)
         self.reason, self.message, self.status, self.request_id = reason, message, status, request_id
+
+
+class AgainError(RowError):
+    """One document of several has a status that the policy tries again."""
 
 
 @dataclass

@@ -53,7 +53,8 @@ class Renderer:
         self._bytes = None if service.bytes is None else compiled(service.bytes)
         self._xml = None if service.xml is None else compiled(service.xml)
         self._parts = [_part(part) for part in service.multipart or ()]
-        self._document = compiled(service.documents.each) if service.documents else None
+        told = service.documents
+        self._document = compiled(told.each, nulls=told.nulls) if told else None
 
     def document(self, row: Row) -> tuple[Any, int, int]:
         """Return a row's document, its bytes and its tokens.
@@ -67,6 +68,9 @@ class Renderer:
         made = self._document(row)
         if made == "":
             raise InputError("the text is empty")
+        told = self.service.documents
+        if told is not None and told.key is not None and made[told.key] in (None, ""):
+            raise InputError(f"column {told.key_column!r} holds nothing, and it is the document's key")
         size = len(_encoded(made))
         return made, size, tokens_in(size)
 
@@ -105,7 +109,7 @@ class Renderer:
             )
             return self._finished(row, text.encode(), self.service.content_type or "application/xml")
         if self._parts:
-            content, kind = _multipart([make(row) for make in self._parts])
+            content, kind = multipart([make(row) for make in self._parts])
             return self._finished(row, content, kind)
         return self._finished(row, None, None)
 
@@ -204,8 +208,8 @@ def _part(part: Part) -> Callable[[Row], tuple[Part, bytes, str | None]]:
     return made
 
 
-def _multipart(parts: list[tuple[Part, bytes, str | None]]) -> tuple[bytes, str]:
-    """The same parts give the same bytes: the boundary comes from their content."""
+def multipart(parts: list[tuple[Part, bytes, str | None]]) -> tuple[bytes, str]:
+    """Return a body of parts and its content type. The same parts give the same bytes: the boundary comes from their content."""
     boundary = "synml-" + hashlib.sha256(b"".join(content for _, content, _ in parts)).hexdigest()[:32]
     made = bytearray()
     for part, content, filename in parts:

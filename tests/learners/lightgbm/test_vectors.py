@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.ml.linalg import DenseVector, SparseVector, Vectors, VectorUDT
 from pyspark.sql import functions as sf
 from pyspark.sql.types import ArrayType, DoubleType, FloatType, LongType, StructField, StructType
@@ -75,7 +76,7 @@ def test_rows_of_another_length_are_refused(classic_spark):
         pd.DataFrame({"v": [[float(i), 1.0] for i in range(50)], "label": [i % 2 for i in range(50)]})
     )
     model = LightGBM(PARAMS, rounds=2).fit(even, label="label", features="v")
-    with pytest.raises(Exception, match="does not hold 2 values"):
+    with pytest.raises(PySparkException, match="does not hold 2 values"):
         model.transform(frame(2, 3, 1)).collect()
 
 

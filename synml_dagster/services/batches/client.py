@@ -1,0 +1,193 @@
+"""The Batch API over the wire: files and batches, under the policy of any request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from synml_dagster.errors import ConfigError, SetupError
+from synml_dagster.services.description import Limits, Part, Service
+from synml_dagster.services.engine.caller import Caller, Clock
+from synml_dagster.services.engine.outcome import RowError, Tally
+from synml_dagster.services.engine.pace import CoolDown, Gate
+from synml_dagster.services.engine.request import Request, multipart
+from synml_dagster.services.engine.spend import Purse
+from synml_dagster.services.engine.transport import Transport
+from synml_dagster.services.secrets import checked
+
+_ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
+_MARK = "synml_digest"
+_MOST = 2**30
+_PAGES = 100
+_DOUBTFUL = ("timeout", "connection", "unavailable", "malformed")
+"""Errors after which a batch may be there all the same."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where batches of a service go: the API's root, and the endpoint that the requests are for."""
+
+    root: str
+    endpoint: str
+
+    @classmethod
+    def of(cls, service: Service) -> Address:
+        """Return where the batches of a service go.
+
+        Raises
+        ------
+        ConfigError
+            There is no Batch API for it.
+        """
+        for path in _ENDPOINTS:
+            if service.url.endswith(path):
+                return cls(service.url.removesuffix(path), f"/v1{path}")
+        raise ConfigError(
+            f"batch: {service.name} is no service of OpenAI's protocol; batches are for openai.chat, openai.responses and openai.embeddings"
+        )
+
+
+class Client:
+    """Asks the Batch API, one request at a time."""
+
+    def __init__(self, service: Service, caller: Caller) -> None:
+        self.address, self.caller, self.service = Address.of(service), caller, service
+        self.tally = Tally()
+
+    async def upload(self, content: bytes, name: str) -> str:
+        """Send a file of requests, and return its id."""
+        parts: list[tuple[Part, bytes, str | None]] = [
+            (Part(name="purpose", text="batch"), b"batch", None),
+            (Part(name="file", text="-", content_type="application/jsonl"), content, name),
+        ]
+        body, kind = multipart(parts)
+        told = await self._asked("POST", "/files", body, {"Content-Type": kind})
+        return _text(told, "id")
+
+    async def create(self, file: str, digest: str, window: str) -> dict[str, Any]:
+        """Make a batch of a file.
+
+        After an answer that did not come nobody knows whether the batch is there: then it is looked for by its mark before
+        it is made once more.
+        """
+        body = {
+            "input_file_id": file, "endpoint": self.address.endpoint, "completion_window": window, "metadata": {_MARK: digest},
+        }  # fmt: skip
+        for tried in range(self.service.policy.attempts):
+            if tried and (there := await self.find(digest)) is not None:
+                return there
+            try:
+                content, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+                told = await self._asked("POST", "/batches", content, headers, once=True)
+                _text(told, "id")
+                return told
+            except RowError as problem:
+                if problem.reason not in _DOUBTFUL or tried + 1 == self.service.policy.attempts:
+                    raise
+                await asyncio.sleep(self.service.policy.wait(tried + 1, self.caller.dice))
+        raise AssertionError("the last try returns or raises")
+
+    async def find(self, digest: str) -> dict[str, Any] | None:
+        """Return the batch that has this mark, if there is one."""
+        after = ""
+        for _ in range(_PAGES):
+            told = await self._asked("GET", f"/batches?limit=100{after}")
+            batches = told.get("data") or []
+            for one in batches:
+                if isinstance(one, dict) and (one.get("metadata") or {}).get(_MARK) == digest:
+                    return one
+            if not told.get("has_more") or not batches:
+                return None
+            after = f"&after={_text(batches[-1], 'id')}"
+        return None
+
+    async def batch(self, id: str) -> dict[str, Any]:
+        """Return a batch as it is now."""
+        return await self._asked("GET", f"/batches/{id}")
+
+    async def content(self, file: str) -> bytes:
+        """Return a file's content."""
+        request = Request("GET", f"{self.address.root}/files/{file}/content", {}, None)
+        reply, _ = await self.caller.call(request, self.tally, self._clock(), parse=False)
+        return reply.body
+
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        once: bool = False,
+    ) -> dict[str, Any]:
+        request = Request(method, self.address.root + path, headers or {}, body)
+        caller, policy = self.caller, self.caller.policy
+        try:
+            caller.policy = policy.model_copy(update={"attempts": 1}) if once else policy
+            _, told = await caller.call(request, self.tally, self._clock())
+        finally:
+            caller.policy = policy
+        if not isinstance(told, dict):
+            raise RowError("malformed", f"the answer to {method} {path.partition('?')[0]} is no object")
+        return told
+
+    def _clock(self) -> Clock:
+        policy = self.service.policy
+        return Clock(time.time() + policy.seconds_a_row, policy.seconds_a_row)
+
+
+def asked(service: Service, work: Callable[[Client], Awaitable[Result]]) -> Result:
+    """Return what `work` does with a client of the service.
+
+    Raises
+    ------
+    ConfigError
+        The key is not there.
+    SetupError
+        The service refuses, or cannot be reached.
+    """
+    secret = check_key(service)
+
+    async def run() -> Result:
+        header = (service.key.header, service.key.prefix + secret) if secret and service.key else None
+        transport = Transport(secret=header, most_bytes=_MOST, schemes=service.schemes)
+        dice, limits = random.Random(), Limits()
+        async with transport:
+            gate = Gate(limits, limits, CoolDown(), dice)
+            caller = Caller(service, transport, gate, Purse(None, service.prices), dice, secret)
+            return await work(Client(service, caller))
+
+    try:
+        return asyncio.run(run())
+    except RowError as problem:
+        raise SetupError(f"batch: {service.name}: {problem.message}") from None
+
+
+def check_key(service: Service) -> str | None:
+    """Return the key's value, None where the service wants none.
+
+    Raises
+    ------
+    ConfigError
+        The variable is not set in this process, which talks to the service.
+    """
+    if service.key is None:
+        return None
+    if not os.environ.get(service.key.env, "").strip():
+        raise ConfigError(f"key: the environment variable {service.key.env} is not set in this process")
+    return checked(os.environ[service.key.env], service.key.env)
+
+
+def _text(told: dict[str, Any], name: str) -> str:
+    found = told.get(name)
+    if not isinstance(found, str) or not found:
+        raise RowError("malformed", f"the answer has no {name!r}")
+    return found

@@ -1,0 +1,138 @@
+"""What a write of vectors is told: the options of the format, checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mean
+from synml_dagster.services.secrets import checked
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+_NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"]|"")+")'
+_TABLE = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
+
+KNOWN = ("url", "password_env", "table", "key", "latest", "dimensions", "vector")
+
+
+_OF_SPARK = ("checkpointlocation", "queryname", "outputmode")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one write."""
+
+    url: str = field(repr=False)
+    table: str
+    key: tuple[str, ...]
+    password_env: str | None = None
+    latest: str | None = None
+    dimensions: int | None = None
+    vector: str | None = None
+    checkpoint: str | None = None
+    """Where a stream keeps its memory."""
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Settings:
+        """Return the settings that Spark's options say.
+
+        Raises
+        ------
+        ConfigError
+            An option is unknown, missing, or cannot be.
+        """
+        told = {str(name).lower(): str(value) for name, value in options.items()}
+        checkpoint = told.get("checkpointlocation")
+        told = {name: value for name, value in told.items() if name not in _OF_SPARK}
+        if "password" in told or re.search(r"(?i)password\s*=|://[^/@]*:[^/@]*@", told.get("url", "")):
+            raise ConfigError(
+                "vectors: a password does not belong into options, which Spark writes into plans. Name the environment variable that "
+                "holds it where workers run: option password_env."
+            )
+        for name in told:
+            if name not in KNOWN:
+                raise ConfigError(
+                    f"vectors: there is no option {name!r}; there are {', '.join(KNOWN)}.{did_you_mean(name, KNOWN)}"
+                )
+        for name in ("url", "table", "key"):
+            if not told.get(name, "").strip():
+                raise ConfigError(f"vectors: the option {name} is missing")
+        if not told["url"].startswith(("postgresql://", "postgres://")):
+            raise ConfigError(
+                "vectors: url is no address of PostgreSQL, such as postgresql://user@host:5432/database"
+            )
+        if not _TABLE.fullmatch(told["table"].strip()):
+            raise ConfigError(
+                f"vectors: {told['table']!r} is no name of a table: write table or schema.table, in double quotes where capitals or blanks count"
+            )
+        key = tuple(one.strip() for one in told["key"].split(","))
+        if not all(key) or len(set(key)) < len(key):
+            raise ConfigError(
+                f"vectors: key {told['key']!r} is no list of columns; write their names with commas between"
+            )
+        dimensions = told.get("dimensions")
+        if dimensions is not None and not (dimensions.isdigit() and 0 < int(dimensions) <= 16_000):
+            raise ConfigError(f"vectors: dimensions is {dimensions!r}, and a vector has 1 to 16000 numbers")
+        return cls(
+            told["url"], told["table"].strip(), key, told.get("password_env"), told.get("latest"),
+            int(dimensions) if dimensions else None, told.get("vector"), checkpoint,
+        )  # fmt: skip
+
+    @property
+    def place(self) -> str:
+        """The table and its host, for messages."""
+        parts = urlsplit(self.url)
+        return f"{self.table} of {parts.hostname or 'this host'}{parts.path}"
+
+    @contextmanager
+    def connected(self) -> Iterator[connection]:
+        """Lend a connection whose transaction ends with the block: for good where nothing was raised.
+
+        Raises
+        ------
+        SetupError
+            The database cannot be reached, or its driver is not installed.
+        DataError
+            It refuses a value.
+        """
+        try:
+            import psycopg2
+        except ImportError as problem:
+            raise SetupError(
+                "vectors: PostgreSQL's driver is not installed where Spark runs; pip install 'synml-dagster[pgvector]'"
+            ) from problem
+        more: dict[str, Any] = {}
+        if self.password_env:
+            more["password"] = checked(os.environ.get(self.password_env, ""), self.password_env)
+        try:
+            lent = psycopg2.connect(
+                self.url, connect_timeout=15, application_name="synml_vectors", keepalives_idle=30,
+                options="-c lock_timeout=300s -c timezone=UTC -c datestyle=ISO", **more,
+            )  # fmt: skip
+        except psycopg2.Error as problem:
+            raise SetupError(f"vectors: {self.place} cannot be reached: {_said(problem)}") from None
+        try:
+            with lent:
+                yield lent
+        except psycopg2.Error as problem:
+            state = problem.pgcode or ""
+            # 22 and 23 are the classes of SQLSTATE for values, and for rules that values break.
+            kind = DataError if state.startswith(("22", "23")) else SetupError
+            raise kind(f"vectors: {self.place} refuses: {_said(problem)}") from None
+        finally:
+            lent.close()
+
+
+def _said(problem: Any) -> str:
+    """What the database says, short, and at which column."""
+    told = getattr(problem, "diag", None)
+    first = (told and told.message_primary) or " ".join(str(problem).split())
+    where = re.search(r"column (\w+)", (told and told.context) or "")
+    return f"{str(first)[:300]}" + (f" (column {where[1]})" if where else "")

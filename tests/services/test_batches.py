@@ -1,0 +1,348 @@
+"""The Batch API on a real socket: each row in one batch, once, whatever is killed; a value or an error for each in the end."""
+
+from __future__ import annotations
+
+import email
+import json
+
+import pyarrow as pa
+import pytest
+from aiohttp import web
+
+from synml_dagster.errors import ConfigError, SetupError
+from synml_dagster.services import Policy, Prices, batches, call_service, openai
+from synml_dagster.services.batches.client import Client, asked
+from synml_dagster.services.batches.records import Record, Records
+from synml_dagster.services.journal.place import Place
+from tests.services.server import Server, fault, reset
+from tests.services.test_openai import completion, sdk
+
+QUICK = Policy(first_wait=0.01, longest_wait=0.05, deadline=600)
+
+
+def parts(seen):
+    """The parts of a multipart body: name -> (file name, content)."""
+    message = email.message_from_bytes(
+        b"Content-Type: " + seen.headers["content-type"].encode() + b"\r\n\r\n" + seen.body
+    )
+    return {
+        part.get_param("name", header="content-disposition"): (
+            part.get_filename(),
+            part.get_payload(decode=True),
+        )
+        for part in message.get_payload()
+    }
+
+
+class Service:
+    """Batches as the API has them: they end when `end` says so."""
+
+    def __init__(self):
+        self.files, self.batches, self.lost, self.ended = {}, {}, 0, "completed"
+
+    def __call__(self, seen, nth):
+        path = seen.path.removeprefix("/v1")
+        if (seen.method, path) == ("POST", "/files"):
+            told = parts(seen)
+            assert told["purpose"][1] == b"batch"
+            name = f"file-{len(self.files)}"
+            self.files[name] = told["file"][1]
+            return {
+                "id": name,
+                "object": "file",
+                "purpose": "batch",
+                "filename": told["file"][0],
+                "bytes": 1,
+                "created_at": 1,
+                "status": "processed",
+            }
+        if (seen.method, path) == ("POST", "/batches"):
+            told = seen.json
+            name = f"batch_{len(self.batches)}"
+            self.batches[name] = {
+                "id": name, "object": "batch", "status": "validating", "created_at": 1, "output_file_id": None, "error_file_id": None,
+            } | told  # fmt: skip
+            if self.lost:
+                self.lost -= 1
+                return reset  # the batch is there, and nobody is told
+            return self.batches[name]
+        if path == "/batches":
+            names = sorted(self.batches, reverse=True)
+            start = names.index(seen.query["after"]) + 1 if "after" in seen.query else 0
+            return {
+                "object": "list",
+                "data": [self.batches[n] for n in names[start : start + 1]],
+                "has_more": start + 1 < len(names),
+            }
+        if path.startswith("/batches/"):
+            return self.batches[path.rpartition("/")[2]]
+        return web.Response(body=self.files[path.split("/")[2]])
+
+    def rows(self):
+        return [
+            line["body"]["messages"][0]["content"]
+            for one in self.batches.values()
+            for line in self.requests(one)
+        ]
+
+    def requests(self, batch):
+        return [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+
+    def end(self, name, answer, status="completed"):
+        batch, good, bad = self.batches[name], [], []
+        for line in self.requests(batch):
+            made = answer(line["body"]["messages"][0]["content"])
+            if made is None:
+                continue
+            code, body = made if isinstance(made, tuple) else (200, made)
+            told = {
+                "id": "r",
+                "custom_id": line["custom_id"],
+                "response": {"status_code": code, "request_id": "q1", "body": body},
+                "error": None,
+            }
+            (good if code == 200 else bad).append(told)
+        for kind, lines in (("output", good), ("error", bad)):
+            if lines:
+                self.files[f"{kind}-{name}"] = "\n".join(map(json.dumps, lines[::-1])).encode() + b"\n"
+                batch[f"{kind}_file_id"] = f"{kind}-{name}"
+        batch["status"] = status
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("SYNML_OPENAI_TEST", "sk-test")
+
+
+def chat(server, **more):
+    told = {
+        "model": "m",
+        "prompt": "Sum up: {text}",
+        "base_url": f"{server.url}/v1",
+        "key": "SYNML_OPENAI_TEST",
+        "policy": QUICK,
+    }
+    return openai.chat(**(told | more))
+
+
+def answer(prompt):
+    text = prompt.removeprefix("Sum up: ")
+    if text == "bad":
+        return 400, {"error": {"message": "no such text", "code": "bad_text"}}
+    return (
+        None
+        if text == "lost"
+        else completion("half", finish="length")
+        if text == "long"
+        else completion(text.upper())
+    )
+
+
+def test_rows_go_into_batches_once_and_each_ends_with_a_value_or_an_error(classic_spark, tmp_path):
+    service, journal = Service(), str(tmp_path)
+    texts = [f"t{i % 20}" for i in range(40)] + ["bad", "long", "lost", None]
+    frame = classic_spark.createDataFrame([(i, text) for i, text in enumerate(texts)], "id int, text string")
+    with Server(service) as server:
+        told = chat(server, prices=Prices(input=1e6, output=0))
+        sent = batches.submit(frame, told, journal=journal, most_requests=10)
+        assert (sent.rows, sent.distinct, sent.finished, sent.waiting, sent.rejected) == (44, 24, 0, 0, 1)
+        assert [one.requests for one in sent.batches] == [10, 10, 3]
+        assert sorted(service.rows()) == sorted({f"Sum up: {text}" for text in texts if text})
+        first = service.requests(service.batches["batch_0"])[0]
+        assert (first["method"], first["url"], len(first["custom_id"])) == (
+            "POST",
+            "/v1/chat/completions",
+            32,
+        )
+        assert first["body"]["model"] == "m"
+        again = batches.submit(frame, told, journal=journal)
+        assert (again.waiting, again.batches, len(service.batches)) == (23, (), 3)
+        assert [one.status for one in batches.look(told, journal=journal)] == ["validating"] * 3
+
+        service.end("batch_0", answer)
+        part = batches.collect(frame, told, output="short", journal=journal)
+        assert part.report.reasons["waiting"] == 13
+        service.end("batch_1", answer, "expired")
+        service.end("batch_2", answer, "cancelled")
+        got = batches.collect(frame, told, output="short", journal=journal, usage=True)
+        assert batches.look(told, journal=journal) == []
+        rows = got.frame.collect()
+        assert len(rows) == 44
+        for row in rows:
+            assert (row["short"] is None) != (row["short_error"] is None)
+            if str(row["text"]).startswith("t"):
+                assert row["short"] == row["text"].upper()
+                assert row["short_usage"]["input_tokens"] == 10
+                assert row["short_usage"]["cost"] == 5  # a batch costs half
+        said = {row["text"]: row["short_error"] for row in rows if row["short_error"]}
+        assert {text: error["reason"] for text, error in said.items()} == {
+            "bad": "invalid", "long": "length", "lost": "failed", None: "input",
+        }  # fmt: skip
+        assert said["bad"]["message"] == "HTTP 400 (bad_text): no such text"
+        assert "without an answer" in said["lost"]["message"]
+        assert (got.report.distinct, got.report.reasons) == (
+            24,
+            {"input": 1, "invalid": 1, "length": 1, "failed": 1},
+        )
+        # Further looks and calls ask nothing about what is answered, and what has failed goes once more.
+        assert (
+            batches.collect(frame, told, output="short", journal=journal)
+            .frame.where("short IS NOT NULL")
+            .count()
+            == 40
+        )
+        before = len(service.rows())
+        rest = batches.submit(frame, told, journal=journal)
+        assert (rest.finished, rest.requests, len(service.rows()) - before) == (20, 3, 3)
+        assert (
+            call_service(frame.where("text LIKE 't%'"), told, output="short", journal=journal).report.calls
+            == 0
+        )
+
+
+def records_of(service, folder):
+    records = Records(Place.of(str(folder), service, ""))
+    record = Record("d1", 1, 1.0)
+    records.plan(record, pa.table({"key": ["k"]}), b'{"custom_id":"k"}\n')
+    return records, record
+
+
+def test_a_batch_that_was_submitted_before_the_crash_is_found_and_not_sent_again(tmp_path):
+    from synml_dagster.services.batches.submitting import _send
+
+    service = Service()
+    with Server(service) as server:
+        told = chat(server)
+        records, record = records_of(told, tmp_path)
+        _send(told, records, record, "24h", new=True)
+        records.plan(
+            record, pa.table({"key": ["k"]}), b'{"custom_id":"k"}\n'
+        )  # the crash came before it was written down
+        for other in ("a", "b"):
+            asked(told, lambda client, other=other: client.create("file-0", other, "24h"))
+        done = _send(told, records, record, "24h", new=False)
+        assert (done.state, done.batch, len(service.batches), len(service.files)) == (
+            "submitted",
+            "batch_0",
+            3,
+            1,
+        )
+        assert records.all() == [done]
+        assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_an_answer_that_is_lost_on_the_way_makes_no_second_batch(tmp_path):
+    service = Service()
+    service.lost = 1
+    with Server(service) as server:
+        made = asked(chat(server), lambda client: client.create("file-0", "d1", "24h"))
+        assert (made["id"], len(service.batches)) == ("batch_0", 1)
+
+
+def test_requests_are_what_the_sdk_sends(tmp_path):
+    service = Service()
+    with Server(service) as server:
+        theirs = sdk(server)
+        theirs.files.create(file=("synml-d1.jsonl", b"{}\n", "application/jsonl"), purpose="batch")
+        theirs.batches.create(
+            input_file_id="file-0",
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={"synml_digest": "d1"},
+        )
+        theirs.batches.retrieve("batch_0")
+        theirs.batches.list(limit=100)
+        theirs.files.content("file-0")
+
+        async def ours(client: Client):
+            await client.upload(b"{}\n", "synml-d1.jsonl")
+            await client.create("file-0", "d1", "24h")
+            await client.batch("batch_0")
+            await client.find("d1")
+            assert await client.content("file-0") == b"{}\n"
+
+        asked(chat(server), ours)
+        half = len(server.seen) // 2
+        for one, other in zip(server.seen[:half], server.seen[half:], strict=True):
+            assert (other.method, other.path, other.query) == (one.method, one.path, one.query)
+            assert other.headers["authorization"] == one.headers["authorization"]
+            if one.path == "/v1/files":
+                assert parts(other) == parts(one)
+            elif one.body:
+                assert other.json == one.json
+
+
+def test_what_cannot_be_is_refused(classic_spark, tmp_path, monkeypatch):
+    frame = classic_spark.createDataFrame([("a",)], "text string")
+    with Server(lambda seen, nth: fault(401, {"error": {"message": "wrong key"}})) as server:
+        with pytest.raises(SetupError, match="wrong key"):
+            batches.submit(frame, chat(server), journal=str(tmp_path))
+        with pytest.raises(ConfigError, match="1 to 50000 requests, and not 0"):
+            batches.submit(frame, chat(server), journal=str(tmp_path), most_requests=0)
+        monkeypatch.delenv("SYNML_OPENAI_TEST")
+        before = server.calls
+        with pytest.raises(ConfigError, match="SYNML_OPENAI_TEST is not set"):
+            batches.submit(frame, chat(server), journal=str(tmp_path / "other"))
+        assert server.calls == before
+    from synml_dagster.services import Service as Described
+
+    with pytest.raises(ConfigError, match="no service of OpenAI's protocol"):
+        batches.submit(
+            frame, Described(name="x", url="https://e.org", body={"t": "{text}"}), journal=str(tmp_path)
+        )
+
+
+def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tmp_path, monkeypatch):
+    import dagster as dg
+
+    from synml_dagster import ServiceColumn
+    from synml_dagster.io_managers import SparkTableIOManager
+    from synml_dagster.resources import SparkResource
+    from synml_dagster.tables import open_table
+
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "reviews.csv").write_text("id,text\n1,a\n2,b\n3,a\n4,bad\n")
+    spark = SparkResource(master="local[2]")
+    resources = {"spark": spark, "spark_tables": SparkTableIOManager(spark=spark)}
+    service = Service()
+    with Server(service) as server:
+        told = {
+            "type": "openai.chat",
+            "model": "m",
+            "prompt": "Sum up: {text}",
+            "base_url": f"{server.url}/v1",
+            "key": "SYNML_OPENAI_TEST",
+        }
+        column = ServiceColumn(
+            name="short",
+            source=str(tmp_path / "reviews.csv"),
+            service=told,
+            batch={},
+            errors={"at_most": 0.5},
+            output="short",
+        )
+        definitions = column.definitions(resources=resources)
+        dg.Definitions.validate_loadable(definitions)
+        (sensor,) = definitions.sensors
+
+        def tick():
+            return sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))
+
+        def materialize(name):
+            selection = dg.AssetSelection.assets(["short", name])
+            return dg.materialize(
+                column.assets(), selection=selection, resources=resources, instance=instance
+            )
+
+        instance = dg.DagsterInstance.ephemeral()
+        assert "No batch is waited for" in tick().skip_message
+        (made,) = materialize("batch").asset_materializations_for_node("short__batch")
+        assert (made.metadata["submitted"].value, made.metadata["rows"].value) == (3, 4)
+        assert "1 of 1 batches are at work: batch_0 is validating" in tick().skip_message
+        service.end("batch_0", answer)
+        assert len(tick().run_requests) == 1
+        assert materialize("answers").success
+        rows = open_table(tmp_path / "data" / "short" / "answers").dataframe(classic_spark).collect()
+        assert sorted((row["id"], row["short"]) for row in rows) == [(1, "A"), (2, "B"), (3, "A")]
+        assert "No batch is waited for" in tick().skip_message
+        assert len(service.batches) == 1
