@@ -156,6 +156,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 f"evaluate.costs is about a yes or a no, and the task is {self.task}; leave it out"
             )
+        if self.evaluate.costs and self.train.refit:
+            raise ValueError(
+                "evaluate.costs does not go with train.refit: the threshold is chosen by answers for validation rows, and the model would have been trained on these. Leave one of the two out."
+            )
         if self.task == "ranking" and not self.group:
             raise ValueError(
                 "task is ranking, so `group` has to name the column that tells the queries apart"

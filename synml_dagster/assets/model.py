@@ -10,22 +10,26 @@ from pydantic import Field
 from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
 from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage, stored_once
 from synml_dagster.errors import TrainingError
-from synml_dagster.features import FeaturePlan
+from synml_dagster.features import Choice, FeaturePlan
 from synml_dagster.files import ParquetFiles
-from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners import TrainedModel, TrainSpec, learner_of, refitted
 from synml_dagster.learners.ensemble import Member, combined
 from synml_dagster.learners.one_process.rows import background, read_rows
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.tables import Table
 from synml_dagster.tuning import SweepResult, SweepSpec
 from synml_dagster.tuning.choice import train_spec
-from synml_dagster.tuning.feature_choice import split_choice
+from synml_dagster.tuning.feature_choice import said, split_choice
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.trial import time_to_score
 
 _OF_SEVERAL = (
     "The model of the family and with the parameters that won the sweep, trained on all training rows."
 )
+
+
+Fits = tuple[TrainedModel, TrainedModel]
+"""What the validation rows were held out from, and the model to keep: the same, or one that was trained again on these too."""
 
 
 class ModelRun(dg.Config):
@@ -60,26 +64,25 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         from synml_dagster.plots import training as training_figures
 
         began = time.monotonic()
-        choice, params = split_choice(sweep.best_params)
+        whole, (choice, params) = plan_of(features), split_choice(sweep.best_params)
         # What was not chosen is in the table and not in the model: whatever looks at it sees the chosen features alone.
-        feature_plan = plan_of(features).chosen(choice)
+        choices = [split_choice(m.params)[0] for m in sweep.ensemble] or [choice]
+        feature_plan = whole.chosen_together(choices)
         train_rows, validation = side(features, "train"), side(features, "validation")
 
-        def fit(name: str, params: Mapping[str, Any], part: str = "") -> TrainedModel:
-            return learner_of(name).fit(
-                spark.session,
-                feature_plan,
-                _spec(name, train, config.rounds),
-                params,
-                train_rows,
-                validation,
-                on_progress=Rarely(lambda progress: context.log.info(str(progress))),
-                checkpoint=_checkpoint(context, pipeline, feature_plan) + part,
-            )
+        def fit(name: str, params: Mapping[str, Any], choice: Choice, part: str = "") -> Fits:
+            own, family, spec = whole.chosen(choice), learner_of(name), _spec(name, train, config.rounds)
+            say = Rarely(lambda progress: context.log.info(str(progress)))
+            given = (spark.session, own, spec, params, train_rows, validation)
+            place = _checkpoint(context, pipeline, own) + part
+            first = family.fit(*given, on_progress=say, checkpoint=place)
+            if not train.refit:
+                return first, first
+            return first, refitted(first, family, *given, on_progress=say, checkpoint=place + "-refit")
 
         name = sweep.learner or train.learner
         trained = (
-            fit(name, params)
+            fit(name, params, choice)[1]
             if not sweep.ensemble
             else _together(sweep, fit, feature_plan, validation, spark)
         )
@@ -99,7 +102,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         told: dict[str, Any] = {
             f"validation/{metric}": figure(value),
             "learner": learner.title,
-            **({"features": dg.MetadataValue.json(dict(choice))} if choice else {}),
+            **_made_as(sweep, choice),
             "rounds": trained.iterations,
             "seconds": round(time.monotonic() - began, 2),
             "importance": picture(importance, f"{learner.importance_name}, by feature"),
@@ -168,22 +171,34 @@ def _spec(name: str, train: TrainSpec, rounds: int | None) -> TrainSpec:
 
 def _together(
     sweep: SweepResult,
-    fit: Callable[..., TrainedModel],
+    fit: Callable[..., Fits],
     plan: FeaturePlan,
     validation: ParquetFiles,
     spark: SparkResource,
 ) -> TrainedModel:
-    """Train the members of the sweep's ensemble on all training rows and return them as one model."""
-    members = [
-        Member(fit(m.learner, split_choice(m.params)[1], f"-member-{i}"), m.weight)
-        for i, m in enumerate(sweep.ensemble)
-    ]
+    """Train the members of the sweep's ensemble, each on its own features of all training rows, and return them as one model."""
+    members, firsts = [], []
+    for i, member in enumerate(sweep.ensemble):
+        choice, params = split_choice(member.params)
+        first, last = fit(member.learner, params, choice, f"-member-{i}")
+        members.append(Member(last, member.weight))
+        firsts.append(Member(first, member.weight))
     held = read_rows(spark.session, validation, plan.feature_names)
-    model = combined(members, {}, background(held.X))
+    behind = background(held.X)
+    model = combined(members, {}, behind, plan.feature_names)
+    held_out = combined(firsts, {}, behind, plan.feature_names) if firsts != members else model
     measure = Measure.of(plan.task, plan.linear_gain)
-    value = measure.value(*measure.losses(model.predict(held.X), held))
+    value = measure.value(*measure.losses(held_out.predict(held.X), held))
     model.history = {"validation": {measure.metric: [value]}}
     return model
+
+
+def _made_as(sweep: SweepResult, choice: Choice) -> dict[str, Any]:
+    """Return how features are made where a sweep chose it: of an ensemble by member."""
+    if not sweep.ensemble:
+        return {"features": dg.MetadataValue.json(dict(choice))} if choice else {}
+    found = {f"trial {m.trial}": dict(split_choice(said(m.params))[0]) for m in sweep.ensemble}
+    return {"features": dg.MetadataValue.json(found)} if any(found.values()) else {}
 
 
 def _checkpoint(context: dg.AssetExecutionContext, pipeline: str, plan: FeaturePlan) -> str:

@@ -1,6 +1,7 @@
 """`sweep`: families and their parameters, searched by trials that are Spark jobs of their own."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,14 +81,20 @@ def build_sweep(
             learner_of(name).params(feature_plan, spec, {})
         if trials and sweep_spec.storage is not None:
             check_database(sweep_spec.storage)
-        if trials:
-            wait_for_a_task(spark.session)
-        known = last_champion(mlflow, registered or pipeline, context.log.info) if trials else None
+        with ThreadPoolExecutor(
+            1
+        ) as beside:  # MLflow takes seconds to load, and so does an executor's Python
+            asked = beside.submit(last_champion, mlflow, registered or pipeline) if trials else None
+            if trials:
+                wait_for_a_task(spark.session)
+            check_weights(spark.session, feature_plan, features)
+            check_queries(spark.session, feature_plan, features)
+            absent = check_classes(spark.session, feature_plan, features)
+            known, why = asked.result() if asked is not None else (None, "")
+        if why:
+            context.log.info(why)
         offered = _offered(feature_plan, features, sweep_spec, context.log.warning)
         families = families_of(names, sweep_spec, train, feature_plan.task, known, offered)
-        check_weights(spark.session, feature_plan, features)
-        check_queries(spark.session, feature_plan, features)
-        absent = check_classes(spark.session, feature_plan, features)
         for warning in absent:
             context.log.warning(warning)
         if absent:
@@ -113,7 +120,7 @@ def build_sweep(
                 "params": {
                     name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
                 },
-                "train": train.model_dump(exclude={"ranks"}),
+                "train": train.model_dump(exclude={"ranks", "refit"}),
                 "rows": sweep_spec.rows,
                 "folds": [folds.folds, folds.repeats],
                 "pruning": sweep_spec.prunes,
@@ -189,27 +196,24 @@ def _offered(plan: FeaturePlan, features: Table, spec: SweepSpec, warn: Callable
     return plan.chosen({})
 
 
-def last_champion(
-    mlflow: MLflowResource, registered: str, say: Callable[[str], None]
-) -> tuple[str, Candidate] | None:
-    """Return the family and the parameters that the champion's own sweep chose, None where there is none to be had.
+def last_champion(mlflow: MLflowResource, registered: str) -> tuple[tuple[str, Candidate] | None, str]:
+    """Return the family and the parameters that the champion's own sweep chose, None where there is none to be had, and why.
 
-    Of an ensemble it is the heaviest member.
+    Of an ensemble it is the heaviest member. Runs beside the session, and so says nothing by itself.
     """
     version = mlflow.champion(registered)
     if version is None:
-        return None
+        return None, ""
     try:
         chosen = SweepResult.load(mlflow.download(version))
     except (ModelError, OSError, ValueError) as problem:
-        say(f"the parameters of champion {version.version} are not tried: {problem}")
-        return None
+        return None, f"the parameters of champion {version.version} are not tried: {problem}"
     if chosen.ensemble:
         heaviest = chosen.ensemble[0]
         family, params = heaviest.learner, heaviest.params
     else:
         family, params = chosen.learner or "lightgbm", chosen.best_params
-    return (family, Candidate(f"champion {version.version}", params)) if params else None
+    return ((family, Candidate(f"champion {version.version}", params)) if params else None), ""
 
 
 def _measure(

@@ -53,7 +53,9 @@ def _columns(fitted: FittedPipeline, types: dict[str, str], most: int) -> list[s
     able = [
         c
         for c in fitted.plan.columns
-        if c.kind in _KINDS and c.name in types and not types[c.name].startswith(NO_GROUPS)
+        if (c.each[0] if c.kind == "several" else c).kind in _KINDS
+        and c.name in types
+        and not types[c.name].startswith(NO_GROUPS)
     ]
     return [
         c.name for c in sorted(able, key=lambda c: -sum(importance.get(f, 0.0) for f in c.features))[:most]

@@ -48,9 +48,10 @@ def watch(column: FittedColumn, stats: ColumnStats) -> Watched | None:
     if stats.histogram is not None:
         return Watched(column, stats)
     # Numbers and days that are written as text, and sentences, are none the nearer for being the same word.
-    if not stats.top or not isinstance(column, CategoricalColumn):
+    known = column.ways[0]
+    if not stats.top or not isinstance(known, CategoricalColumn):
         return None
-    words = set(column.words)
+    words = set(known.words)
     more = tuple(sorted(words - set(stats.top)))
     complete = len(more) + len(stats.top) == stats.distinct and len(more) <= _MOST_KNOWN
     return Watched(column, stats, more if complete else None)

@@ -56,7 +56,7 @@ def number_text(number: float) -> str:
 def readings(plan: FeaturePlan) -> dict[str, FeatureReading]:
     """Return how the features of `plan` read, for those that are not plain numbers on their own scale."""
     found: dict[str, FeatureReading] = {}
-    for column in plan.columns:
+    for column in plan.ways:
         if column.kind == "categorical" and column.encoding == "index":
             found[column.features[0]] = FeatureReading(kind="category", categories=tuple(column.words))
         elif column.kind == "numeric" and column.input.storage == "boolean":

@@ -70,22 +70,26 @@ def _thresholds(plan: FeaturePlan, model: TrainedModel) -> dict[str, list[float]
     """Return, per raw column whose feature is the number itself, the split values on it and their neighbours."""
     found: dict[int, set[float]] = {}
     form = model.form
-    forms = form.members if isinstance(form, MixtureForm) else (form,)
-    for tree in (tree for one in forms if isinstance(one, TreeEnsemble) for tree in one.trees):
-        for feature, value, category in zip(
-            tree.split_feature.tolist(), tree.threshold.tolist(), tree.is_categorical.tolist(), strict=True
-        ):
-            if not category:
-                found.setdefault(feature, set()).add(value)
+    every = zip(form.members, form.places, strict=True) if isinstance(form, MixtureForm) else [(form, None)]
+    for one, places in every:
+        for tree in one.trees if isinstance(one, TreeEnsemble) else ():
+            for feature, value, category in zip(
+                tree.split_feature.tolist(),
+                tree.threshold.tolist(),
+                tree.is_categorical.tolist(),
+                strict=True,
+            ):
+                if not category:
+                    found.setdefault(feature if places is None else int(places[feature]), set()).add(value)
     out: dict[str, list[float]] = {}
     place = 0
-    for column in plan.columns:
+    for column in plan.ways:
         if len(column.features) == 1 and column.input.storage in ("number", "integer"):
             near = np.array(sorted(found.get(place, ()))[:100], dtype=np.float64)
             steps = [near, np.nextafter(near, -np.inf), np.nextafter(near, np.inf)]
             small = near.astype(np.float32)
             steps += [small.astype(np.float64), np.nextafter(small, np.float32(np.inf)).astype(np.float64)]
-            out[column.input.path[0]] = np.concatenate(steps).tolist()
+            out.setdefault(column.input.path[0], []).extend(np.concatenate(steps).tolist())
         place += len(column.features)
     return out
 

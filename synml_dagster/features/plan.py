@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from synml_dagster.columns import RawInput
 from synml_dagster.columns.raw import Storage
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.features.choices import AS_DESCRIBED, KINDS, Choice, Option
-from synml_dagster.features.kinds import AnyColumn
+from synml_dagster.features.kinds import AnyColumn, SeveralColumn
 from synml_dagster.features.spec import SplitBy, SplitSpec, Task
 from synml_dagster.features.splitting.split_limits import SplitLimits
 from synml_dagster.features.stats import ColumnStats
@@ -162,6 +163,14 @@ class FeaturePlan(BaseModel):
     statistics: list[ColumnStats]
 
     @property
+    def ways(self) -> list[AnyColumn]:
+        """The columns, those of several ways one after the other."""
+        found: list[AnyColumn] = []
+        for column in self.columns:
+            found += column.each if isinstance(column, SeveralColumn) else [column]
+        return found
+
+    @property
     def feature_names(self) -> list[str]:
         """The model's inputs, in order."""
         return [name for column in self.columns for name in column.features]
@@ -247,6 +256,23 @@ class FeaturePlan(BaseModel):
             for column in alternative.columns
         }
         columns = [instead.get(column.name, column) for column in self.columns]
+        return self.model_copy(update={"columns": columns, "alternatives": []})
+
+    def chosen_together(self, choices: Sequence[Choice]) -> FeaturePlan:
+        """Return the plan that makes the features of several choices, each feature once; one choice is `chosen`.
+
+        A raw column that the choices make in different ways is one column of several, in the order of the choices.
+
+        Raises
+        ------
+        ConfigError
+            The plan has no such option.
+        """
+        plans = [self.chosen(choice) for choice in choices]
+        columns = []
+        for same in zip(*(plan.columns for plan in plans), strict=True):
+            ways = list({tuple(column.features): column for column in same}.values())
+            columns.append(ways[0] if len(ways) == 1 else SeveralColumn.of(ways))
         return self.model_copy(update={"columns": columns, "alternatives": []})
 
     def with_all_parts(self) -> FeaturePlan:

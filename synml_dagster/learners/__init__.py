@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.link import Link
     from synml_dagster.learners.mixture import MixtureForm
     from synml_dagster.learners.network import NetworkForm
+    from synml_dagster.learners.refit import refitted
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange, Value
@@ -28,6 +29,7 @@ _MODULES = {
     "link": "Link",
     "network": "NetworkForm",
     "mixture": "MixtureForm",
+    "refit": "refitted",
     "registry": "learner_names",
     "scored": "ScoredForm",
     "space": "ParameterRange Value",
@@ -51,6 +53,7 @@ __all__ = [
     "Value",
     "learner_names",
     "learner_of",
+    "refitted",
 ]
 
 __getattr__ = lazy(__name__, _MODULES)

@@ -236,6 +236,8 @@ class Learner(ABC):
     scales
         Whether it trains on the whole table, however large. A family that does not is trained in one process, on a sample
         where the table is too large for it.
+    refits
+        Whether it can be trained again on training and validation rows together, with nothing held out.
     no_such_keys
         Keys of `train` that say nothing to it, and why.
     round_name, importance_name
@@ -250,6 +252,7 @@ class Learner(ABC):
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
     scales: ClassVar[bool] = False
+    refits: ClassVar[bool] = True
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
     importance_name: ClassVar[str]

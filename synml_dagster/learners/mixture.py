@@ -30,6 +30,8 @@ class MixtureForm:
     """[members] what a member's answer has added."""
     background: NDArray[np.float32]
     """[rows, features] training rows that stand for what is not known of a row, when it is explained."""
+    places: tuple[NDArray[np.int64] | None, ...]
+    """[members] the columns of a row that a member takes, in its order; None where it takes the row as it is."""
 
     @property
     def link(self) -> Link:
@@ -44,7 +46,7 @@ class MixtureForm:
     @property
     def num_features(self) -> int:
         """How many columns a row has."""
-        return self.members[0].num_features
+        return int(self.background.shape[1])
 
     @property
     def num_outputs(self) -> int:
@@ -58,8 +60,9 @@ class MixtureForm:
     def raw_scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the answers, float64 `[rows, outputs]`, of float32 `X` `[rows, features]`."""
         found = np.zeros((len(X), self.num_outputs))
-        for scorer, form, weight, offset in zip(
-            self._scorers, self.members, self.weights, self.offsets, strict=True
+        for scorer, form, weight, offset, places in zip(
+            self._scorers, self.members, self.weights, self.offsets, self.places, strict=True
         ):
-            found += weight * ((form.link or Link()).apply(scorer.raw_scores(X)) + offset)
+            own = X if places is None else X[:, places]
+            found += weight * ((form.link or Link()).apply(scorer.raw_scores(own)) + offset)
         return found

@@ -40,6 +40,11 @@ class TrainSpec(BaseModel):
         default=None, ge=1, description="Spark tasks that train together; one per executor where absent."
     )
     seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
+    refit: bool = Field(
+        default=False,
+        description="Train the final model once more, on training and validation rows together: for the best round's number times the rows' growth, with nothing held out. "
+        "Test rows alone say what it is worth.",
+    )
 
     @field_validator("learner")
     @classmethod

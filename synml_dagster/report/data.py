@@ -134,6 +134,8 @@ def provenance(inputs: ReportInputs, created: datetime) -> list[tuple[str, str]]
 
 
 def _kind(column: Any) -> str:
+    if column.kind == "several":
+        return ", ".join(dict.fromkeys(_kind(way) for way in column.ways))
     if column.kind == "categorical":
         return "category" if column.encoding == "index" else f"category ({column.encoding})"
     if column.kind == "numeric":

@@ -48,11 +48,16 @@ def training(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | No
             svg = training_figures.training_history(model.history, model.best_iteration, "svg")
             text = f"The metric after each {round_name}."
             if model.best_iteration:
-                text += f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
+                text += (
+                    " The dot marks the best round; the model was then trained again on training and validation rows."
+                    if "refit" in model.facts
+                    else f" The model keeps the first {model.best_iteration} rounds; the dot marks the last."
+                )
             drawn.append(picture("Training history", text, svg))
         facts.append(("Objective", model.objective))
         if model.best_iteration:
-            facts.append(("Rounds kept", f"{model.best_iteration:,}"))
+            kept = model.iterations if "refit" in model.facts else model.best_iteration
+            facts.append(("Rounds kept", f"{kept:,}"))
         params = [
             (name, str(value)) for name, value in sorted(model.params.items()) if value not in (None, "", [])
         ]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.learners.one_process.rows import Rows
-from synml_dagster.tuning.feature_choice import said, split_choice
 from synml_dagster.tuning.losses import Measure, paired_gain
 from synml_dagster.tuning.result import EnsembleMember, SweepResult, TrialRecord
 from synml_dagster.tuning.trial import labels_of, unpacked
@@ -39,6 +38,8 @@ def _sum(costs: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
+_PARTS, _MANY = 5, 20_000
+"""So many parts of the rows are mixed by weights of the others; two, where there are many rows."""
 _CANDIDATES = 40
 """The best so many trials are looked at: those behind them are never chosen and cost time."""
 
@@ -49,19 +50,17 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
     Ensemble selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models"): beginning with
     the best trial, add the one that lowers the loss of the mean answer most, forty times; a trial's weight is how often it was
     added. Answers are those for rows that each trial held out, so that nothing is trained for it. The mean difference of the
-    losses of single rows has to exceed its standard error.
+    losses of single rows, those of the best trial less the ensemble's, has to exceed its standard error.
 
-    Together they hold the sweep's limits on size and time to score, which add up. All members make features as the best trial does: they are one model, and one graph from raw columns.
+    Weights are found on the rows that their worth is told by, so that they would always seem to be worth something. What is
+    compared with the best trial is therefore made in parts: the answers for each part of the rows are mixed by weights that were
+    found on the others.
+
+    Together they hold the sweep's limits on size and time to score, which add up. Each member makes features as its trial did.
     """
     if measure.task == "ranking":
         return result.noted("no ensemble: the scores of rankings are no common unit")
-    choice = split_choice(said(result.best_params))[0]
-    same = [t for t in result.eligible() if split_choice(said(t.params))[0] == choice]
-    if len(same) < len(result.eligible()):
-        result = result.noted(
-            f"members of an ensemble take the same features: those of trial {result.best_trial}, as {len(same)} trials of {len(result.eligible())} do"
-        )
-    board = [t for t in same[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
+    board = [t for t in result.eligible()[:_CANDIDATES] if (answers / f"{t.number}.npz").exists()]
     if len(board) < 2 or not (answers / "labels.npz").exists():
         return result.noted("no ensemble: fewer than two trials have left their answers")
     rows = labels_of(unpacked((answers / "labels.npz").read_bytes()))
@@ -70,15 +69,21 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
     numbers = list(given)
     if len(numbers) < 2:
         return result.noted("no ensemble: fewer than two trials have left their answers")
+    if (n := int(np.count_nonzero(rows.weight))) < 2 * _PARTS:
+        return result.noted(f"no ensemble: {n} rows are too few to tell what it is worth")
     records = {t.number: t for t in board}
 
     def fit(members: Collection[int]) -> bool:
         return result.aims.held_by(_Together([records[numbers[i]] for i in members]))
 
-    weights = greedy(list(given.values()), rows, measure, most, fit=fit)
-    mixed = np.sum([w * a for w, a in zip(weights, given.values(), strict=True)], axis=0)
-    single = given[result.best_trial] if result.best_trial in given else given[numbers[0]]
-    (one, weight), (two, _) = measure.losses(single, rows), measure.losses(mixed, rows)
+    every = list(given.values())
+    weights = greedy(every, rows, measure, most, fit=fit)
+    # The first of the board beside the winner: where the defaults are kept, it has not beaten them by more than noise, and
+    # an ensemble that is little else than that trial is not to come in by this door.
+    singles = [measure.losses(given[n], rows) for n in {numbers[0], result.best_trial} if n in given]
+    one, weight = min(singles, key=lambda found: float(np.average(found[0], weights=found[1])))
+    apart = mixed_apart(every, rows, measure, most, fit=fit)
+    two, _ = measure.losses(apart, rows)
     gain, error = paired_gain(one, two, weight)
     chosen = sorted(
         ((n, w) for n, w in zip(numbers, weights, strict=True) if w > 0), key=lambda pair: -pair[1]
@@ -98,6 +103,27 @@ def with_ensemble(result: SweepResult, measure: Measure, answers: Path, most: in
             "ensemble_value": value,
         }
     )
+
+
+def mixed_apart(
+    answers: list[NDArray[np.float64]],
+    rows: Rows,
+    measure: Measure,
+    most: int,
+    fit: Callable[[Collection[int]], bool] = lambda _: True,
+) -> NDArray[np.float64]:
+    """Return mixed answers, those for each part of the rows by the weights that `greedy` finds on the other parts.
+
+    Rows are in an order of their content, and so each n-th of them is a part like any other.
+    """
+    parts = _PARTS if len(rows) < _MANY else 2
+    part = np.cumsum(rows.weight > 0) % parts  # of rows that count, each part has as many
+    mixed = np.zeros_like(answers[0])
+    for i in range(parts):
+        others, here = np.flatnonzero(part != i), part == i
+        weights = greedy([a[others] for a in answers], rows.take(others), measure, most, fit=fit)
+        mixed[here] = np.sum([w * a[here] for w, a in zip(weights, answers, strict=True)], axis=0)
+    return mixed
 
 
 def greedy(

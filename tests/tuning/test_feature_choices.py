@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -11,17 +9,24 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster import MLPipeline
+from synml_dagster.assets import sweep as sweep_module
 from synml_dagster.assets.artifacts import FittedPipeline
-from synml_dagster.features import AS_DESCRIBED, SPLIT, FeatureChoices, assemble, fit_plan
-from synml_dagster.learners import TrainSpec
+from synml_dagster.checks.drift import measure_drift
+from synml_dagster.explain import explain_predictions
+from synml_dagster.export import check_parity, export_pipeline
+from synml_dagster.features import AS_DESCRIBED, SPLIT, FeatureChoices, FeaturePlan, assemble, fit_plan
+from synml_dagster.learners import TrainedModel, TrainSpec, learner_of
+from synml_dagster.learners.ensemble import Member, combined
+from synml_dagster.learners.one_process.rows import background, read_rows
+from synml_dagster.onnx import OnnxModel
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import Question, SweepSpec, TrialOutcome, run_sweep
 from synml_dagster.tuning import runner as runner_module
 from synml_dagster.tuning.choice import families_of
-from synml_dagster.tuning.ensemble import with_ensemble
 from synml_dagster.tuning.feature_choice import ranges_of, split_choice, wanted_choices
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.result import EnsembleMember
 from synml_dagster.tuning.runner import TrialJobs, trial_data
 from synml_dagster.tuning.trial import unpacked
 
@@ -138,26 +143,39 @@ def test_a_choice_that_is_added_keeps_the_trials_and_one_that_goes_keeps_those_a
     assert sweep(None, 4)[1].resumed == 4
 
 
-def test_members_of_an_ensemble_take_the_features_of_the_best_trial(classic_spark, made, tmp_path):
-    run = jobs(classic_spark, made, tmp_path / "one", FoldPlan(3, 1, ""))
-    from synml_dagster.tuning import Candidate, Family
+MEMBERS = (("linear", {"scale": "quantile"}), ("lightgbm", {"encoding": "target"}), ("extra_trees", {}))
 
-    questions = [("linear", "quantile"), ("lightgbm", "quantile"), ("linear", AS_DESCRIBED)]
-    families = [
-        Family(
-            name,
-            {},
-            [Candidate(f"{i}", {"features.scale": o}) for i, (f, o) in enumerate(questions) if f == name],
-        )
-        for name in ("linear", "lightgbm")
-    ]
-    found = run_sweep(
-        run, families=families, storage=tmp_path / "s.db", key={}, metric="logloss", maximize=False,
-        trials=3, minutes=5,
+
+def test_each_member_has_its_own_features_in_one_graph(classic_spark, made, tmp_path):
+    whole, train, validation = made
+    raw = classic_spark.createDataFrame(pa.table(rows(600)))
+    models = []
+    for name, choice in MEMBERS:
+        plan, keys = whole.chosen(choice), {} if name != "lightgbm" else {"rounds": 20}
+        spec = TrainSpec(learner=name, **keys)
+        models.append(learner_of(name).fit(classic_spark, plan, spec, {}, train, validation))
+    plan = whole.chosen_together([choice for _, choice in MEMBERS])
+    assert plan.feature_names == ["income__quantile", "income", "city", "city__target"]
+    assert [c.name for c in plan.columns] == ["income", "city"]
+    assert FeaturePlan.from_json(plan.to_json()) == plan
+    held = read_rows(classic_spark, validation, plan.feature_names)
+    model = combined(
+        [Member(m, w) for m, w in zip(models, (2, 1, 1), strict=True)],
+        {"validation": {"logloss": [0.5]}}, background(held.X), plan.feature_names,
     )  # fmt: skip
-    found = with_ensemble(found, Measure.of("binary"), tmp_path / "one", 8)
-    assert any("take the same features" in note and "2 trials of 3" in note for note in found.notes)
-    assert {json.dumps(m.params) for m in found.ensemble} <= {'{"features.scale": "quantile"}'}
+    own = [held.X[:, [plan.feature_names.index(f) for f in m.features]] for m in models]
+    want = sum(w * m.predict(x) for w, m, x in zip((0.5, 0.25, 0.25), models, own, strict=True))
+    np.testing.assert_allclose(model.predict(held.X), want, rtol=1e-12)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(TrainedModel.load(tmp_path).predict(held.X), model.predict(held.X))
+    graph = OnnxModel(export_pipeline(plan, model))
+    assert check_parity(classic_spark, plan, model, graph, raw, rows=200).passed
+    told = explain_predictions(raw.limit(3), graph, model, plan, keep=[]).toPandas()
+    added = told["contribution_income"] + told["contribution_city"] + told["base_value"]
+    np.testing.assert_allclose(added, told["probability"], atol=1e-6)
+    drift = {c.column: c for c in measure_drift([raw], plan, importance=model.importance()).columns}
+    assert {name: c.rows for name, c in drift.items()} == {"income": 600, "city": 600}
+    assert sum(c.importance for c in drift.values()) == pytest.approx(1)
 
 
 @pytest.mark.slow
@@ -191,4 +209,43 @@ def test_the_winning_choice_is_what_is_trained_exported_explained_and_scored(tmp
     assert plan.alternatives == []
     assert "logloss against kilobytes" in told["sweep"]["pictures"].value
     assert "on the front" in told["sweep"]["leaderboard"].value
+    assert told["champion"]["champion version"].value == "1"
+
+
+@pytest.mark.slow
+def test_an_ensemble_over_choices_goes_the_whole_way(tmp_path, monkeypatch):
+    """Members on ranks and on the numbers themselves, trained again on the validation rows: one model, compared and promoted."""
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    pd.DataFrame(rows(1500)).to_csv(tmp_path / "t.csv", index=False)
+
+    def both(result, *_):
+        chosen = [t for t in result.trials if t.origin in ("default", "scale quantile")]
+        return result.model_copy(
+            update={"ensemble": [EnsembleMember(trial=t.number, learner=t.learner, params=t.params, weight=0.5) for t in chosen], "ensemble_value": 0.5}
+        )  # fmt: skip
+
+    monkeypatch.setattr(sweep_module, "with_ensemble", both)
+    about = {
+        "name": "p",
+        "source": str(tmp_path / "t.csv"),
+        "label": "y",
+        "train": {"learner": "linear", "refit": True},
+        "sweep": {"trials": 4, "features": {"scale": ["quantile"]}, "ensemble": 4},
+    }
+    job = MLPipeline.model_validate(about).definitions().resolve_job_def("p_train")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance)
+        assert result.success
+        told = {
+            e.asset_key.path[-1]: e.step_materialization_data.materialization.metadata
+            for e in result.get_asset_materialization_events()
+        }
+    assert sorted(map(str, told["model"]["features"].value.values())) == ["{'scale': 'quantile'}", "{}"]
+    assert told["model"]["warnings"].value.count("trained again on training and validation rows") == 2
+    (made_of,) = (path for path in (tmp_path / "data").rglob("made_of.json") if "/model/" in str(path))
+    fitted = FittedPipeline.load(made_of.parent)
+    assert fitted.model.features == fitted.plan.feature_names == ["income", "income__quantile", "city"]
+    assert [places is None for places in fitted.model.form.places] == [False, False]
     assert told["champion"]["champion version"].value == "1"

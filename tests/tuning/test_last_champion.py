@@ -43,10 +43,9 @@ def result(**more):
 
 def test_it_is_the_second_candidate_of_its_family(registry):
     mlflow, champion = registry
-    said: list[str] = []
-    assert last_champion(mlflow, "adult", said.append) is None
+    assert last_champion(mlflow, "adult") == (None, "")
     champion(result(learner="lightgbm", best_params={"num_leaves": 9, "learning_rate": 0.05}))
-    known = last_champion(mlflow, "adult", said.append)
+    known, why = last_champion(mlflow, "adult")
     train = TrainSpec(params={"learning_rate": 0.2})
     names = ["linear", "lightgbm"]
     families = {f.name: f for f in families_of(names, SweepSpec(learners=names), train, "binary", known)}
@@ -54,7 +53,7 @@ def test_it_is_the_second_candidate_of_its_family(registry):
     assert (second.name, second.params["num_leaves"]) == ("champion 1", 9)
     assert "learning_rate" not in second.params
     assert all("champion" not in c.name for c in families["linear"].portfolio)
-    assert not said
+    assert not why
 
 
 def test_of_an_ensemble_it_is_the_heaviest_member_and_without_a_sweep_there_is_none(registry):
@@ -64,11 +63,11 @@ def test_of_an_ensemble_it_is_the_heaviest_member_and_without_a_sweep_there_is_n
         EnsembleMember(trial=1, learner="lightgbm", params={"num_leaves": 3}, weight=0.2),
     ]
     champion(result(learner="lightgbm", best_params={"num_leaves": 3}, ensemble=members))
-    family, candidate = last_champion(mlflow, "adult", print)
+    (family, candidate), _ = last_champion(mlflow, "adult")
     assert (family, candidate.params) == ("linear", {"alpha": 0.5})
     champion(result())
-    assert last_champion(mlflow, "adult", print) is None
+    assert last_champion(mlflow, "adult") == (None, "")
     champion(None)
-    said: list[str] = []
-    assert last_champion(mlflow, "adult", said.append) is None
-    assert "champion 3 are not tried" in said[0]
+    known, why = last_champion(mlflow, "adult")
+    assert known is None
+    assert "champion 3 are not tried" in why

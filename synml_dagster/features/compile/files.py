@@ -50,7 +50,7 @@ def assemble_files(spark: SparkSession, files: ParquetFiles, plan: FeaturePlan) 
         return None
     labels, read = found
     if plan.outside_onnx or any(
-        isinstance(column, CategoricalColumn) and column.encoding == "target" for column in plan.columns
+        isinstance(way, CategoricalColumn) and way.encoding == "target" for way in plan.ways
     ):
         return None
     here = matched(frame, plan.raw_inputs)

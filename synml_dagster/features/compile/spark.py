@@ -60,7 +60,7 @@ def assemble(
     if training:
         word, place, added = _labelled(df, plan)
         names = [LABEL, SPLIT, *([WEIGHT] if plan.weight else []), *([GROUP] if plan.group else [])]
-        if any(isinstance(c, CategoricalColumn) and c.encoding == "target" for c in plan.columns):
+        if any(isinstance(way, CategoricalColumn) and way.encoding == "target" for way in plan.ways):
             row_fold = fold(plan.split, word)
             added.append(sf.when(place == "train", row_fold).otherwise(sf.lit(-1)).alias("__fold"))
             folds = sf.col("__fold")

@@ -10,11 +10,18 @@ from synml_dagster.features.kinds.base import FittedColumn
 from synml_dagster.features.kinds.categorical import CategoricalColumn
 from synml_dagster.features.kinds.datetime import DatetimeColumn
 from synml_dagster.features.kinds.numeric import BooleanColumn, NumericColumn
+from synml_dagster.features.kinds.several import SeveralColumn
 from synml_dagster.features.kinds.text import TextColumn
 from synml_dagster.features.kinds.vector import VectorColumn
 
 AnyColumn = Annotated[
-    NumericColumn | BooleanColumn | CategoricalColumn | DatetimeColumn | TextColumn | VectorColumn,
+    NumericColumn
+    | BooleanColumn
+    | CategoricalColumn
+    | DatetimeColumn
+    | TextColumn
+    | VectorColumn
+    | SeveralColumn,
     Field(discriminator="kind"),
 ]
 
@@ -25,6 +32,7 @@ __all__ = [
     "DatetimeColumn",
     "FittedColumn",
     "NumericColumn",
+    "SeveralColumn",
     "TextColumn",
     "VectorColumn",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +36,11 @@ class FittedColumn(BaseModel):
     def native_categorical(self) -> list[str]:
         """Which of the features a tree learner takes as categories and not as numbers."""
         return []
+
+    @property
+    def ways(self) -> Sequence[FittedColumn]:
+        """The ways in which its features are made: itself, but for a column of several."""
+        return [self]
 
     @property
     def as_it_is(self) -> bool:

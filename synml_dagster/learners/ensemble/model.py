@@ -34,7 +34,7 @@ class EnsembleModel(TrainedModel):
     Attributes
     ----------
     text : str
-        JSON: by member its learner, weight, offset and text.
+        JSON: by member its learner, weight, offset and text, and the places of its features where it takes some of them.
     """
 
     learner: ClassVar[str] = "ensemble"
@@ -71,32 +71,39 @@ def combined(
     members: Sequence[Member],
     history: Mapping[str, Mapping[str, list[float]]],
     background: NDArray[np.float32],
+    features: Sequence[str] | None = None,
 ) -> EnsembleModel:
     """Return models as one.
 
     Parameters
     ----------
     members
-        Trained on the same features; their weights are made to add up to 1.
+        Their weights are made to add up to 1.
     history
         The ensemble's own metrics, `{"validation": {metric: [value]}}`.
     background
         float32 [rows, features]: training rows to explain single answers by.
+    features
+        What the ensemble takes; each member takes some of them. Where None, those of the first member, and all take the same.
 
     Raises
     ------
     ConfigError
-        There is no member, they are of other features, or they answer different things.
+        There is no member, one is of other features, or they answer different things.
     """
     if not members:
         raise ConfigError("an ensemble has one member at least")
     first, total = members[0].model, sum(m.weight for m in members)
     if any(m.weight <= 0 for m in members):
         raise ConfigError("the weights of an ensemble's members are above 0")
+    every = list(first.features if features is None else features)
+    known = {name: i for i, name in enumerate(every)}
     for member in members:
         one, other = first.form, member.model.form
-        if list(member.model.features) != list(first.features):
+        if features is None and list(member.model.features) != every:
             raise ConfigError("the members of an ensemble take the same features in the same order")
+        if missing := [name for name in member.model.features if name not in known]:
+            raise ConfigError(f"a member of the ensemble takes {missing[0]!r}, which is none of its features")
         if (one.classifies, one.num_outputs) != (other.classifies, other.num_outputs):
             raise ConfigError(
                 f"the members of an ensemble answer the same: {first!r} and {member.model!r} do not"
@@ -110,13 +117,19 @@ def combined(
                     "offset": m.model.label_offset,
                     "text": m.model.text,
                 }
+                | (
+                    {"places": [known[name] for name in m.model.features]}
+                    if list(m.model.features) != every
+                    else {}
+                )
                 for m in members
             ],
-            "features": len(first.features),
+            "features": len(every),
             "background": packed(background, "<f4"),
         }
     )
-    shares = dict.fromkeys(first.features, 0.0)
+    shares = dict.fromkeys(every, 0.0)
+    categorical = {name for m in members for name in m.model.categorical}
     for member in members:
         own = member.model.importance()
         size = sum(own.values()) or 1.0
@@ -124,8 +137,8 @@ def combined(
             shares[name] += member.weight / total * value / size
     return EnsembleModel(
         text=text,
-        features=list(first.features),
-        categorical=list(first.categorical),
+        features=every,
+        categorical=[name for name in every if name in categorical],
         objective="weighted mean of models",
         history={data: {k: list(v) for k, v in metrics.items()} for data, metrics in history.items()},
         params={
@@ -154,6 +167,18 @@ def read_form(text: str) -> MixtureForm:
             np.array([m["weight"] for m in members], np.float64),
             np.array([m["offset"] for m in members], np.float64),
             unpacked(raw["background"], "<f4").reshape(-1, int(raw["features"])).astype(np.float32),
+            tuple(_places(m, int(raw["features"])) for m in members),
         )
     except (*DAMAGE, ConfigError) as problem:
         raise ModelError(f"the text of the ensemble is damaged: {problem}") from problem
+
+
+def _places(member: Mapping[str, Any], features: int) -> NDArray[np.int64] | None:
+    if "places" not in member:
+        return None
+    found = np.array(member["places"], np.int64)
+    if found.ndim != 1 or (len(found) and not 0 <= found.min() <= found.max() < features):
+        raise ModelError(
+            "the text of the ensemble is damaged: a member takes features that there are none of"
+        )
+    return found

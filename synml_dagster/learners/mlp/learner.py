@@ -58,6 +58,7 @@ class PerceptronLearner(OneProcessLearner):
         "A multilayer perceptron, trained in one process with early stopping on the validation rows."
     )
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
+    refits: ClassVar[bool] = False
     no_such_keys: ClassVar[Mapping[str, str]] = {"ranks": "it is trained in one process"}
     said_elsewhere: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("epochs", "max_iter"), "is said by train.rounds, not by train.params"),

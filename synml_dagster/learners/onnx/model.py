@@ -118,8 +118,11 @@ def _add_answer(graph: Graph, form: Form, features: str, whole_categories: bool)
 def _add_mixture(graph: Graph, form: MixtureForm, features: str, whole_categories: bool) -> str:
     """Add the members; return the float64 weighted mean of their answers."""
     total = ""
-    for member, weight, offset in zip(form.members, form.weights, form.offsets, strict=True):
-        _, answer = _add_answer(graph, member, features, whole_categories)
+    for member, weight, offset, places in zip(
+        form.members, form.weights, form.offsets, form.places, strict=True
+    ):
+        own = features if places is None else graph.node("Gather", features, graph.constant(places), axis=1)
+        _, answer = _add_answer(graph, member, own, whole_categories)
         if offset:
             answer = graph.node("Add", answer, graph.constant(float(offset), "float64"))
         part = graph.node("Mul", answer, graph.constant(float(weight), "float64"))
