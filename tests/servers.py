@@ -153,6 +153,13 @@ def postgres_server(port: int, user: str, password: str) -> Iterator[Callable[..
         log = folder / "server.log"
         with server_process(log, command, cwd=folder, **who) as server:
             wait_for_port(port, server, 60, log)
+            ready = [str(binaries / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--timeout=60"]
+            end = time.monotonic() + 60
+            # It listens before it has recovered, and refuses who comes then.
+            while (
+                subprocess.run(ready, capture_output=True, check=False).returncode and time.monotonic() < end
+            ):
+                time.sleep(0.1)
 
             def psql(*arguments: str) -> None:
                 sql = [
