@@ -316,7 +316,8 @@ def test_what_was_meant_is_read_back(classic_spark, tmp_path, rows, mark, encodi
         Source(path=str(tmp_path / "a.csv"), options={"sep": mark}),
         known={"first": "string", "second": "string"},
     )
-    assert [tuple(v or "" for v in row) for row in frame.collect()] == rows
+    # A record without any value is no row.
+    assert [tuple(v or "" for v in row) for row in frame.collect()] == [row for row in rows if any(row)]
 
 
 def test_headers_again_and_records_without_a_value_are_left_out_and_said(spark, tmp_path):

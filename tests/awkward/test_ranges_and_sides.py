@@ -87,10 +87,13 @@ def test_a_ranking_with_nothing_to_rank_is_refused_before_anything_trains(
 ):
     rows = {"q": pa.array(group), "x": [float(i % 7) for i in range(120)], "grade": grades}
     raw = classic_spark.createDataFrame(pa.table(rows))
-    plan = fit_plan(raw, name="p", label="grade", group="q")
-    table = publish_table(assemble(raw, plan), str(tmp_path / "features"))
+
+    def prepare():
+        plan = fit_plan(raw, name="p", label="grade", group="q")
+        check_queries(classic_spark, plan, publish_table(assemble(raw, plan), str(tmp_path / "features")))
+
     with pytest.raises(DataError, match=said):
-        check_queries(classic_spark, plan, table)
+        prepare()
 
 
 def test_a_ranking_no_better_than_no_order_is_not_promoted(classic_spark):

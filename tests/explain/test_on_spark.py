@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -41,9 +39,9 @@ def model(table) -> LightGBMModel:
 
 
 @pytest.fixture(scope="module")
-def plan():
-    """As much of a fitted plan as explaining looks at."""
-    return SimpleNamespace(task="binary", label=SimpleNamespace(classes=["no", "yes"]), columns=[])
+def plan(table, classic_spark):
+    raw = table.rename(columns={"__label": "bought"}).assign(bought=table["__label"].map({0: "no", 1: "yes"}))
+    return fit_plan(classic_spark.createDataFrame(raw), name="shop", label="bought")
 
 
 @pytest.fixture(scope="module")

@@ -129,8 +129,8 @@ def test_a_number_far_away_carries_the_answer_no_further_than_ten_spreads():
     X = np.repeat(held.X[:1], 5, axis=0)
     X[:, 0] = [12, 1e6, 3e38, np.inf, np.nan]
     far = model.predict(X)
-    assert far[0] == far[1] == far[2]
-    assert far[3] == far[4]
+    assert far[:3] == pytest.approx(far[0], rel=1e-12)
+    assert far[3] == pytest.approx(far[4], rel=1e-12)  # the last bit is that of the order in which BLAS adds
     assert np.abs(far).max() < 100
 
 
