@@ -72,12 +72,10 @@ class Sender:
         ledger = pa.ipc.read_schema(pa.py_buffer(self.ledger))
         done = finished_keys(self.place, answers)
         journal = writer(self.place, answers)
-        work = _Opened(self, service, answers, number, journal)
-        limits = self.limits.share(number, self.senders)
-        window: Window[Item, list[Outcome]] = Window(limits.in_flight, work, self.run_end - time.time() + 120)
+        rows = ((key, row) for key, row in self.rows(first, batches) if key not in done)
         lines: list[dict[str, Any]] = []
         try:
-            for outcomes in window.map(items(service, self.rows(first, batches), done)):
+            for outcomes in self.outcomes(rows, service, answers, journal, number):
                 lines += [ledger_line(outcome, service, number) for outcome in outcomes]
                 if len(lines) >= _ROWS_A_BATCH:
                     yield pa.RecordBatch.from_pylist(lines, ledger)
@@ -86,6 +84,23 @@ class Sender:
             journal.close()
         if lines:
             yield pa.RecordBatch.from_pylist(lines, ledger)
+
+    def outcomes(
+        self,
+        rows: Iterator[tuple[str, Mapping[str, Any]]],
+        service: Service,
+        answers: pa.Schema,
+        journal: Writer,
+        number: int,
+    ) -> Iterator[list[Outcome]]:
+        """Yield what became of rows that have no answer yet; the answers go into the journal.
+
+        `number` is that of the task among the senders.
+        """
+        work = _Opened(self, service, answers, number, journal)
+        limits = self.limits.share(number, self.senders)
+        window: Window[Item, list[Outcome]] = Window(limits.in_flight, work, self.run_end - time.time() + 120)
+        yield from window.map(items(service, rows))
 
     def rows(
         self, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
@@ -191,9 +206,8 @@ def answers_batch(rows: list[Outcome], schema: pa.Schema, prices: Prices) -> pa.
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def items(service: Service, rows: Iterator[tuple[str, Mapping[str, Any]]], done: set[str]) -> Iterator[Item]:
-    """Yield what goes into one request each, of rows that are not done."""
-    rows = ((key, row) for key, row in rows if key not in done)
+def items(service: Service, rows: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[Item]:
+    """Yield what goes into one request each."""
     told = service.documents
     if told is None:
         for key, row in rows:

@@ -13,8 +13,8 @@ import numpy as np
 from synml_dagster.services.description import InputError, LocalModel, Service
 from synml_dagster.services.description.template import compiled
 from synml_dagster.services.engine.outcome import Outcome, RowError, Tally
-from synml_dagster.services.journal.journal import Writer, finished_keys, writer
-from synml_dagster.services.sender import Sender, answers_batch, ledger_line
+from synml_dagster.services.journal.journal import Writer
+from synml_dagster.services.sender import Sender, answers_batch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,35 +26,22 @@ _ROWS_AT_ONCE = 2048
 class LocalSender(Sender):
     """The function that a task maps over its rows."""
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Answer what the rows ask for, and yield what became of them."""
-        import pyarrow as pa
-        from pyspark import TaskContext
-
+    def outcomes(
+        self,
+        rows: Iterator[tuple[str, Mapping[str, Any]]],
+        service: Service,
+        answers: pa.Schema,
+        journal: Writer,
+        number: int,
+    ) -> Iterator[list[Outcome]]:
+        """Yield what became of rows that have no answer yet; the answers go into the journal."""
         from synml_dagster.services.local.encoder import TextEncoder
 
-        first = next((batch for batch in batches if batch.num_rows), None)
-        if first is None:
-            return
-        context = TaskContext.get()
-        number = 0 if context is None else context.partitionId()
-        service = Service.model_validate_json(self.service)
-        answers = pa.ipc.read_schema(pa.py_buffer(self.answers))
-        ledger = pa.ipc.read_schema(pa.py_buffer(self.ledger))
-        done = finished_keys(self.place, answers)
-        journal = writer(self.place, answers)
         local = service.local
         assert local is not None
         encoder = TextEncoder(local, local.threads or max(1, (os.cpu_count() or 1) // self.senders))
-        rows = ((key, row) for key, row in self.rows(first, batches) if key not in done)
-        try:
-            while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
-                outcomes = self._answered(some, service, encoder, journal, answers)
-                yield pa.RecordBatch.from_pylist(
-                    [ledger_line(one, service, number) for one in outcomes], ledger
-                )
-        finally:
-            journal.close()
+        while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+            yield self._answered(some, service, encoder, journal, answers)
 
     def _answered(
         self,
