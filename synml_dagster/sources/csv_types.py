@@ -54,8 +54,9 @@ def typed_text(frame: DataFrame, known: Mapping[str, str], notes: list[str]) -> 
             )
         if kind is not None:
             kinds[name] = kind
+    marks = _marks()
     made = [
-        _known(sf.col(quoted(name))).try_cast(kinds[name].value).alias(name)
+        _known(sf.col(quoted(name)), marks).try_cast(kinds[name].value).alias(name)
         if name in kinds
         else sf.col(quoted(name))
         for name in frame.columns
@@ -95,17 +96,24 @@ def _fits(frame: DataFrame, names: list[str]) -> dict[str, int]:
     if not names:
         return {}
     cells = frame.select(sf.posexplode(sf.array(*(sf.col(quoted(name)) for name in names))))
-    values = cells.select("pos", _known(sf.col("col")).alias("value")).where("value IS NOT NULL")
+    values = cells.select("pos", _known(sf.col("col"), _marks()).alias("value")).where("value IS NOT NULL")
     found = values.groupBy("pos").agg(sf.bit_and(_bits(sf.col("value"))).alias("bits"))
     return {names[row["pos"]]: row["bits"] for row in found.collect()}
 
 
-def _known(value: Column) -> Column:
+def _marks() -> list[Column]:
+    """The marks of a missing value, made once for all columns: each is a call to Spark."""
+    from pyspark.sql import functions as sf
+
+    return [sf.lit(mark) for mark in sorted(MISSING_MARKS)]
+
+
+def _known(value: Column, marks: list[Column]) -> Column:
     """The value without blanks around it, null where it is a mark of a missing one."""
     from pyspark.sql import functions as sf
 
     text = sf.trim(value)
-    return sf.when(~sf.lower(text).isin(*sorted(MISSING_MARKS)), text)
+    return sf.when(~sf.lower(text).isin(*marks), text)
 
 
 def _bits(value: Column) -> Column:
