@@ -81,9 +81,8 @@ def build_sweep(
             learner_of(name).params(feature_plan, spec, {})
         if trials and sweep_spec.storage is not None:
             check_database(sweep_spec.storage)
-        with ThreadPoolExecutor(
-            1
-        ) as beside:  # MLflow takes seconds to load, and so does an executor's Python
+        # MLflow takes seconds to load, and so does an executor's Python.
+        with ThreadPoolExecutor(1) as beside:
             asked = beside.submit(last_champion, mlflow, registered or pipeline) if trials else None
             if trials:
                 wait_for_a_task(spark.session)

@@ -153,10 +153,8 @@ def decide(
         )
     if old is None:
         return Decision(True, f"first champion, with {metric} {new:.6g}", metric, new, old)
-    gain, both = (
-        better_by(metric, new, old),
-        f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows",
-    )
+    gain = better_by(metric, new, old)
+    both = f"{metric} is {new:.6g} and the champion's {old:.6g} on the same rows"
     if not gain > 0:
         how = "no better than" if gain == 0 else "worse than"
         return Decision(
