@@ -19,8 +19,8 @@ ALLOWED = {"synml_dagster/spark/session.py"}
 
 DOORS: dict[str, str] = {
     # The pipeline is put together of all asset modules, each of which has one `build_...`.
-    "assets": "champion data_balance evaluation explanations fairness feature_plan features gates live_evaluation model"
-    " onnx_model predictions raw report stage sweep",
+    "assets": "champion evaluation feature_plan features gates groups live_evaluation model"
+    " onnx_model predictions raw reasons report stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
     "balance": "counts disparities fairness",
     # The options and the judgement of each check, for the step that runs it.

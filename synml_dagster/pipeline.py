@@ -156,6 +156,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 f"evaluate.costs is about a yes or a no, and the task is {self.task}; leave it out"
             )
+        if self.evaluate.cost_matrix and self.task not in ("auto", "multiclass"):
+            raise ValueError(
+                f"evaluate.cost_matrix is about three classes or more, and the task is {self.task}; {'take evaluate.costs' if self.task == 'binary' else 'leave it out'}"
+            )
         if self.evaluate.costs and self.train.refit:
             raise ValueError(
                 "evaluate.costs does not go with train.refit: the threshold is chosen by answers for validation rows, and the model would have been trained on these. Leave one of the two out."
@@ -325,13 +329,13 @@ class MLPipeline(BaseModel):
     def _build_assets(self) -> list[dg.AssetsDefinition]:
         from synml_dagster.assets.champion import build_champion
         from synml_dagster.assets.evaluation import build_evaluation
-        from synml_dagster.assets.explanations import build_explanations
         from synml_dagster.assets.feature_plan import build_feature_plan
         from synml_dagster.assets.features import build_features
         from synml_dagster.assets.model import build_model
         from synml_dagster.assets.onnx_model import build_onnx_model
         from synml_dagster.assets.predictions import build_predictions
         from synml_dagster.assets.raw import build_raw
+        from synml_dagster.assets.reasons import build_explanations
         from synml_dagster.assets.report import build_report
         from synml_dagster.assets.sweep import build_sweep
         from synml_dagster.resources.mlflow import EXPERIMENT
@@ -369,12 +373,14 @@ class MLPipeline(BaseModel):
                 window=window,
                 choices=wanted_choices(self.sweep, self.train),
                 binary_only=["evaluate.costs"] if self.evaluate.costs else [],
+                balance=balance,
+                costs=self.evaluate.cost_matrix,
             ),
-            build_features(name, ("data_balance",) if balance else (), window),
+            build_features(name, ("data_balance",) if balance else (), window, balance),
             build_sweep(name, self.sweep, self.train, self.mlflow.model),
             build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote, self.evaluate),
-            build_onnx_model(name),
+            build_onnx_model(name, self.evaluate.cost_matrix),
             build_champion(
                 name,
                 self.promote,
@@ -388,8 +394,7 @@ class MLPipeline(BaseModel):
             build_report(name, self.source.describe(), groups=balance is not None, card=self.card),
         ]
         if balance:
-            from synml_dagster.assets.data_balance import build_data_balance
-            from synml_dagster.assets.fairness import build_fairness
+            from synml_dagster.assets.groups import build_data_balance, build_fairness
 
             stages += [build_data_balance(name, balance, window), build_fairness(name, balance)]
         if self.live:

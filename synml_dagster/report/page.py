@@ -50,6 +50,7 @@ def render_report(inputs: ReportInputs) -> str:
         thresholds=thresholds.threshold_table(inputs),
         positive=inputs.evaluation.positive,
         choice=thresholds.choice(inputs),
+        decision=thresholds.decision(inputs),
         about=about.about(inputs),
         weak=weak_spots.weak_spots(inputs),
         checks=operation.checks(inputs),
