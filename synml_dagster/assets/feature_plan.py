@@ -11,6 +11,7 @@ from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, ou
 from synml_dagster.checks import BalanceSpec, check_columns
 from synml_dagster.errors import ConfigError
 from synml_dagster.evaluation import CostMatrix
+from synml_dagster.explain import check_chosen
 from synml_dagster.features import FeatureChoices, FeaturePlan, FeatureSpec, SplitSpec, fit_plan
 from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.learners import learner_of
@@ -35,6 +36,7 @@ def build_feature_plan(
     binary_only: Sequence[str] = (),
     balance: BalanceSpec | None = None,
     costs: CostMatrix | None = None,
+    chosen: str | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan.
 
@@ -80,6 +82,8 @@ def build_feature_plan(
             choices=choices,
             previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
         )
+        if chosen is not None:
+            check_chosen(chosen, dict(raw.dataframe(spark.session).dtypes))
         for key, columns in (watched or {}).items():
             check_columns(plan, columns, key)
         if binary_only and plan.task != "binary":

@@ -18,6 +18,7 @@ def render_report(inputs: ReportInputs) -> str:
     from synml_dagster.report import (
         about,
         data,
+        effects,
         groups,
         model,
         operation,
@@ -58,6 +59,9 @@ def render_report(inputs: ReportInputs) -> str:
         per_class=model.class_table(inputs),
         drivers=reasons.drivers(inputs),
         cases=reasons.cases(inputs),
+        case_notes=inputs.explanations.notes if inputs.explanations else [],
+        effects=effects.effects(inputs),
+        attributions=effects.attributions(inputs),
         groups=groups.groups(inputs),
         data=data.data(inputs),
         training=training.training(inputs),
