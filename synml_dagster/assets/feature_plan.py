@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from synml_dagster.assets.groups.training_weights import check_reweighing
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
-from synml_dagster.checks import check_columns
+from synml_dagster.checks import BalanceSpec, check_columns
 from synml_dagster.errors import ConfigError
+from synml_dagster.evaluation import CostMatrix
+from synml_dagster.explain import check_chosen
 from synml_dagster.features import (
     FeatureChoices,
     FeaturePlan,
@@ -38,6 +41,9 @@ def build_feature_plan(
     window: int | None = None,
     choices: FeatureChoices | None = None,
     binary_only: Sequence[str] = (),
+    balance: BalanceSpec | None = None,
+    costs: CostMatrix | None = None,
+    chosen: str | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that fits the plan.
 
@@ -84,18 +90,28 @@ def build_feature_plan(
             choices=choices,
             previous=previous,
         )
+        if chosen is not None:
+            check_chosen(chosen, dict(raw.dataframe(spark.session).dtypes))
         for key, columns in (watched or {}).items():
             check_columns(plan, columns, key)
         if binary_only and plan.task != "binary":
             raise ConfigError(
                 f"{binary_only[0]} is about a yes or a no, and {label!r} makes the task {plan.task}; leave it out"
             )
+        if costs is not None:
+            if plan.task != "multiclass":
+                raise ConfigError(
+                    f"evaluate.cost_matrix is about three classes or more, and {label!r} makes the task {plan.task}; {'take evaluate.costs' if plan.task == 'binary' else 'leave it out'}"
+                )
+            costs.matrix(plan.label.classes or [])
         for learner in learners:
             learner_of(learner).check_task(plan.task)
+        check_reweighing(balance, plan, learners)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
-        if plan.label.classes and (taken := [n for n in kept if n.casefold() == "probability"]):
+        answers = ["probability"] * bool(plan.label.classes) + ["decision", "expected_cost"] * bool(costs)
+        if taken := [n for n in kept if n.casefold() in answers]:
             raise ConfigError(
-                f"The table has a column {taken[0]!r}, and so do predictions of classes. Name the columns to carry along without it in score.keep, or rename it in the source."
+                f"The table has a column {taken[0]!r}, and so do predictions of {'classes' if taken[0].casefold() == 'probability' else 'evaluate.cost_matrix'}. Name the columns to carry along without it in score.keep, or rename it in the source."
             )
         # Not the plan's own words: the same rows give the same plan, whatever was before.
         changes = changes_since(plan, previous)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
     from synml_dagster.features.compile.spark import assemble, label_columns, labelled
     from synml_dagster.features.fitting.fit import fit_plan
-    from synml_dagster.features.names import GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
+    from synml_dagster.features.names import BALANCE, GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.splitting.placing import same_split
@@ -32,7 +32,7 @@ _MODULES = {
     "compile.onnx": "onnx_fragment onnx_model",
     "compile.spark": "assemble label_columns labelled",
     "fitting.fit": "fit_plan",
-    "names": "GROUP LABEL ROW SPLITS SPLIT WEIGHT",
+    "names": "BALANCE GROUP LABEL ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
     "splitting.placing": "same_split",
@@ -41,6 +41,7 @@ _MODULES = {
 
 __all__ = [
     "AS_DESCRIBED",
+    "BALANCE",
     "GROUP",
     "LABEL",
     "ROW",

@@ -236,6 +236,8 @@ class Learner(ABC):
     scales
         Whether it trains on the whole table, however large. A family that does not is trained in one process, on a sample
         where the table is too large for it.
+    takes_weights
+        Whether its rows may weigh different amounts in training.
     refits
         Whether it can be trained again on training and validation rows together, with nothing held out.
     no_such_keys
@@ -252,6 +254,7 @@ class Learner(ABC):
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
     scales: ClassVar[bool] = False
+    takes_weights: ClassVar[bool] = True
     refits: ClassVar[bool] = True
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
