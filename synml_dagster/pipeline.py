@@ -209,6 +209,11 @@ class MLPipeline(BaseModel):
     def _check_promotion(self) -> None:
         from synml_dagster.evaluation import METRICS
 
+        shadow = self.promote.shadow
+        if shadow and shadow.most_decisions is not None and self.task in ("regression", "ranking"):
+            raise ValueError(
+                f"promote.shadow.most_decisions is about classes, and the task is {self.task}; use most_difference"
+            )
         wanted = self.promote.metric
         known = (
             METRICS[self.task] if self.task != "auto" else {m for names in METRICS.values() for m in names}
@@ -412,6 +417,12 @@ class MLPipeline(BaseModel):
             stages.append(build_effects(name, effects))
         if attributions := self.explain.asked_attributions:
             stages.append(build_attributions(name, attributions))
+        if self.promote.shadow:
+            from synml_dagster.assets.shadow import build_shadow_predictions
+
+            stages.append(
+                build_shadow_predictions(name, self.promote, self.score, self.partitions, self.mlflow.model)
+            )
         if self.live:
             from synml_dagster.assets.live_evaluation import build_live_evaluation
 
@@ -457,6 +468,7 @@ class MLPipeline(BaseModel):
         assets = [a.map_asset_specs(changed) for a in self.assets()]
         reads = self.score.source is None
         stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(self.explain.every_row)
+        stages += ["shadow_predictions"] * bool(self.promote.shadow)
         scored = [stage_key(self.name, s) for s in stages]
         live = stage_key(self.name, "live_evaluation") if self.live else None
         train, score = train_job(self.name, [live] if live else []), score_job(self.name, scored)
@@ -520,7 +532,7 @@ class MLPipeline(BaseModel):
             labels = self.live.labels or self.source
             found.append(new_data_sensor(name, spec, labels, live, measure, word="new_labels"))
         if spec.follow.any:
-            found.append(follow_sensor(name, spec))
+            found.append(follow_sensor(name, spec, shadow=self.promote.shadow is not None))
         if on is not None:
             retraining = Retraining(name, spec, on, train, champion, raw, parts)
             if on.drift is not None:
