@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := $(VENV)/.tools
 PORT   ?= 3000
 REPORTS_PORT ?= 3001
 DOCS   := .venv-docs
@@ -14,6 +15,9 @@ TEST_PROCESSES ?= 2
 # The demo and the UI look at one Dagster instance and one data directory; tests make their own.
 demo ui: export DAGSTER_HOME := $(CURDIR)/.dagster
 demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
+# A pipeline imports thousands of modules, which Python compiles as it meets them: in this .venv the next process finds
+# them compiled, also where the environment says otherwise.
+demo ui: export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test test-slow lint format lock build java docs docs-reference docs-serve clean
@@ -21,60 +25,69 @@ demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Create .venv with the locked packages
+setup: $(TOOLS) ## Create .venv with the locked packages, those of the tests too
 
-$(READY): requirements.lock requirements-build.lock pyproject.toml
+# What pipelines and the UI need; tests and linters come on top of it when they are first asked for.
+$(READY): requirements-run.lock requirements-build.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say which one: make demo PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed and $(PYTHON) is {v.major}.{v.minor}. Say which one to use: make demo PYTHON=/path/to/python3.12")'
 	@echo "installing the locked packages into $(VENV), once ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-run.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements-build.lock --editable .
+	@touch $@
+
+$(TOOLS): requirements.lock $(READY)
+	@echo "installing what tests and linters need, once ..."
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@touch $@
 
 java: $(READY)
 	@$(BIN)/python -c 'from synml_dagster.spark.java import main; main()'
 
-# Every Dagster step and every Spark worker is a process that starts: with Python's modules compiled (uv leaves that out,
-# and so does Python where PYTHONDONTWRITEBYTECODE is set) and Spark's classes archived the demo takes two thirds of the
-# time. Without, everything works the same.
-$(VENV)/.quick: $(READY) | java
+# Hundreds of tests start processes of their own: with Python's modules compiled and Spark's classes archived they take
+# two thirds of the time. Without, everything works the same.
+$(VENV)/.quick: $(TOOLS) | java
 	@echo "compiling Python's modules and archiving Spark's classes, once ..."
 	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/|/(pip|mypy|mypyc|playwright)/' $(VENV)/lib synml_dagster & \
 	$(BIN)/python -c 'from synml_dagster.spark.class_archive import main; main()' && wait
 	@touch $@
 
-demo: $(READY) java $(VENV)/.quick ## Run the whole pipeline on real data; SOURCE=table.csv LABEL=column runs it on yours
+demo: $(READY) java ## Run the whole pipeline on real data; SOURCE=table.csv LABEL=column runs it on yours
 	@$(BIN)/python demo.py $(if $(SOURCE),--source "$(SOURCE)") $(if $(LABEL),--label "$(LABEL)")
 
-ui: $(READY) java $(VENV)/.quick ## Open the Dagster UI on the pipelines of assets/
+# Each run that the UI launches starts a JVM: the archive of Spark's classes is made beside it, once, out of its way.
+ui: $(READY) java ## Open the Dagster UI on the pipelines of assets/
 	@$(BIN)/python demo.py --prepare
 	@echo "Dagster opens on http://127.0.0.1:$(PORT), reports on http://127.0.0.1:$(REPORTS_PORT) (Ctrl+C stops both)"
-	@$(BIN)/synml reports --port $(REPORTS_PORT) & reports=$$!; trap 'kill $$reports 2>/dev/null' EXIT; \
+	@$(BIN)/synml reports --port $(REPORTS_PORT) & reports=$$!; \
+	nice $(BIN)/python -c 'from synml_dagster.spark.class_archive import main; main()' & archive=$$!; \
+	trap 'kill $$reports $$archive 2>/dev/null' EXIT; \
 	SYNML_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
-test: $(READY) java $(VENV)/.quick ## Run the tests
+test: $(TOOLS) java $(VENV)/.quick ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --durations=30
 
-test-slow: $(READY) java $(VENV)/.quick ## Run the slow tests: real kills, clusters, the browser
+test-slow: $(TOOLS) java $(VENV)/.quick ## Run the slow tests: real kills, clusters, the browser
 	@$(BIN)/python -m pytest -m slow
 
-lint: $(READY) ## Check style, types and the rules of the house
+lint: $(TOOLS) ## Check style, types and the rules of the house
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python .ci/house.py
 
-format: $(READY) ## Format the code
+format: $(TOOLS) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 lock: ## Pin every package anew, with hashes and without index addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" --extra ui --group dev --constraint constraints.txt pyproject.toml -o requirements.lock
-
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" --extra ui --extra xgboost --constraint constraints.txt --constraint requirements.lock pyproject.toml -o requirements-run.lock
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" - -o requirements-build.lock
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+# Many small queries, each run a few times: Java's second compiler takes a third of all processor time and is repaid by none.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from synml_dagster.spark.class_archive import archive_options
+from synml_dagster.spark.java import check_java
+
 
 def free_port() -> int:
     with closing(socket.socket()) as s:
@@ -65,6 +68,8 @@ def connect_server(
             **(more or {}),
         }
         command = [str(home / "bin" / "spark-submit"), "--master", f"local[{cores}]", "--driver-memory", "2g"]
+        if archive := archive_options(check_java()):
+            command += ["--driver-java-options", archive]
         if packages:
             command += ["--packages", ",".join(packages)]
         for key, value in conf.items():

@@ -36,7 +36,7 @@ from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
-from synml_dagster.onnx.scorer import ANSWERS, REASON
+from synml_dagster.onnx.scorer import REASON
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
@@ -103,7 +103,6 @@ def build_predictions(
         context.add_output_metadata(
             provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
         )
-        whole = None
         notes: list[str] = []
         plan = FeaturePlan.load(bundle)
         if spec.source is not None:
@@ -112,22 +111,7 @@ def build_predictions(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session),
                 output_name=RESULT,
             )
-            # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
-            # a plan reads days of its text.
-            typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
-            known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
-            whole = read_source(session, spec.source, known=known, notes=notes)
-        each: dict[str, Any] = {}
-        if partitions is not None:
-            each = (
-                {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
-                if whole is None
-                else parts_of(context, whole, partitions)
-            )
-        elif spec.source is None:
-            each = {"": raw.nearest(session)}
-        else:
-            each = {"": source_files(session, spec.source, whole) or whole}
+        each, whole = rows_to_score(context, spec, partitions, raw, model, session, notes)
         notes += doubts([whole] if whole is not None else list(each.values()), model, plan, session)
         for note in notes:
             context.log.warning(f"{'rows to score' if whole is None else 'score.source'}: {note}")
@@ -198,6 +182,33 @@ def build_predictions(
     return predictions
 
 
+def rows_to_score(
+    context: dg.AssetExecutionContext,
+    spec: ScoreSpec,
+    partitions: PartitionsSpec | None,
+    raw: Any,
+    model: OnnxModel,
+    spark: Any,
+    notes: list[str],
+) -> tuple[dict[str, Any], Any]:
+    """Return the rows of each of the run's partitions, or all under an empty key, and `score.source` as a whole, where it is read.
+
+    `notes` takes what reading the source leaves to be said.
+    """
+    if spec.source is None:
+        if partitions is None:
+            return {"": raw.nearest(spark)}, None
+        return {key: part.nearest(spark) for key, part in _tables_of(context, raw).items()}, None
+    # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
+    # a plan reads days of its text.
+    typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
+    known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
+    whole = read_source(spark, spec.source, known=known, notes=notes)
+    if partitions is not None:
+        return parts_of(context, whole, partitions), whole
+    return {"": source_files(spark, spec.source, whole) or whole}, whole
+
+
 def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:
     """Return what is to be said of rows before they are scored: text that is not written as learnt, columns that nothing is left of.
 
@@ -253,7 +264,11 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.
-    taken = {*ANSWERS, REASON, *COLUMNS} if spec.keep is not None else set()
+    taken = (
+        {"prediction", "probability", "raw_score", *model.roles, REASON, *COLUMNS}
+        if spec.keep is not None
+        else set()
+    )
     carried = [*keep, *(c for c in columns if c not in first and c.casefold() not in taken)]
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]

@@ -5,11 +5,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from synml_dagster.checks.shadow_registry import DATA_VERSION_TAG, DECISION_TAG, left_by_hand
 from synml_dagster.errors import ConfigError
 from synml_dagster.resources import MLflowResource, ModelVersion
-
-DECISION_TAG = "synml.decision"
-DATA_VERSION_TAG = "dagster/data_version"
 
 
 class PromoteRun(dg.Config):
@@ -110,6 +108,8 @@ def _move(
         return
     mlflow.promote(name, wanted)
     said = f"version {wanted.version} {what}, in place of {before}"
+    if left := left_by_hand(mlflow, name, wanted):
+        said += f"; {left}"
     mlflow.note(name, wanted, {DECISION_TAG: said})
     context.log.info(said)
     told: dict[str, Any] = {"decision": said, "champion version": wanted.version, "run": context.run_id}

@@ -239,6 +239,8 @@ class Learner(ABC):
     in_session
         Whether its trainings are jobs of a Spark session. A sweep's trials of it run where the session is and not on an
         executor, and `sweep.learners: all` leaves it out.
+    takes_weights
+        Whether its rows may weigh different amounts in training.
     refits
         Whether it can be trained again on training and validation rows together, with nothing held out.
     no_such_keys
@@ -256,6 +258,7 @@ class Learner(ABC):
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
     scales: ClassVar[bool] = False
     in_session: ClassVar[bool] = False
+    takes_weights: ClassVar[bool] = True
     refits: ClassVar[bool] = True
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"

@@ -77,9 +77,18 @@ def test_the_sdist_holds_what_tests_and_demo_need(published):
     with tarfile.open(published[0]) as archive:
         names = {n.partition("/")[2] for n in archive.getnames()}
     assert {
-        "demo.py", "definitions.py", "Makefile", "requirements.lock", "requirements-build.lock", "assets/demo/defs.yaml",
+        "demo.py", "definitions.py", "Makefile", "requirements.lock", "requirements-build.lock",
+        "requirements-run.lock", "assets/demo/defs.yaml",
         "tests/conftest.py", "CHANGELOG.md", "SECURITY.md", "LICENSE",
     } <= names  # fmt: skip
+
+
+def test_what_runs_is_what_was_tested():
+    everything, to_run = (
+        set(re.findall(r"^(\S+==\S+)", (CHECKOUT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-run.lock")
+    )
+    assert to_run < everything
 
 
 def test_the_changelog_has_a_section_of_this_version():

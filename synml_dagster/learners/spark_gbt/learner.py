@@ -54,7 +54,7 @@ class SparkGBTLearner(SparkTreesLearner):
         "lossType": Parameter(values=(*_OF_CLASSES, *_OF_NUMBERS)),
     }
     defaults: ClassVar[Mapping[str, Any]] = {
-        "maxIter": 50,
+        "maxIter": 20,
         "stepSize": 0.1,
         "maxDepth": 5,
         "maxBins": 64,
