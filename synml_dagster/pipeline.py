@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from synml_dagster.partitions import PartitionsSpec
 from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
-from synml_dagster.tuning.choice import check_learners
+from synml_dagster.tuning.choice import check_learners, check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class MLPipeline(BaseModel):
         if self.task != "auto":
             for learner in self.searched_learners():
                 learner_of(learner).check_task(self.task)
+        check_metrics(self.task, self.sweep, self.train)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:
@@ -363,6 +364,7 @@ class MLPipeline(BaseModel):
                 name,
                 carried=self.score.keep if self.score.source is None else (),
                 learners=self.searched_learners(),
+                check_task=partial(check_metrics, sweep=self.sweep, train=self.train),
                 label=self.label,
                 task=self.task,
                 features=self.features,

@@ -1,7 +1,7 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -37,6 +37,7 @@ def build_feature_plan(
     group: str | None,
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
+    check_task: Callable[[str], None] | None = None,
     watched: Mapping[str, Sequence[str]] | None = None,
     window: int | None = None,
     choices: FeatureChoices | None = None,
@@ -49,7 +50,7 @@ def build_feature_plan(
 
     `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
     training rows before they are scored, by the part of the description that names them: features have to be made of them. `choices` are other ways to make features, which the
-    sweep is to choose from. `binary_only` are the options of the description that ask for two classes. Of partitions
+    sweep is to choose from. `check_task` refuses a task that the description does not go with. `binary_only` are the options of the description that ask for two classes. Of partitions
     the newest `window` are taken.
     """
 
@@ -106,6 +107,8 @@ def build_feature_plan(
             costs.matrix(plan.label.classes or [])
         for learner in learners:
             learner_of(learner).check_task(plan.task)
+        if check_task is not None:
+            check_task(plan.task)
         check_reweighing(balance, plan, learners)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
         answers = ["probability"] * bool(plan.label.classes) + ["decision", "expected_cost"] * bool(costs)
