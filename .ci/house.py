@@ -19,16 +19,16 @@ ALLOWED = {"synml_dagster/spark/session.py"}
 
 DOORS: dict[str, str] = {
     # The pipeline is put together of all asset modules, each of which has one `build_...`.
-    "assets": "champion data_balance evaluation explanations fairness feature_plan features gates live_evaluation model"
-    " onnx_model predictions raw report shadow stage sweep",
+    "assets": "champion evaluation feature_plan features gates groups live_evaluation model"
+    " onnx_model predictions raw reasons report shadow stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
     "balance": "counts disparities fairness",
     # The options and the judgement of each check, for the step that runs it; the challenger in shadow.
     "checks": "answers keys rows_seen shadow shadow_registry spec table_facts",
     # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
     "columns": "arrow_values match number_format raw same_words text_numbers time_format time_parsing unread values",
-    # Words of values, and the partner of a feature, in pictures and on the page.
-    "explain": "interactions value_names",
+    # Words of values, and the partner of a feature, in pictures and on the page; the room of effects, and which values it asks about.
+    "explain": "effects effects.grid interactions value_names value_texts",
     # How columns were fitted: for drift, and for labels that are trained without their offset.
     "features": "fitting.precision kinds",
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
@@ -41,7 +41,7 @@ DOORS: dict[str, str] = {
     "onnx": "graph row_scorer scorer shipping spark_scoring worker",
     "partitions": "run_parts spec",
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
-    "plots": "drift evaluation explanations groups style training",
+    "plots": "drift effects evaluation explanations groups style training",
     # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
     "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason said_first",
     "services": "batches.client batches.records description engine.outcome",

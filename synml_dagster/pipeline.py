@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from synml_dagster.partitions import PartitionsSpec
 from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
-from synml_dagster.tuning.choice import check_learners
+from synml_dagster.tuning.choice import check_learners, check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class MLPipeline(BaseModel):
             "drift.columns": (self.drift.columns or []) if self.drift else [],
             "checks.nulls.columns": (self.checks.nulls.columns or []) if self.checks.nulls else [],
             "checks.ranges.columns": (self.checks.ranges.columns or []) if self.checks.ranges else [],
+            **self.explain.named,
+            "explain.chosen": [self.explain.chosen.column] if self.explain.chosen else [],
             "features.include": self.features.include or [],
             "features.categorical": self.features.categorical or [],
             "features.numeric": self.features.numeric or [],
@@ -148,6 +150,7 @@ class MLPipeline(BaseModel):
                     "drift.columns": "rows to score have none",
                     "checks.nulls.columns": "rows to score have none",
                     "checks.ranges.columns": "rows to score have none",
+                    "explain.chosen": "it tells no row apart",
                 }.get(key, "a label cannot predict itself")
                 raise ValueError(f"{key} names {self.label!r}, which is the label; {why}")
         if self.balance:
@@ -155,6 +158,10 @@ class MLPipeline(BaseModel):
         if self.evaluate.costs and self.task not in ("auto", "binary"):
             raise ValueError(
                 f"evaluate.costs is about a yes or a no, and the task is {self.task}; leave it out"
+            )
+        if self.evaluate.cost_matrix and self.task not in ("auto", "multiclass"):
+            raise ValueError(
+                f"evaluate.cost_matrix is about three classes or more, and the task is {self.task}; {'take evaluate.costs' if self.task == 'binary' else 'leave it out'}"
             )
         if self.evaluate.costs and self.train.refit:
             raise ValueError(
@@ -175,6 +182,7 @@ class MLPipeline(BaseModel):
         if self.task != "auto":
             for learner in self.searched_learners():
                 learner_of(learner).check_task(self.task)
+        check_metrics(self.task, self.sweep, self.train)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:
@@ -330,13 +338,13 @@ class MLPipeline(BaseModel):
     def _build_assets(self) -> list[dg.AssetsDefinition]:
         from synml_dagster.assets.champion import build_champion
         from synml_dagster.assets.evaluation import build_evaluation
-        from synml_dagster.assets.explanations import build_explanations
         from synml_dagster.assets.feature_plan import build_feature_plan
         from synml_dagster.assets.features import build_features
         from synml_dagster.assets.model import build_model
         from synml_dagster.assets.onnx_model import build_onnx_model
         from synml_dagster.assets.predictions import build_predictions
         from synml_dagster.assets.raw import build_raw
+        from synml_dagster.assets.reasons import build_attributions, build_effects, build_explanations
         from synml_dagster.assets.report import build_report
         from synml_dagster.assets.sweep import build_sweep
         from synml_dagster.resources.mlflow import EXPERIMENT
@@ -356,6 +364,7 @@ class MLPipeline(BaseModel):
                 name,
                 carried=self.score.keep if self.score.source is None else (),
                 learners=self.searched_learners(),
+                check_task=partial(check_metrics, sweep=self.sweep, train=self.train),
                 label=self.label,
                 task=self.task,
                 features=self.features,
@@ -370,16 +379,20 @@ class MLPipeline(BaseModel):
                         ("checks.ranges", self.checks.ranges),
                     )
                     if asked is not None and asked.columns
-                },
+                }
+                | self.explain.named,
                 window=window,
                 choices=wanted_choices(self.sweep, self.train),
                 binary_only=["evaluate.costs"] if self.evaluate.costs else [],
+                balance=balance,
+                costs=self.evaluate.cost_matrix,
+                chosen=self.explain.chosen.column if self.explain.chosen else None,
             ),
-            build_features(name, ("data_balance",) if balance else (), window),
+            build_features(name, ("data_balance",) if balance else (), window, balance),
             build_sweep(name, self.sweep, self.train, self.mlflow.model),
             build_model(name, self.train, self.sweep),
             build_evaluation(name, self.promote, self.evaluate),
-            build_onnx_model(name),
+            build_onnx_model(name, self.evaluate.cost_matrix),
             build_champion(
                 name,
                 self.promote,
@@ -390,13 +403,22 @@ class MLPipeline(BaseModel):
             ),
             build_predictions(name, self.score, self.partitions, self.drift, self.checks, why),
             build_explanations(name, self.explain),
-            build_report(name, self.source.describe(), groups=balance is not None, card=self.card),
+            build_report(
+                name,
+                self.source.describe(),
+                groups=balance is not None,
+                card=self.card,
+                also=self.explain.on_request,
+            ),
         ]
         if balance:
-            from synml_dagster.assets.data_balance import build_data_balance
-            from synml_dagster.assets.fairness import build_fairness
+            from synml_dagster.assets.groups import build_data_balance, build_fairness
 
             stages += [build_data_balance(name, balance, window), build_fairness(name, balance)]
+        if effects := self.explain.asked_effects:
+            stages.append(build_effects(name, effects))
+        if attributions := self.explain.asked_attributions:
+            stages.append(build_attributions(name, attributions))
         if self.promote.shadow:
             from synml_dagster.assets.shadow import build_shadow_predictions
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline, side
+from synml_dagster.assets.groups.training_weights import without_balance
 from synml_dagster.assets.stage import (
     clearly,
     figure,
@@ -23,6 +24,7 @@ from synml_dagster.checks import PromoteSpec, below_baseline
 from synml_dagster.errors import SynmlError
 from synml_dagster.evaluation import (
     ChosenThreshold,
+    CostMatrix,
     EvaluateSpec,
     Evaluation,
     choose_threshold,
@@ -30,7 +32,7 @@ from synml_dagster.evaluation import (
     primary_metric,
     reaches,
 )
-from synml_dagster.features import GROUP, LABEL, WEIGHT, FeaturePlan
+from synml_dagster.features import BALANCE, GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 
@@ -73,7 +75,9 @@ def build_evaluation(
             scored = _scored(session, model, "validation")
             weight = WEIGHT if WEIGHT in scored.columns else None
             chosen = choose_threshold(scored, asked.costs, label=LABEL, weight=weight)
-        found = evaluate_scored(_scored(session, model, "test"), model.plan, model.model, chosen)
+        found = evaluate_scored(
+            _scored(session, model, "test"), model.plan, model.model, chosen, asked.cost_matrix
+        )
         if asked.slices:
             try:
                 found.slices = weak_spots(session, model, asked.slices)
@@ -109,8 +113,8 @@ def _scored(session: "SparkSession", model: FittedPipeline, part: Literal["valid
     """Return the rows of one side with the model's answers."""
     rows = side(model.features, part)
     names = set(rows.schema().names)
-    kept = [name for name in (LABEL, WEIGHT, GROUP) if name in names]
-    return model.model.transform(rows, keep=kept, spark=session)
+    kept = [name for name in (LABEL, WEIGHT, BALANCE, GROUP) if name in names]
+    return without_balance(model.model.transform(rows, keep=kept, spark=session), model.plan)
 
 
 def figures_over_time(found: Evaluation) -> dict[str, float]:
@@ -124,11 +128,20 @@ def figures_over_time(found: Evaluation) -> dict[str, float]:
             "test/cost": choice.cost.value,
             "test/cost_at_half": choice.cost_at_half.value,
         }
+    if (decision := found.decision) is not None:
+        told |= {
+            "test/cost": decision.cost.value,
+            "test/cost_of_likeliest": decision.cost_of_likeliest.value,
+        }
     return told
 
 
 def evaluate_scored(
-    scored: Any, plan: FeaturePlan, trained: TrainedModel, chosen: ChosenThreshold | None = None
+    scored: Any,
+    plan: FeaturePlan,
+    trained: TrainedModel,
+    chosen: ChosenThreshold | None = None,
+    costs: CostMatrix | None = None,
 ) -> Evaluation:
     """Measure a table that holds `__label` and predictions by the measures of the plan's task.
 
@@ -145,6 +158,7 @@ def evaluate_scored(
         linear_gain=plan.linear_gain,
         label_gain=gains_of(plan, trained),
         chosen=chosen,
+        cost_matrix=costs,
     )
 
 
@@ -165,6 +179,10 @@ def evaluation_metadata(found: Evaluation, curves: Mapping[str, bytes]) -> dict[
     if (choice := found.choice) is not None:
         told["answers"] = (
             f"the predicted label is the likelier class; it costs least to flag from a probability of {choice.threshold:.4g} on"
+        )
+    if (decision := found.decision) is not None:
+        told["answers"] = (
+            f"the predicted label is the likeliest class; the column `decision` holds the one that is expected to cost least, another one in {decision.changed:.1%} of the rows"
         )
     if found.slices and found.slices.slices:
         told[f"worst by {found.slices.measure}"] = markdown_table(

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
+from synml_dagster.assets.groups.training_weights import reweighing_of
 from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage, stored_once
 from synml_dagster.errors import TrainingError
 from synml_dagster.features import Choice, FeaturePlan
@@ -108,6 +109,9 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
             "importance": picture(importance, f"{learner.importance_name}, by feature"),
             "parameters": dg.MetadataValue.json(trained.params),
         }
+        if (weighed := reweighing_of(features)) is not None:
+            context.log.info(f"balance.reweigh: {weighed.said()}")
+            told["reweighed by"] = " & ".join(weighed.columns)
         if worries:
             told["warnings"] = dg.MetadataValue.md("\n".join(f"- {worry}" for worry in worries))
         if trained.iterations > 1:

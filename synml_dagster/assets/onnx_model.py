@@ -7,6 +7,7 @@ import dagster as dg
 
 from synml_dagster.assets.artifacts import ExportedPipeline, FittedPipeline
 from synml_dagster.assets.stage import clearly, gate, inputs, markdown_table, outcome, stage
+from synml_dagster.evaluation import CostMatrix
 from synml_dagster.export import ParityReport, check_parity, export_pipeline
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.resources import SparkResource
@@ -15,8 +16,8 @@ PARITY_ROWS = 20_000
 """Rows of the raw table that are scored both ways, beside the adversarial ones."""
 
 
-def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
-    """Return the asset that exports, with its blocking parity check."""
+def build_onnx_model(pipeline: str, costs: CostMatrix | None = None) -> dg.AssetsDefinition:
+    """Return the asset that exports, with its blocking parity check; with `costs` the graph also answers decisions by them."""
     told = stage(
         pipeline,
         "onnx_model",
@@ -44,7 +45,8 @@ def build_onnx_model(pipeline: str) -> dg.AssetsDefinition:
         spark: SparkResource,
         model: FittedPipeline,
     ) -> Iterator[Any]:
-        exported = OnnxModel(export_pipeline(model.plan, model.model))
+        table = costs.matrix(model.plan.label.classes or []) if costs is not None else None
+        exported = OnnxModel(export_pipeline(model.plan, model.model, costs=table))
         session = spark.session
         parity = check_parity(
             session, model.plan, model.model, exported, model.raw.dataframe(session), rows=PARITY_ROWS

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,18 @@ def _which(record: ChampionRecord) -> str:
 
 
 def build_report(
-    pipeline: str, source: str, groups: bool = False, card: CardSpec | None = None
+    pipeline: str,
+    source: str,
+    groups: bool = False,
+    card: CardSpec | None = None,
+    also: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
-    """Return the asset that writes the page; `groups` says whether there are sensitive columns to speak of, `card` what people say of the model."""
-    on_request = ("data_balance", "fairness") if groups else ()
+    """Return the asset that writes the page.
+
+    `groups` says whether there are sensitive columns to speak of, `card` what people say of the model, and `also` are stages
+    on request that the page shows, too.
+    """
+    on_request = (*(("data_balance", "fairness") if groups else ()), *also)
 
     @dg.asset(
         **stage(

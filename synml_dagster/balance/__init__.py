@@ -17,7 +17,7 @@ from synml_dagster.balance.distribution import (
 from synml_dagster.balance.fairness import prediction_fairness
 from synml_dagster.balance.intervals import wilson
 from synml_dagster.balance.result import DataBalance, Fairness, Rate
-from synml_dagster.balance.reweighing import reweighed, reweighing
+from synml_dagster.balance.reweighing import Reweighing, learn_reweighing, reweighed, reweighing
 from synml_dagster.balance.slices import ErrorSlices, Slice, worst_slices
 
 __all__ = [
@@ -31,11 +31,13 @@ __all__ = [
     "ErrorSlices",
     "Fairness",
     "Rate",
+    "Reweighing",
     "Slice",
     "check_sensitive",
     "count_cells",
     "data_balance",
     "distribution_distance",
+    "learn_reweighing",
     "prediction_fairness",
     "reweighed",
     "reweighing",

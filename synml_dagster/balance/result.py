@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from synml_dagster.balance.reweighing import Reweighing
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
 
 if TYPE_CHECKING:
@@ -266,6 +267,10 @@ class Fairness(Result):
     minimum: int
     groups: list[GroupRates] = Field(default_factory=list)
     disparities: list[Disparity] = Field(default_factory=list)
+    reweighing: Reweighing | None = Field(
+        default=None,
+        description="What training rows weighed, where the description asks for weights that balance.",
+    )
     notes: list[str] = Field(default_factory=list)
 
     def tables(self) -> dict[str, list[Part]]:

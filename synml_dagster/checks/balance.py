@@ -92,6 +92,11 @@ class BalanceSpec(BaseModel):
         lt=1,
         description="Two classes: the probability from which on a row counts as selected.",
     )
+    reweigh: bool | list[str] = Field(
+        default=False,
+        description="Weigh training and validation rows so that the groups of all the columns together have the same share of each class "
+        "(Kamiran and Calders): learned on the training rows, and multiplied with `weight` where there is one. Or name some of the columns.",
+    )
     reference: dict[str, dict[str, float]] = Field(
         default_factory=dict,
         description="Shares by group that a column should have, such as `{sex: {Female: 0.5, Male: 0.5}}`; uniform where absent.",
@@ -126,7 +131,26 @@ class BalanceSpec(BaseModel):
         if len(set(self.columns)) < len(self.columns):
             raise ValueError("balance.columns names a column twice; keep one")
         sets_of(self.columns, self.intersections)
+        if isinstance(self.reweigh, list):
+            if not self.reweigh:
+                raise ValueError(
+                    "balance.reweigh names no column; give true for all of them, or leave it out"
+                )
+            for column in self.reweigh:
+                if column not in self.columns:
+                    raise ValueError(
+                        f"balance.reweigh names {column!r}, which is none of balance.columns.{did_you_mean(column, self.columns)}"
+                    )
+            if len(set(self.reweigh)) < len(self.reweigh):
+                raise ValueError("balance.reweigh names a column twice; keep one")
         return self
+
+    @property
+    def reweighed_columns(self) -> list[str]:
+        """The columns whose groups training rows are weighed by, none where they are not."""
+        if isinstance(self.reweigh, list):
+            return self.reweigh
+        return self.columns if self.reweigh else []
 
     @property
     def data_checks(self) -> dict[str, BalanceCheck]:
@@ -149,6 +173,10 @@ class BalanceSpec(BaseModel):
         if task == "ranking":
             raise ValueError(
                 "balance compares groups by classes or by numbers, and the task is ranking; leave it out"
+            )
+        if self.reweigh and task == "regression":
+            raise ValueError(
+                "balance.reweigh gives groups the same share of each class, and the task is regression; leave it out"
             )
         if task == "auto":
             return

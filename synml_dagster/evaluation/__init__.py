@@ -14,23 +14,27 @@ from synml_dagster.evaluation.catalogue import (
     reaches,
 )
 from synml_dagster.evaluation.costs import ChosenThreshold, choose_threshold
+from synml_dagster.evaluation.decisions import decide
 from synml_dagster.evaluation.evaluate import evaluate
 from synml_dagster.evaluation.paired import PairedGain, paired_gain
 from synml_dagster.evaluation.result import (
     Confusion,
     Cost,
+    CostDecision,
     Evaluation,
     Interval,
     ThresholdChoice,
     ThresholdRow,
 )
-from synml_dagster.evaluation.spec import Costs, EvaluateSpec
+from synml_dagster.evaluation.spec import CostMatrix, Costs, EvaluateSpec
 
 __all__ = [
     "METRICS",
     "ChosenThreshold",
     "Confusion",
     "Cost",
+    "CostDecision",
+    "CostMatrix",
     "Costs",
     "EvaluateSpec",
     "Evaluation",
@@ -41,6 +45,7 @@ __all__ = [
     "ThresholdRow",
     "better_by",
     "choose_threshold",
+    "decide",
     "evaluate",
     "format_metric",
     "higher_is_better",

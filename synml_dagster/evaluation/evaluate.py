@@ -11,6 +11,7 @@ from synml_dagster.evaluation.bins import EXACT_ROWS
 from synml_dagster.evaluation.catalogue import METRICS
 from synml_dagster.evaluation.costs import ChosenThreshold
 from synml_dagster.evaluation.result import Evaluation
+from synml_dagster.evaluation.spec import CostMatrix
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -30,6 +31,7 @@ def evaluate(
     linear_gain: bool = False,
     label_gain: Sequence[float] | None = None,
     chosen: ChosenThreshold | None = None,
+    cost_matrix: CostMatrix | None = None,
     exact_rows: int = EXACT_ROWS,
 ) -> Evaluation:
     """Measure a scored table, aggregated by Spark in two or three small jobs; no row leaves the cluster.
@@ -65,6 +67,8 @@ def evaluate(
         Ranking: the gain of each grade from 0, as LightGBM's parameter says it; goes before `linear_gain`.
     chosen
         Binary: a threshold that `choose_threshold` found on other rows, to be priced on these.
+    cost_matrix
+        Multiclass: what each answer costs by what is true; the decisions of the lowest expected cost are priced.
     exact_rows
         Binary, multiclass: up to so many scores each distinct one counts by itself; the driver holds a line for each.
 
@@ -84,6 +88,8 @@ def evaluate(
         raise ConfigError(f"Task {task!r} is none of {', '.join(METRICS)}.{did_you_mean(task, METRICS)}")
     if chosen is not None and task != "binary":
         raise ConfigError(f"A threshold is chosen for a binary task, and this one is {task}; leave it out.")
+    if cost_matrix is not None and task != "multiclass":
+        raise ConfigError(f"A table of costs is of several classes, and this task is {task}; leave it out.")
     if task == "ranking" and group is None:
         raise ConfigError("A ranking is evaluated by query: name the column of the query ids with `group`.")
     if task == "multiclass" and probabilities not in scored.columns and probability in scored.columns:
@@ -113,7 +119,7 @@ def evaluate(
 
                 return evaluate_ranking(narrow, weight is not None, linear_gain, label_gain)
             names, weighted = [str(c) for c in classes or ()], weight is not None
-            return _by_task(narrow, task, names, weighted, exact_rows, chosen)
+            return _by_task(narrow, task, names, weighted, exact_rows, chosen, cost_matrix)
     finally:
         with suppress(Exception):  # the session may be the reason for the error that is on its way up
             narrow.unpersist()
@@ -126,6 +132,7 @@ def _by_task(
     weighted: bool,
     exact_rows: int,
     chosen: ChosenThreshold | None,
+    cost_matrix: CostMatrix | None,
 ) -> Evaluation:
     if task == "binary":
         from synml_dagster.evaluation.binary import evaluate_binary
@@ -134,7 +141,7 @@ def _by_task(
     if task == "multiclass":
         from synml_dagster.evaluation.multiclass import evaluate_multiclass
 
-        return evaluate_multiclass(narrow, classes, weighted, exact_rows)
+        return evaluate_multiclass(narrow, classes, weighted, exact_rows, cost_matrix)
     from synml_dagster.evaluation.regression import evaluate_regression
 
     return evaluate_regression(narrow, weighted)

@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 from synml_dagster.evaluation import curves, intervals
 from synml_dagster.evaluation.bins import MAX_BINS, ScoreBins, bin_key, bin_sums, bins_from_arrow
 from synml_dagster.evaluation.catalogue import METRICS
+from synml_dagster.evaluation.decisions import cost_decision
 from synml_dagster.evaluation.result import ClassMetrics, Confusion, Evaluation, Interval
 from synml_dagster.evaluation.soundness import EPSILON, bad_weight, check_rows
+from synml_dagster.evaluation.spec import CostMatrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
 
-def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool, exact_rows: int) -> Evaluation:
+def evaluate_multiclass(
+    frame: DataFrame,
+    classes: list[str],
+    weighted: bool,
+    exact_rows: int,
+    cost_matrix: CostMatrix | None = None,
+) -> Evaluation:
     """Measure `frame` (y = class index, score = array of probabilities, w)."""
     from pyspark.sql import functions as sf
 
@@ -99,6 +107,7 @@ def evaluate_multiclass(frame: DataFrame, classes: list[str], weighted: bool, ex
         baseline=_baseline(table.sum(1) / total),
         confusion=Confusion(classes=classes, weight=table.tolist()),
         per_class=per_class,
+        decision=None if cost_matrix is None else cost_decision(frame, classes, cost_matrix),
         notes=notes,
     )
 

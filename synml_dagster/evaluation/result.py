@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from synml_dagster.balance import ErrorSlices
 from synml_dagster.errors import ModelError
 from synml_dagster.evaluation.catalogue import Task
-from synml_dagster.evaluation.spec import Costs
+from synml_dagster.evaluation.spec import CostMatrix, Costs
 
 _FILE = "metrics.json"
 
@@ -130,6 +130,18 @@ class ThresholdChoice(_Part):
     curve: CostCurve
 
 
+class CostDecision(_Part):
+    """What it leads to that each row is answered with the class whose expected cost is lowest."""
+
+    costs: CostMatrix
+    cost: Cost
+    cost_of_likeliest: Cost = Field(description="Of answering with the likeliest class.")
+    saved: Cost = Field(description="Cost of a row by the likeliest class less that by the decision.")
+    expected: float = Field(description="Mean cost that the probabilities lead to expect.")
+    changed: float = Field(description="Share of the rows whose decision is not the likeliest class.")
+    confusion: Confusion
+
+
 class Histogram2D(_Part):
     """Weight on a grid; `weight[i][j]` lies between `x_edges[i:i+2]` and `y_edges[j:j+2]`.
 
@@ -181,6 +193,10 @@ class Evaluation(_Part):
 
     choice: ThresholdChoice | None = Field(
         default=None, description="The threshold that the description's costs lead to."
+    )
+
+    decision: CostDecision | None = Field(
+        default=None, description="The answers that the description's table of costs leads to."
     )
 
     confusion: Confusion | None = None

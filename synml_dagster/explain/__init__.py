@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from synml_dagster.explain.agnostic.attributions import Attributions
     from synml_dagster.explain.agnostic.background import Background
     from synml_dagster.explain.agnostic.on_spark import explain_with
+    from synml_dagster.explain.agnostic.result import AttributedRows
     from synml_dagster.explain.agnostic.rows import explain_rows
     from synml_dagster.explain.base import Explainer, explainer_for, is_explained_exactly
+    from synml_dagster.explain.chosen import check_chosen, explain_chosen
     from synml_dagster.explain.contributions import Contributions, contributions_of, explain_predictions
     from synml_dagster.explain.kernel import KernelExplainer
+    from synml_dagster.explain.stability import StableImportance, importance_stability
     from synml_dagster.explain.tree_shap.explainer import TreeExplainer
 
 _MODULES = {
     "agnostic.attributions": "Attributions",
     "agnostic.background": "Background",
     "agnostic.on_spark": "explain_with",
+    "agnostic.result": "AttributedRows",
     "agnostic.rows": "explain_rows",
+    "chosen": "check_chosen explain_chosen",
+    "stability": "StableImportance importance_stability",
     "base": "Explainer explainer_for is_explained_exactly",
     "contributions": "Contributions contributions_of explain_predictions",
     "kernel": "KernelExplainer",
@@ -33,20 +39,25 @@ _MODULES = {
 }
 
 __all__ = [
+    "AttributedRows",
     "Attributions",
     "Background",
     "Contributions",
     "Explainer",
     "Explanations",
     "KernelExplainer",
+    "StableImportance",
     "TreeExplainer",
+    "check_chosen",
     "contributions_of",
     "explain",
+    "explain_chosen",
     "explain_columns",
     "explain_predictions",
     "explain_rows",
     "explain_with",
     "explainer_for",
+    "importance_stability",
     "is_explained_exactly",
 ]
 

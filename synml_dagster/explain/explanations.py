@@ -15,7 +15,7 @@ from synml_dagster.errors import ModelError
 from synml_dagster.explain.value_names import FeatureReading
 from synml_dagster.learners import Link
 
-_SAMPLE, _ABOUT = "sample.parquet", "explanations.json"
+_SAMPLE, _ABOUT, _CHOSEN = "sample.parquet", "explanations.json", "chosen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,14 @@ class Explanations:
     partners: dict[str, list[str | None]] = field(default_factory=dict)
     """The feature that each feature interacts with most, by output, None where there is none; empty where it was not told by
     interaction values."""
+    chosen: Explanations | None = None
+    """Rows that the description chose, explained the same way."""
+    chosen_by: str = ""
+    """The column that the chosen rows are told apart by."""
+    ids: list[str] = field(default_factory=list)
+    """The value of `chosen_by` of each chosen row."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be explained as it was asked for."""
 
     @property
     def rows(self) -> int:
@@ -118,7 +126,12 @@ class Explanations:
             "table_rows": self.table_rows,
             "importance": self.importance,
             "partners": self.partners,
+            "chosen_by": self.chosen_by,
+            "ids": self.ids,
+            "notes": self.notes,
         }
+        if self.chosen is not None:
+            self.chosen.save(target / _CHOSEN)
         (target / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
@@ -161,6 +174,10 @@ class Explanations:
                 method=about.get("method", cls.method),
                 table_rows=about["table_rows"],
                 partners=about.get("partners", {}),
+                chosen=cls.load(source / _CHOSEN) if about.get("ids") else None,
+                chosen_by=about.get("chosen_by", ""),
+                ids=about.get("ids", []),
+                notes=about.get("notes", []),
             )
         except FileNotFoundError as error:
             raise ModelError(f"{source} holds no explanations: {error.filename} is not there.") from error

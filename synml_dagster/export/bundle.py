@@ -80,9 +80,12 @@ def _signature(onnx_model: OnnxModel, plan: FeaturePlan) -> Any:
     answered: list[Any] = []
     if plan.label.classes:
         kinds = {"string": DataType.string, "boolean": DataType.boolean, "integer": DataType.long}
-        answered.append(ColSpec(kinds.get(plan.label.storage, DataType.double), "prediction"))
+        kind = kinds.get(plan.label.storage, DataType.double)
+        answered.append(ColSpec(kind, "prediction"))
         one = len(plan.label.classes) == 2
         answered.append(ColSpec(DataType.double if one else Array(DataType.double), "probability"))
+        if "decision" in onnx_model.roles:
+            answered += [ColSpec(kind, "decision"), ColSpec(DataType.double, "expected_cost")]
     else:
         answered.append(ColSpec(DataType.double, "prediction"))
     return ModelSignature(inputs=Schema(columns), outputs=Schema(answered))

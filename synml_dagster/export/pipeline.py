@@ -79,12 +79,17 @@ def model_to_onnx(
     )
 
 
-def export_pipeline(plan: FeaturePlan, model: TrainedModel) -> onnx.ModelProto:
+def export_pipeline(
+    plan: FeaturePlan, model: TrainedModel, *, costs: Sequence[Sequence[float]] | None = None
+) -> onnx.ModelProto:
     """Return the whole pipeline as one graph: a tensor per raw column in, the prediction out.
 
     Inputs are `[N, width]` tensors named as the table's columns (strings with "" for missing; dates as days and
     timestamps as microseconds since 1970 in float64, NaN for missing). Outputs are those of `model_to_onnx`; where a
     column has an output's name the output's name ends in `_out`, and the file's metadata says which is which.
+
+    With `costs`, of each answer by the true class in the order of the label's classes, it also answers `decision`, the class
+    whose expected cost is lowest, and that `expected_cost`.
 
     Raises
     ------
@@ -113,6 +118,7 @@ def export_pipeline(plan: FeaturePlan, model: TrainedModel) -> onnx.ModelProto:
         classes,
         whole_categories=True,
         offset=model.label_offset,
+        costs=costs,
     )
     graph.nodes = [*fragment.nodes, *graph.nodes]
     graph.initializers = [*fragment.initializers, *graph.initializers]
@@ -133,6 +139,8 @@ def export_pipeline(plan: FeaturePlan, model: TrainedModel) -> onnx.ModelProto:
     }
     if classes:
         about |= {"classes": json.dumps(list(classes.values), ensure_ascii=False), "class_type": classes.type}
+    if costs is not None:
+        about["costs"] = json.dumps([list(row) for row in costs])
     opsets = {domain: max(OPSETS.get(domain, 1), fragment.opsets.get(domain, 1)) for domain in OPSETS}
     return _finish(
         graph,
@@ -177,6 +185,8 @@ def _finish(
         "probabilities": (TensorProto.FLOAT, [None, None]),
         "prediction": (TensorProto.DOUBLE if wide else TensorProto.FLOAT, [None, 1]),
         "raw_score": (TensorProto.FLOAT, [None, None]),
+        "decision": (label_type, [None]),
+        "expected_cost": (TensorProto.DOUBLE, [None]),
     }
     published, places = [], {}
     for role, (kind, shape) in kinds.items():

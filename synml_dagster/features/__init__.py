@@ -11,26 +11,28 @@ from typing import TYPE_CHECKING
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
+    from synml_dagster.features.changes import PlanChanges, changes_since
     from synml_dagster.features.choices import AS_DESCRIBED, Choice, FeatureChoices
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_split
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
     from synml_dagster.features.compile.spark import assemble, label_columns, labelled
     from synml_dagster.features.fitting.fit import fit_plan
-    from synml_dagster.features.names import GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
+    from synml_dagster.features.names import BALANCE, GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.splitting.placing import same_split
     from synml_dagster.features.stats import ColumnStats, Histogram
 
 _MODULES = {
+    "changes": "PlanChanges changes_since",
     "choices": "AS_DESCRIBED Choice FeatureChoices",
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_split",
     "compile.onnx": "onnx_fragment onnx_model",
     "compile.spark": "assemble label_columns labelled",
     "fitting.fit": "fit_plan",
-    "names": "GROUP LABEL ROW SPLITS SPLIT WEIGHT",
+    "names": "BALANCE GROUP LABEL ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
     "splitting.placing": "same_split",
@@ -39,6 +41,7 @@ _MODULES = {
 
 __all__ = [
     "AS_DESCRIBED",
+    "BALANCE",
     "GROUP",
     "LABEL",
     "ROW",
@@ -54,11 +57,13 @@ __all__ = [
     "FeatureSpec",
     "Histogram",
     "LabelPlan",
+    "PlanChanges",
     "SplitPlan",
     "SplitSpec",
     "Task",
     "assemble",
     "assemble_files",
+    "changes_since",
     "fit_plan",
     "label_columns",
     "labelled",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from synml_dagster.onnx.model import OnnxModel, TensorInfo
 
 PREDICTION, PROBABILITY, RAW_SCORE = "prediction", "probability", "raw_score"
+DECISION, EXPECTED_COST = "decision", "expected_cost"
+ANSWERED = (PREDICTION, PROBABILITY, DECISION, EXPECTED_COST)
+"""What a pipeline of this package answers by itself, as far as it has it."""
 _WHOLE = {"tinyint": "int8", "smallint": "int16", "int": "int32", "bigint": "int64", "int64": "int64"}
 
 
@@ -41,6 +44,8 @@ class Result:
 
 def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Result]:
     """Return the columns of a model of this package: `prediction`, `probability`, and on request `raw_score`.
+
+    A model that was exported with a table of costs also answers `decision`, a class, and its `expected_cost`.
 
     `prediction` is the class with the type it has in the user's table, or a double. `probability` is that of the
     second of two classes, or an array over all classes.
@@ -87,6 +92,15 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
             lambda v: pa.array(v[:, 0].astype(np.float64)),
             lambda v: v[:, 0].astype(np.float64).tolist(),
         )
+    if "decision" in roles:
+        made[DECISION] = Result(
+            DECISION,
+            roles["decision"],
+            _class_type(kind),
+            lambda v: _class_values(v, kind),
+            lambda v: _class_list(v, kind),
+        )
+        made[EXPECTED_COST] = Result(EXPECTED_COST, roles["expected_cost"], pa.float64(), pa.array)
     made[RAW_SCORE] = (
         Result(RAW_SCORE, roles["raw_score"], pa.list_(pa.float32()), _lists)
         if several
@@ -95,7 +109,7 @@ def pipeline_results(model: OnnxModel, wanted: Sequence[str] | None) -> list[Res
         )
     )
     if wanted is None:
-        return [made[name] for name in (PREDICTION, PROBABILITY) if name in made]
+        return [made[name] for name in ANSWERED if name in made]
     for name in wanted:
         if name not in made:
             raise ConfigError(

@@ -13,7 +13,7 @@ from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mea
 from synml_dagster.onnx.binding import Binding, bind, check_columns, column_at, fill
 from synml_dagster.onnx.forest import ForestSession, open_forest
 from synml_dagster.onnx.model import OnnxModel, TensorInfo
-from synml_dagster.onnx.outputs import Result, graph_results, pipeline_results
+from synml_dagster.onnx.outputs import ANSWERED, RAW_SCORE, Result, graph_results, pipeline_results
 from synml_dagster.onnx.runtime import choose_providers, open_session
 from synml_dagster.onnx.tensors import Reasons, text_values
 from synml_dagster.onnx.text_parts import split_columns
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REASON = "bad_row"
 """The column that says why a row could not be scored, null where it was."""
 
-ANSWERS = ("prediction", "probability", "raw_score")
+ANSWERS = (*ANSWERED, RAW_SCORE)
 """What a pipeline of this package can be asked for."""
 
 _MANY_ROWS = 4096
@@ -52,7 +52,7 @@ class Scorer:
         The number of the GPU to use.
     outputs
         The columns wanted. Of a model of this package: `prediction`, `probability`, `raw_score` (the first two when
-        None). Of any other: names of its outputs, or of tensors inside it; all its outputs when None.
+        None), and of one with a table of costs `decision` and `expected_cost` (both when None). Of any other: names of its outputs, or of tensors inside it; all its outputs when None.
     inputs
         Column, or list of columns side by side, per input of the graph, where their names differ.
     softmax, argmax

@@ -47,6 +47,8 @@ def curves(found: Evaluation, form: Format = "png") -> dict[str, bytes]:
         pictures["calibration by class"] = calibration_by_class(found, form)
     if found.confusion and len(found.confusion.classes) <= _MOST_CLASSES:
         pictures["confusion"] = confusion(found, form)
+    if found.decision and len(found.decision.confusion.classes) <= _MOST_CLASSES:
+        pictures["confusion by costs"] = confusion_by_costs(found, form)
     if found.choice:
         pictures["confusion at the threshold"] = confusion_at_threshold(found, form)
         pictures["cost"] = cost(found, form)
@@ -255,6 +257,13 @@ def confusion_at_threshold(found: Evaluation, form: Format = "png") -> bytes:
         weight=[[row.true_negative, row.false_positive], [row.false_negative, row.true_positive]],
     )
     return _confusion(table, f"Answer at threshold {made.threshold:.3g}", form, "confusion-at-threshold")
+
+
+@guarded
+def confusion_by_costs(found: Evaluation, form: Format = "png") -> bytes:
+    """Confusion table of the decisions that a table of costs leads to."""
+    made = _part(found.decision, "decision that costs lead to")
+    return _confusion(made.confusion, "Decision", form, "confusion-by-costs")
 
 
 @guarded

@@ -22,6 +22,14 @@ class Case:
     right: bool | None = None
 
 
+def chosen_cases(found: Explanations) -> list[Case]:
+    """Return the rows that the description chose, in its order; places are those in `found.chosen`."""
+    if found.chosen is None:
+        return []
+    of = _class_case if found.chosen.probability is not None else _number_case
+    return [of(found.chosen, f"{found.chosen_by} {value}", row) for row, value in enumerate(found.ids)]
+
+
 def telling_cases(found: Explanations) -> list[Case]:
     """Return up to four rows of the sample, each of another kind; none twice."""
     if found.probability is not None:
@@ -34,17 +42,10 @@ def _of_classes(found: Explanations) -> list[Case]:
     assert probability is not None
     best = probability.argmax(1)
     sure = probability[np.arange(found.rows), best]
-    names = found.classes or [str(i) for i in range(probability.shape[1])]
+    names = _names(found)
 
     def case(title: str, row: int) -> Case:
-        said = int(best[row])
-        answer = f"{sure[row]:.1%} {names[said]}"
-        right = None
-        if found.label is not None and found.label[row] == found.label[row]:
-            true = int(found.label[row])
-            right = said == true
-            answer += f", truly {names[true]}" if true < len(names) else ""
-        return Case(title, answer, row, said if len(found.outputs) > 1 else 0, right)
+        return _class_case(found, title, row)
 
     cases: list[Case] = []
     if found.label is not None:
@@ -68,15 +69,33 @@ def _of_classes(found: Explanations) -> list[Case]:
     return cases
 
 
+def _names(found: Explanations) -> list[str]:
+    assert found.probability is not None
+    return found.classes or [str(i) for i in range(found.probability.shape[1])]
+
+
+def _class_case(found: Explanations, title: str, row: int) -> Case:
+    assert found.probability is not None
+    names, said = _names(found), int(found.probability[row].argmax())
+    answer = f"{found.probability[row, said]:.1%} {names[said]}"
+    right = None
+    if found.label is not None and found.label[row] == found.label[row]:
+        true = int(found.label[row])
+        right = said == true
+        answer += f", truly {names[true]}" if true < len(names) else ""
+    return Case(title, answer, row, said if len(found.outputs) > 1 else 0, right)
+
+
+def _number_case(found: Explanations, title: str, row: int) -> Case:
+    said = "predicted" if found.task == "regression" else "score"
+    answer = f"{said} {_rounded(float(found.prediction[row]))}"
+    if found.label is not None and found.label[row] == found.label[row]:
+        answer += f", truly {_rounded(float(found.label[row]))}"
+    return Case(title, answer, row)
+
+
 def _of_numbers(found: Explanations) -> list[Case]:
     score = found.prediction
-    said = "predicted" if found.task == "regression" else "score"
-
-    def case(title: str, row: int) -> Case:
-        answer = f"{said} {_rounded(float(score[row]))}"
-        if found.label is not None:
-            answer += f", truly {_rounded(float(found.label[row]))}"
-        return Case(title, answer, row)
 
     wanted = [("Highest", int(np.argmax(score))), ("Lowest", int(np.argmin(score)))]
     if found.label is not None and found.task == "regression":
@@ -90,7 +109,7 @@ def _of_numbers(found: Explanations) -> list[Case]:
     cases: list[Case] = []
     for title, row in wanted:
         if row not in {c.row for c in cases}:
-            cases.append(case(title, row))
+            cases.append(_number_case(found, title, row))
     return cases
 
 

@@ -8,7 +8,7 @@ from synml_dagster.explain.value_names import number_text
 from synml_dagster.report.picture import picture
 
 if TYPE_CHECKING:
-    from synml_dagster.balance import Fairness, Rate
+    from synml_dagster.balance import Fairness, Rate, Reweighing
     from synml_dagster.report.inputs import ReportInputs
 
 _MOST_GROUPS = 60
@@ -48,7 +48,14 @@ def groups(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None
         return None
     from synml_dagster.plots import groups as figures
 
-    told: dict[str, Any] = {"pictures": [], "notes": [], "groups": [], "disparities": [], "changes": []}
+    told: dict[str, Any] = {
+        "pictures": [],
+        "notes": [],
+        "groups": [],
+        "disparities": [],
+        "changes": [],
+        "weights": None,
+    }
     if balance is not None:
         of = "mean" if balance.task == "regression" else f"share of {balance.classes[0]}"
         text = f"{balance.rows:,} labelled rows: the {of} in each group, with its 95% interval."
@@ -68,6 +75,8 @@ def groups(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None
             }
             for c in balance.changes[:_MOST_CHANGES]
         ]
+    if fairness is not None and fairness.reweighing is not None:
+        told["weights"] = _weights(fairness.reweighing)
     if fairness is not None:
         title = "Answers by group" if fairness.task != "regression" else "Bias by group"
         caption = f"{fairness.rows:,} test rows; dots are rates and lines their 95% intervals. Groups of fewer than {fairness.minimum:,} rows are left out."
@@ -76,6 +85,28 @@ def groups(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None
         told["notes"] += fairness.notes
         told |= _tables(fairness)
     return told
+
+
+def _weights(found: Reweighing) -> dict[str, Any]:
+    """Return what training rows weighed, group by group."""
+    classes = list(dict.fromkeys(c.label for c in found.cells))
+    by_group: dict[tuple[str, ...], dict[str, tuple[int, float]]] = {}
+    for cell in found.cells:
+        by_group.setdefault(tuple(cell.group), {})[cell.label] = (cell.rows, cell.weight)
+    shown = list(by_group.items())[:_MOST_GROUPS]
+    return {
+        "columns": " & ".join(found.columns),
+        "rows": f"{found.rows:,}",
+        "classes": classes,
+        "lines": [
+            {
+                "group": " & ".join(group),
+                "cells": [{"weight": f"{cells[c][1]:.3f}", "rows": f"{cells[c][0]:,} rows"} for c in classes],
+            }
+            for group, cells in shown
+        ],
+        "more": len(by_group) - len(shown),
+    }
 
 
 def _tables(fairness: Fairness) -> dict[str, Any]:

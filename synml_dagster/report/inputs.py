@@ -12,6 +12,8 @@ from synml_dagster.explain import Explanations
 
 if TYPE_CHECKING:
     from synml_dagster.balance import DataBalance, Fairness
+    from synml_dagster.explain import AttributedRows
+    from synml_dagster.explain.effects import Effects
     from synml_dagster.features import FeaturePlan
     from synml_dagster.learners import TrainedModel
     from synml_dagster.report.spec import CardSpec
@@ -118,6 +120,10 @@ class ReportInputs:
     onnx_path: str = "model.onnx"
     champion: Decision | None = None
     explanations: Explanations | None = None
+    effects: Effects | None = None
+    """What raw columns do to the answers in general."""
+    attributions: AttributedRows | None = None
+    """Rows explained by asking the model."""
     data_balance: DataBalance | None = None
     fairness: Fairness | None = None
     card: CardSpec | None = None

@@ -104,7 +104,7 @@ def _quality(inputs: ReportInputs) -> str:
 def _threshold(inputs: ReportInputs) -> str:
     told = thresholds.choice(inputs)
     if told is None:
-        return ""
+        return _decision(inputs)
     rows = [[row["title"], row["cost"], row["interval"], *row["cells"]] for row in told["rows"]]
     head = [
         "Answers",
@@ -118,6 +118,15 @@ def _threshold(inputs: ReportInputs) -> str:
     ]
     said = "The predicted label is the likelier class, whatever the costs."
     return f"## Threshold\n\n{plain(told['told'])} {plain(told['saved'])} {said}\n\n{_table(head, rows)}"
+
+
+def _decision(inputs: ReportInputs) -> str:
+    told = thresholds.decision(inputs)
+    if told is None:
+        return ""
+    rows = [[row["title"], row["cost"], row["interval"]] for row in told["rows"]]
+    table = _table(["Answers", told["unit"], "95% interval"], rows)
+    return f"## Deciding by costs\n\n{plain(told['told'])} {plain(told['saved'])}\n\n{table}"
 
 
 def _weak(inputs: ReportInputs) -> str:
@@ -145,9 +154,11 @@ def _groups(inputs: ReportInputs) -> str:
         [d["columns"], d["label"], d["title"], d["difference"], d["interval"], d["between"]]
         for d in told["disparities"][:_MOST_GROUPS]
     ]
-    return "## Groups\n\n" + _table(
+    text = "## Groups\n\n" + _table(
         ["Columns", "Class", "Of", "Difference", "95% interval", "Largest and smallest"], rows
     )
+    weighed = inputs.fairness.reweighing if inputs.fairness else None
+    return text if weighed is None else f"{text}\n\n*Training was reweighed:* {plain(weighed.said())}."
 
 
 def _data(inputs: ReportInputs) -> str:

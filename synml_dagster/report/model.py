@@ -155,6 +155,7 @@ _CAPTIONS = {
     "calibration": "Each dot is a twelfth of the rows. On the dashed line, a predicted 30% comes true 30% of the time; bars span two standard errors.",
     "calibration by class": "As one class against the rest: on the dashed line, a predicted 30% comes true 30% of the time.",
     "confusion at the threshold": "Rows by true class and answer, flagging from the threshold that the costs lead to.",
+    "confusion by costs": "Rows by true class and the decision of the lowest expected cost.",
     "cost": "What a thousand test rows cost by threshold. The dot is the threshold that was chosen on other rows, the ring is 0.5.",
     "scores": "The less the two shapes overlap, the easier the decision. Each is scaled to its own class.",
     "gains": "How many of the positives one finds by working through the rows from the highest score down.",
@@ -169,6 +170,7 @@ _TITLES = {
     "calibration by class": "Calibration by class",
     "confusion": "Confusion",
     "confusion at the threshold": "Confusion at the threshold",
+    "confusion by costs": "Confusion of the decisions",
     "cost": "Cost by threshold",
     "scores": "Scores by true class",
     "gains": "Gains",
@@ -178,7 +180,7 @@ _TITLES = {
 }
 
 
-_OF_THE_CHOICE = ("cost", "confusion at the threshold")
+_OF_THE_CHOICE = ("cost", "confusion at the threshold", "confusion by costs")
 
 
 def curves(inputs: ReportInputs) -> tuple[list[Picture], list[Picture]]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.report.picture import Picture, picture
 
 if TYPE_CHECKING:
+    from synml_dagster.explain import Explanations
     from synml_dagster.report.inputs import ReportInputs
 
 _DEPENDENCE = 6
+_STABLE, _FEWEST = 10, 10
 
 
 def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -25,6 +27,7 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         svg = importance(inputs.model.importance(), measure, form="svg")
         return {
             "intro": "",
+            "stable": None,
             "main": [picture("Importance", f"By feature, its share of the {measure}.", svg)],
             "single": [],
         }
@@ -58,7 +61,35 @@ def drivers(inputs: ReportInputs) -> dict[str, Any] | None:
         ),
         "top": top[:3],
         "main": main,
+        "stable": _stable(found),
         "single": [_dependence(inputs, name, output) for name in shown],
+    }
+
+
+def _stable(found: Explanations) -> dict[str, Any] | None:
+    """Return how far importance and order would move with other rows, None where one row alone was explained."""
+    from synml_dagster.explain import importance_stability
+
+    if found.rows < _FEWEST:
+        return None
+    told = [s for s in importance_stability(found) if s.value > 0]
+    shown = told[:_STABLE]
+    steady = sum(s.steady for s in shown)
+    return {
+        "said": (
+            f"{steady} of the {len(shown)} strongest features keep their place in 95% of 400 draws of the explained rows. "
+            "This is what other rows would do to the order of this model; another training may move it more."
+        ),
+        "lines": [
+            {
+                "rank": s.rank,
+                "feature": s.feature,
+                "value": f"{s.value:.4g}",
+                "interval": f"{s.low:.4g} to {s.high:.4g}",
+                "ranks": f"{s.best}" if s.steady else f"{s.best} to {s.worst}",
+            }
+            for s in shown
+        ],
     }
 
 
@@ -80,8 +111,11 @@ def cases(inputs: ReportInputs) -> list[dict[str, Any]]:
     if found is None:
         return []
     from synml_dagster.plots import explanations as figures
-    from synml_dagster.report.cases import telling_cases
+    from synml_dagster.report.cases import chosen_cases, telling_cases
 
+    every = [(case, found) for case in telling_cases(found)]
+    if found.chosen is not None:
+        every = [*((case, found.chosen) for case in chosen_cases(found)), *every]
     return [
         {
             "title": case.title,
@@ -90,8 +124,8 @@ def cases(inputs: ReportInputs) -> list[dict[str, Any]]:
             "picture": picture(
                 f"{case.title}: {case.answer}",
                 "",
-                figures.waterfall(found, case.row, case.output, form="svg"),
+                figures.waterfall(rows, case.row, case.output, form="svg"),
             ),
         }
-        for case in telling_cases(found)
+        for case, rows in every
     ]

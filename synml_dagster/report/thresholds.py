@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 PER = 1_000
 """Rows that costs are told of."""
+_MOST_CLASSES = 12
+"""Of a table of costs that can be read."""
 
 
 def threshold_table(inputs: ReportInputs) -> list[dict[str, Any]]:
@@ -43,7 +45,7 @@ def choice(inputs: ReportInputs) -> dict[str, Any] | None:
             f"{made.costs.false_negative:,g}{unit}. On {made.chosen_rows:,} {made.chosen_on} rows it costs least to "
             f"{_rule(made)}; were every probability exactly right, it would be from {made.of_calibrated:.3f} on."
         ),
-        "saved": _saved(made, unit),
+        "saved": _saved_of(made.saved, unit, "the likelier class"),
         "unit": f"Cost of {PER:,} rows{f', {made.costs.unit}' if made.costs.unit else ''}",
         "rows": [
             _line(made.at_half, made.cost_at_half, "The likelier class (0.5)", main=False),
@@ -53,14 +55,48 @@ def choice(inputs: ReportInputs) -> dict[str, Any] | None:
     }
 
 
+def decision(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Return what a table of costs leads to, None where the description has none."""
+    made = inputs.evaluation.decision
+    if made is None:
+        return None
+    classes = made.confusion.classes
+    unit = f" {made.costs.unit}" if made.costs.unit else ""
+    matrix = made.costs.matrix(classes)
+    return {
+        "told": (
+            f"Each row is decided for the class whose expected cost is lowest by the model's probabilities; that is not the likeliest class in {made.changed:.1%} of the "
+            f"test rows. Predictions hold it as `decision`, beside the likeliest class. The probabilities led to expect {made.expected * PER:,.4g}{unit} for every {PER:,} rows."
+        ),
+        "saved": _saved_of(made.saved, unit, "the likeliest class")
+        if made.changed
+        else "So far nothing is gained by it.",
+        "unit": f"Cost of {PER:,} rows{f', {made.costs.unit}' if made.costs.unit else ''}",
+        "rows": [
+            {"title": title, "main": main, **_priced(cost)}
+            for title, cost, main in (
+                ("The likeliest class", made.cost_of_likeliest, False),
+                ("The class of the lowest expected cost", made.cost, True),
+            )
+        ],
+        "classes": classes,
+        "matrix": [
+            {"name": name, "cells": [f"{v:,g}" for v in row]}
+            for name, row in zip(classes, matrix, strict=True)
+        ]
+        if len(classes) <= _MOST_CLASSES
+        else [],
+    }
+
+
 def _rule(made: ThresholdChoice) -> str:
     return "flag none" if made.threshold > 1 else f"flag from a probability of {shown(made.threshold)} on"
 
 
-def _saved(made: ThresholdChoice, unit: str) -> str:
-    value, ends = made.saved.value, (made.saved.low, made.saved.high)
+def _saved_of(saved: Cost, unit: str, against: str) -> str:
+    value, ends = saved.value, (saved.low, saved.high)
     text = "saves" if value >= 0 else "costs"
-    told = f"On the test rows that {text} {abs(value) * PER:,.4g}{unit} for every {PER:,} rows against answering with the likelier class"
+    told = f"On the test rows that {text} {abs(value) * PER:,.4g}{unit} for every {PER:,} rows against answering with {against}"
     if ends[0] is None or ends[1] is None:
         return f"{told}."
     low, high = sorted(end * PER * (1 if value >= 0 else -1) for end in (ends[0], ends[1]))
@@ -69,9 +105,6 @@ def _saved(made: ThresholdChoice, unit: str) -> str:
 
 
 def _line(row: ThresholdRow, cost: Cost, title: str, *, main: bool) -> dict[str, Any]:
-    interval = (
-        "–" if cost.low is None or cost.high is None else f"{cost.low * PER:,.4g} to {cost.high * PER:,.4g}"
-    )
     return {
         "title": title,
         "main": main,
@@ -82,8 +115,16 @@ def _line(row: ThresholdRow, cost: Cost, title: str, *, main: bool) -> dict[str,
             f"{row.false_positive:,.0f}",
             f"{row.false_negative:,.0f}",
         ],
+        **_priced(cost),
+    }
+
+
+def _priced(cost: Cost) -> dict[str, str]:
+    """Return what many rows cost, and how sure that is."""
+    known = cost.low is not None and cost.high is not None
+    return {
         "cost": f"{cost.value * PER:,.4g}",
-        "interval": interval,
+        "interval": f"{cost.low * PER:,.4g} to {cost.high * PER:,.4g}" if known else "–",  # type: ignore[operator]
     }
 
 

@@ -6,10 +6,11 @@ import fairlearn.metrics as fl
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as sf
 from scipy import stats
 from sklearn.metrics import accuracy_score, mean_absolute_error, precision_score
 
-from synml_dagster.balance import Fairness, data_balance, prediction_fairness, reweighed
+from synml_dagster.balance import Fairness, data_balance, learn_reweighing, prediction_fairness, reweighed
 from synml_dagster.balance.intervals import newcombe, wilson
 from synml_dagster.errors import ConfigError, DataError
 
@@ -163,6 +164,57 @@ def test_weights_make_group_and_class_independent(spark):
     share = (known["y"] == "yes").mean()
     assert (sums["hit"] / sums["balance_weight"]).tolist() == pytest.approx([share] * 4)
     assert known["balance_weight"].sum() == pytest.approx(len(known))
+
+
+def test_learned_weights_are_kamiran_and_calders_by_hand_and_look_at_training_rows_alone(spark):
+    # Group, class, side, rows, own weight. By hand of training rows: P(f) = 6/16, P(yes) = 8/16, P(f, yes) = 2/16.
+    told = [
+        ("f", 1, "train", 2, 1.0),
+        ("f", 0, "train", 4, 1.0),
+        ("m", 1, "train", 6, 1.0),
+        ("m", 0, "train", 4, 1.0),
+        ("f", 1, "held", 50, 1.0),
+        (None, 0, "held", 3, 1.0),
+    ]
+    rows = [(g, y, s, w) for g, y, s, n, w in told for _ in range(n)]
+    df = spark.createDataFrame(rows, "sex string, y int, side string, w double")
+    training = sf.col("side") == "train"
+    found = learn_reweighing(df, ["sex"], "y", training=training)
+    by_hand = {("f", "0"): 6 * 8 / (16 * 4), ("f", "1"): 6 * 8 / (16 * 2), ("m", "0"): 10 * 8 / (16 * 4)}
+    weights = {(c.group[0], c.label): c.weight for c in found.cells}
+    assert weights == pytest.approx(by_hand | {("m", "1"): 10 * 8 / (16 * 6)})
+    assert found.rows == 16
+    assert found.notes[0].startswith("3 rows beside the training rows are of a group that these do not have")
+    taken = df.select(
+        found.factor(found.group_key(df), sf.col("y").cast("string")).alias("v"), "sex"
+    ).toPandas()
+    assert taken.loc[taken["sex"].isna(), "v"].tolist() == [1.0] * 3
+    assert taken["v"].iloc[0] == pytest.approx(1.5)
+    with pytest.raises(
+        DataError, match=r"1 of the 6 groups of sex by class have no training row \(\(missing\) with '1'"
+    ):
+        learn_reweighing(df, ["sex"], "y")
+
+
+def test_learned_weights_times_the_rows_own_are_balanced(classic_spark):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"sex": rng.choice(["f", "m"], 600), "old": rng.choice([True, False], 600)})
+    frame["y"] = (rng.random(600) < np.where(frame["sex"] == "f", 0.2, 0.6)).astype(int)
+    frame["w"] = rng.uniform(0.5, 4, 600) * (1 + frame["y"])
+    df = classic_spark.createDataFrame(frame)
+    found = learn_reweighing(df, ["sex", "old"], "y", weight="w")
+    product = df.select(
+        "*", (sf.col("w") * found.factor(found.group_key(df), sf.col("y"))).alias("v")
+    ).toPandas()
+    share = np.average(product["y"], weights=product["w"])
+    by_group = product.groupby(["sex", "old"])[["y", "v"]].apply(lambda t: np.average(t["y"], weights=t["v"]))
+    assert by_group.tolist() == pytest.approx([share] * 4)
+    assert product["v"].sum() == pytest.approx(product["w"].sum())
+    none = df.withColumn("w", sf.when((sf.col("sex") == "f") & (sf.col("y") == 1), 0.0).otherwise(1.0))
+    with pytest.raises(DataError, match="no training row that weighs anything"):
+        learn_reweighing(none, ["sex"], "y", weight="w")
+    with pytest.raises(DataError, match="'sex' has one value only"):
+        learn_reweighing(df.where("sex = 'f'"), ["sex"], "y")
 
 
 def test_what_cannot_be_measured_is_refused_by_name(classic_spark, scored):

@@ -131,30 +131,72 @@ def test_a_sensitive_column_that_is_not_there_ends_the_run_before_training(peopl
 
 
 @pytest.mark.slow
-def test_weights_that_balance_bring_the_answers_together(people, at_home, classic_spark):
-    from synml_dagster.balance import reweighed
+def test_weights_that_balance_are_learned_on_training_rows_and_bring_the_answers_together(people, at_home):
+    from synml_dagster.assets.artifacts import FittedPipeline
+    from synml_dagster.evaluation import Evaluation
 
-    rows = classic_spark.createDataFrame(pd.read_csv(people).drop(columns=["pay", "only", "region"]))
-    place = str(people.parent / "reweighed.parquet")
-    reweighed(rows, ["sex"], "hired").write.mode("overwrite").parquet(place)
-    gaps = []
-    for name, more in (
-        ("plain", {"features": {"exclude": ["balance_weight"]}}),
-        ("fair", {"weight": "balance_weight"}),
-    ):
-        told = run_whole(
+    told = {}
+    for name, more in (("plain", {}), ("fair", {"reweigh": True})):
+        told[name] = run_whole(
             {
                 "name": name,
-                "source": place,
+                "source": str(people),
                 "label": "hired",
-                "balance": {"columns": ["sex"]},
-                **more,
+                "weight": "years",
+                "features": {"include": ["skill", "sex"]},
+                "split": {"seed": 1},
+                "balance": {"columns": ["sex"], **more},
+                "evaluate": {"costs": {"false_positive": 1, "false_negative": 2}, "slices": 0},
                 **QUICK,
             }
         )
-        assert told["success"], told["failures"]
-        gaps.append(told["metadata"]["fairness"]["difference/demographic_parity"])
-    assert gaps[1] < 0.7 * gaps[0]
+        assert told[name]["success"], told[name]["failures"]
+    plain, fair = (t["metadata"] for t in told.values())
+    assert (
+        fair["fairness"]["difference/demographic_parity"]
+        < 0.7 * plain["fairness"]["difference/demographic_parity"]
+    )
+    fitted = [FittedPipeline.load(m["model"]["path"]) for m in (plain, fair)]
+    assert fitted[0].model.text != fitted[1].model.text
+    rows = {
+        s: pd.concat(map(pd.read_parquet, fitted[1].features.files(__split=s).paths))
+        for s in ("train", "validation", "test")
+    }
+    train = rows["train"].assign(sex=rows["train"]["sex"].astype(str))
+    weighed = train.groupby("sex")[["__label", "__weight"]].apply(
+        lambda t: np.average(t["__label"], weights=t["__weight"])
+    )
+    own = train["__weight"] / train["__balance"]
+    share = np.average(train["__label"], weights=own)
+    assert weighed.tolist() == pytest.approx([share] * 2)
+    assert set(np.round(own, 9)) <= set(range(30))
+    assert sorted(train["__balance"].unique()) == pytest.approx(
+        sorted(rows["validation"]["__balance"].unique())
+    )
+    # What is measured is measured by the table's own weights.
+    assert set(rows["test"]["__balance"]) == {1.0}
+    evaluations = [Evaluation.load(m["evaluation"]["path"]) for m in (plain, fair)]
+    assert evaluations[0].weight == pytest.approx(evaluations[1].weight)
+    assert fair["model"]["reweighed by"] == "sex"
+    page = (Path(fair["report"]["path"]) / "report.html").read_text()
+    assert "What training rows weighed" in page
+    assert "Training was reweighed" in (Path(fair["report"]["path"]) / "MODEL_CARD.md").read_text()
+
+
+def test_weights_are_refused_where_they_cannot_be_made_or_taken(people, at_home, monkeypatch):
+    from synml_dagster.learners import learner_of
+
+    described = {"source": str(people), "features": {"exclude": ["only", "pay"]}, **QUICK}
+    monkeypatch.setattr(type(learner_of("linear")), "takes_weights", False)
+    balance = {"columns": ["sex"], "reweigh": ["sex"]}
+    told = run_whole({"name": "unable", "label": "hired", "balance": balance, **described})
+    assert "balance.reweigh gives rows weights, and learner linear cannot take them" in " ".join(
+        told["failures"]
+    )
+    balance = {"columns": ["sex"], "reweigh": True}
+    told = run_whole({"name": "numbers", "label": "skill", "balance": balance, **described})
+    assert "same share of each class, and task regression has none" in " ".join(told["failures"])
+    assert "features" not in told["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +213,8 @@ def test_weights_that_balance_bring_the_answers_together(people, at_home, classi
             "a blocking check is an error",
         ),
         ({"columns": ["sex"], "checks": {"mae_ratio": 0.8}}, "says nothing of task binary"),
+        ({"columns": ["sex"], "reweigh": ["sx"]}, "balance.reweigh names 'sx'.*Did you mean 'sex'"),
+        ({"columns": ["sex"], "reweigh": []}, "balance.reweigh names no column"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_key(balance, said):

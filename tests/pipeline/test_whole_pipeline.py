@@ -20,13 +20,24 @@ from tests.pipeline.tables import TABLES
 from tests.pipeline.whole import QUICK, run_whole
 
 CARD = {"not_for": ["a diagnosis without a physician"], "owner": "the screening team"}
-COSTS = {"costs": {"false_positive": 1, "false_negative": 5}}
+COSTS = {
+    "binary": {"costs": {"false_positive": 1, "false_negative": 5}},
+    "multiclass": {
+        "cost_matrix": {
+            "costs": {
+                "class_0": {"class_1": 1, "class_2": 1},
+                "class_1": {"class_0": 9, "class_2": 1},
+                "class_2": {"class_0": 9, "class_1": 9},
+            }
+        }
+    },
+}
 
 
 def description(task, folder):
     write, more = TABLES[task]
     told = {"name": f"{task}_table", "source": str(write(folder)), **more, **QUICK, "card": CARD}
-    return told | ({"evaluate": COSTS} if task == "binary" else {})
+    return told | ({"evaluate": COSTS[task]} if task in COSTS else {})
 
 
 @pytest.fixture(scope="module", params=list(TABLES))
@@ -153,6 +164,21 @@ def test_every_row_is_scored(finished):
     assert told["metadata"]["predictions"]["dagster/row_count"] == len(table)
 
 
+def test_several_classes_are_decided_by_their_costs(finished):
+    task, _, told = finished
+    if task != "multiclass":
+        return
+    scored, costs = scores(told), COSTS[task]["cost_matrix"]["costs"]
+    names = sorted(costs)
+    p = np.array(scored["probability"].tolist())
+    expected = p @ np.array([[costs[t].get(a, 0) for a in names] for t in names])
+    assert scored["decision"].tolist() == [names[i] for i in expected.argmin(1)]
+    assert scored["expected_cost"].to_numpy() == pytest.approx(expected.min(1), abs=1e-5)
+    page = (Path(told["metadata"]["report"]["path"]) / "report.html").read_text()
+    assert "Deciding by costs" in page
+    assert "test/cost_of_likeliest" in told["metadata"]["evaluation"]
+
+
 def test_each_score_says_which_model_made_it_and_when(finished):
     _, table, told = finished
     scored = scores(told)
@@ -255,7 +281,7 @@ def test_every_metric_says_how_sure_it_is(finished):
     names = {k for k in measured if f"{k}_low" in measured}
     assert names
     assert all(measured[f"{k}_low"] <= measured[k] <= measured[f"{k}_high"] for k in names)
-    own = {"test/threshold", "test/cost", "test/cost_at_half"}
+    own = {"test/threshold", "test/cost", "test/cost_at_half", "test/cost_of_likeliest"}
     assert {k for k in measured if not k.endswith(("_low", "_high"))} - own == names
 
 

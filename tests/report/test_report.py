@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from synml_dagster.balance import ErrorSlices
 from synml_dagster.balance.slices import Slice
-from synml_dagster.evaluation import ChosenThreshold, Costs, evaluate
+from synml_dagster.evaluation import ChosenThreshold, CostMatrix, Costs, evaluate
 from synml_dagster.explain import explain
 from synml_dagster.explain.interactions import strongest_partner
 from synml_dagster.features import LABEL, assemble, fit_plan
@@ -128,8 +128,16 @@ def inputs(request, classic_spark) -> ReportInputs:
     answer = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[task]
     scored = classic_spark.createDataFrame(pd.DataFrame({LABEL: y, answer: list(said)}))
     chosen = ChosenThreshold(0.3, Costs(false_positive=1, false_negative=5, unit="<EUR>"), 90)
+    matrix = None
+    if task == "multiclass":
+        known = plan.label.classes
+        matrix = CostMatrix(costs={t: {a: 2 for a in known if a != t} for t in known}, unit="<EUR>")
     evaluation = evaluate(
-        scored, task=task, classes=plan.label.classes, chosen=chosen if task == "binary" else None
+        scored,
+        task=task,
+        classes=plan.label.classes,
+        chosen=chosen if task == "binary" else None,
+        cost_matrix=matrix,
     )
     evaluation.slices = SLICES
     explanations = explain(classic_spark.createDataFrame(features[[*names, LABEL]]), model, plan, rows=100)
@@ -246,6 +254,9 @@ def test_the_card_says_what_people_said_and_how_sure_each_metric_is(inputs, page
         assert "predict is the likelier class, whatever the costs" in text
     if inputs.evaluation.task == "multiclass":
         assert "Calibration by class" in text
+        assert "Deciding by costs" in text
+        assert "Cost of 1,000 rows, <EUR>" in text
+        assert "What an answer costs, by what is true" in text
 
 
 def test_the_same_card_is_markdown_that_no_text_breaks(inputs):
@@ -311,7 +322,7 @@ def test_tables_and_pictures_can_be_read_out(page):
 
 def test_only_name_plan_and_evaluation_are_needed(inputs):
     of_an_earlier_version = inputs.evaluation.model_copy(
-        update={"intervals": {}, "slices": None, "choice": None}
+        update={"intervals": {}, "slices": None, "choice": None, "decision": None}
     )
     thin = ReportInputs(name="thin", plan=inputs.plan, evaluation=of_an_earlier_version)
     assert "95%" not in render_markdown(thin).replace("| Metric | Test | 95% interval", "")

@@ -25,9 +25,15 @@ _PLAN, _RAW, _MADE_OF = "_plan.json", "_raw.json", "made_of.json"
 _PARITY = "parity.json"
 
 
-def with_its_plan(rows: DataFrame | ParquetFiles | MadeRows, plan: FeaturePlan, raw: Table) -> Accompanied:
-    """Return rows of a features table with the plan that made them and the versions of the raw rows."""
-    return Accompanied(rows, {_PLAN: plan.model_dump_json() + "\n", _RAW: json.dumps(_versions(raw)) + "\n"})
+def with_its_plan(
+    rows: DataFrame | ParquetFiles | MadeRows,
+    plan: FeaturePlan,
+    raw: Table,
+    more: Mapping[str, str] | None = None,
+) -> Accompanied:
+    """Return rows of a features table with the plan that made them, the versions of the raw rows, and `more` texts by their file."""
+    texts = {_PLAN: plan.model_dump_json() + "\n", _RAW: json.dumps(_versions(raw)) + "\n"}
+    return Accompanied(rows, {**texts, **(more or {})})
 
 
 def plan_of(features: Table) -> FeaturePlan:

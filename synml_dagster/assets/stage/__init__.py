@@ -2,6 +2,7 @@
 
 from synml_dagster.assets.stage.catalog import ON_REQUEST, STAGES
 from synml_dagster.assets.stage.definition import SPARK_POOL, inputs, stage, stage_key
+from synml_dagster.assets.stage.effects_spec import AttributionsSpec, ChosenSpec, EffectsSpec
 from synml_dagster.assets.stage.failures import clearly
 from synml_dagster.assets.stage.outcomes import gate, outcome
 from synml_dagster.assets.stage.own_places import check_apart
@@ -14,7 +15,10 @@ __all__ = [
     "ON_REQUEST",
     "SPARK_POOL",
     "STAGES",
+    "AttributionsSpec",
+    "ChosenSpec",
     "ContributionsSpec",
+    "EffectsSpec",
     "ExplainSpec",
     "MLflowSpec",
     "Rarely",

@@ -38,6 +38,14 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
         {"spark"},
     ),
     "fairness": ("How the model's answers on the test rows differ between the groups.", {"spark"}),
+    "effects": (
+        "What raw columns do to the answers in general: partial dependence, single curves, accumulated effects, permutation importance.",
+        {"spark", "onnx", "parquet"},
+    ),
+    "attributions": (
+        "Test rows explained by asking the exported graph, by Kernel SHAP or LIME, by raw column.",
+        {"spark", "onnx", "parquet"},
+    ),
     "live_evaluation": (
         "The champion on rows that it scored before their labels were known.",
         {"spark"},
@@ -51,4 +59,4 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
         {"spark", "onnx", "parquet"},
     ),
 }
-"""The same of stages that a description asks for by `balance`, `live`, `explain.contributions` and `promote.shadow`."""
+"""The same of stages that a description asks for by `balance`, `live`, `explain` and `promote.shadow`."""

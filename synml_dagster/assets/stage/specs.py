@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from synml_dagster.assets.stage.effects_spec import AttributionsSpec, ChosenSpec, EffectsSpec
 from synml_dagster.sources import Source
 from synml_dagster.spark.options import SparkOptions
 from synml_dagster.tables import Database
@@ -150,6 +151,49 @@ class ExplainSpec(BaseModel):
         default=False,
         description="Explain every scored row, in a table beside the predictions: true, or its options.",
     )
+
+    effects: bool | EffectsSpec = Field(
+        default=False,
+        description="Tell what raw columns do to the answers in general (partial dependence, single curves, accumulated local effects, "
+        "permutation importance), in an asset of its own: true, or its options.",
+    )
+    attributions: bool | AttributionsSpec = Field(
+        default=False,
+        description="Explain test rows by asking the exported graph, by Kernel SHAP or LIME, in an asset of its own: true, or its options.",
+    )
+    chosen: ChosenSpec | None = Field(
+        default=None, description="Rows that the report explains one by one, beside those that it chooses."
+    )
+
+    @property
+    def asked_effects(self) -> EffectsSpec | None:
+        """How effects are told; None where they are not."""
+        if isinstance(self.effects, EffectsSpec):
+            return self.effects
+        return EffectsSpec() if self.effects else None
+
+    @property
+    def asked_attributions(self) -> AttributionsSpec | None:
+        """How test rows are explained by asking; None where they are not."""
+        if isinstance(self.attributions, AttributionsSpec):
+            return self.attributions
+        return AttributionsSpec() if self.attributions else None
+
+    @property
+    def on_request(self) -> list[str]:
+        """The stages that are there because this part asks for them, and that the report shows."""
+        asked = {"effects": self.asked_effects, "attributions": self.asked_attributions}
+        return [stage for stage, spec in asked.items() if spec is not None]
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """The raw columns that have to be the model's, by the option that names them."""
+        effects, attributions = self.asked_effects, self.asked_attributions
+        found = {
+            "explain.effects": effects.named if effects else [],
+            "explain.attributions": list(attributions.columns or []) if attributions else [],
+        }
+        return {key: columns for key, columns in found.items() if columns}
 
     @property
     def every_row(self) -> ContributionsSpec | None:

@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from synml_dagster.explain.effects.ale import AccumulatedEffect, accumulated_local_effects
     from synml_dagster.explain.effects.dependence import Dependence, partial_dependence
     from synml_dagster.explain.effects.permutation import PermutationImportance, permutation_importance
+    from synml_dagster.explain.effects.result import Effects
 
 _MODULES = {
     "ale": "AccumulatedEffect accumulated_local_effects",
     "dependence": "Dependence partial_dependence",
     "permutation": "PermutationImportance permutation_importance",
+    "result": "Effects",
 }
 
 __all__ = [
     "AccumulatedEffect",
     "Dependence",
+    "Effects",
     "PermutationImportance",
     "accumulated_local_effects",
     "partial_dependence",

@@ -50,12 +50,17 @@ class Classes:
 
 @dataclass(frozen=True)
 class ModelOutputs:
-    """The names of a model's result tensors: `label` and `probabilities` of a classifier, `prediction` of the others."""
+    """The names of a model's result tensors: `label` and `probabilities` of a classifier, `prediction` of the others.
+
+    With a table of costs also the `decision` that is expected to cost least, and its `expected_cost`.
+    """
 
     raw_score: str
     label: str | None = None
     probabilities: str | None = None
     prediction: str | None = None
+    decision: str | None = None
+    expected_cost: str | None = None
 
 
 def add_model(
@@ -66,8 +71,11 @@ def add_model(
     *,
     whole_categories: bool = False,
     offset: float = 0.0,
+    costs: Sequence[Sequence[float]] | None = None,
 ) -> ModelOutputs:
     """Add the model, its link and, for a classifier, the labels.
+
+    `costs` are what each answer costs by the true class, `[classes][classes]`.
 
     With an `offset` the prediction is it and the link's result, in float64: a float32 far from zero has no fractions.
 
@@ -90,10 +98,19 @@ def add_model(
         one = graph.constant(1.0, "float64")
         predicted = graph.concat([graph.node("Sub", one, predicted), predicted])
     best = graph.node("ArgMax", predicted, axis=1, keepdims=0)
+    decision = expected = None
+    if costs is not None:
+        # In doubles: the graph, the evaluation and a reader with a calculator agree on near ties.
+        each = graph.node("MatMul", predicted, graph.constant(costs, "float64"))
+        cheapest = graph.node("ArgMin", each, axis=1, keepdims=0)
+        decision = _labels(graph, cheapest, classes.in_graph)
+        expected = graph.node("ReduceMin", each, graph.constant([1], "int64"), keepdims=0)
     return ModelOutputs(
         raw_score=raw,
         label=_labels(graph, best, classes.in_graph),
         probabilities=graph.cast(predicted, "float"),
+        decision=decision,
+        expected_cost=expected,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from synml_dagster.assets.artifacts import FittedPipeline
+from synml_dagster.assets.groups.training_weights import reweighing_of
 from synml_dagster.assets.stage import (
     clearly,
     figure,
@@ -66,6 +67,11 @@ def build_fairness(pipeline: str, spec: BalanceSpec) -> dg.AssetsDefinition:
             minimum=spec.minimum_rows,
             bins=spec.bins,
         )
+        found.reweighing = reweighing_of(model.features)
+        if found.reweighing is not None:
+            found.notes.append(
+                f"Training was reweighed: {found.reweighing.said()}. Test rows, of which these figures are, are not weighed by it."
+            )
         inside = [c.name for c in plan.columns if c.name in spec.columns]
         if inside:
             found.notes.append(

@@ -1,0 +1,183 @@
+"""`effects`: what raw columns do to the answers in general, asked of the exported graph on test rows."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+
+from synml_dagster.assets.artifacts import ExportedPipeline
+from synml_dagster.assets.reasons.asked import Asked
+from synml_dagster.assets.stage import (
+    EffectsSpec,
+    clearly,
+    figure,
+    inputs,
+    markdown_table,
+    picture,
+    pictures,
+    stage,
+    stored_once,
+)
+from synml_dagster.explain.effects import Effects
+from synml_dagster.features import LABEL
+from synml_dagster.resources import MLflowResource, SparkResource
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_METRICS = {"binary": "auc", "multiclass": "logloss", "regression": "rmse"}
+_MOST_PICTURES, _MOST_LINES = 8, 60
+
+
+def build_effects(pipeline: str, spec: EffectsSpec) -> dg.AssetsDefinition:
+    """Return the asset that asks."""
+
+    @dg.asset(
+        **stage(
+            pipeline,
+            "effects",
+            io_manager_key="bundles",
+            ins=inputs(pipeline, "onnx_model"),
+            metadata={"bundle": "synml_dagster.explain.effects:Effects"},
+        )
+    )
+    @clearly
+    def effects(
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        mlflow: MLflowResource,
+        onnx_model: ExportedPipeline,
+    ) -> Effects:
+        asked = Asked.of(onnx_model)
+        rows = asked.rows(spark.session, "test", spec.rows).persist()
+        try:
+            found = measured(rows, asked, spec)
+        finally:
+            rows.unpersist()
+        for note in found.notes:
+            context.log.info(f"effects: {note}")
+        with mlflow.run(context) as run:
+            run.log_metrics(
+                {
+                    f"permutation_importance/{line['column']}": line["mean"]
+                    for line in found.to_pandas("permutation").to_dict("records")
+                }
+            )
+        context.add_output_metadata(stored_once(context, effects_metadata(found)))
+        return found
+
+    return effects
+
+
+def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
+    """Return the effects that `spec` asks for, on labelled raw rows.
+
+    Raises
+    ------
+    ConfigError, DataError
+        A column that is named cannot be stepped through, or has no values in these rows.
+    """
+    from synml_dagster.explain.effects import (
+        accumulated_local_effects,
+        partial_dependence,
+        permutation_importance,
+    )
+    from synml_dagster.explain.effects.grid import is_number, sampled
+
+    named = None if spec.columns is None else list(spec.columns)
+    columns = asked.columns(named, spec.most, "explain.effects.columns")
+    asked.columns([c for pair in spec.pairs for c in pair], spec.most, "explain.effects.pairs")
+    seen, notes = sampled(rows, columns), []
+    values = {name: seen.column(name).drop_null().unique() for name in columns}
+    if named is None:
+        if empty := [c for c in columns if not len(values[c])]:
+            notes.append(f"{', '.join(empty)}: no test row that was looked at has a value.")
+        columns = [c for c in columns if len(values[c])]
+    numbers = [c for c in columns if is_number(values[c].type) and len(values[c]) > 1]
+    graph, output = asked.exported.onnx, asked.output
+    dependence = partial_dependence(
+        rows,
+        graph,
+        [*columns, *((one, other) for one, other in spec.pairs)],
+        points=spec.points,
+        curves=spec.curves,
+        output=output,
+    )
+    accumulated = (
+        accumulated_local_effects(rows, graph, numbers, bins=spec.points, output=output) if numbers else []
+    )
+    task, permutation = asked.plan.task, None
+    if spec.shuffles and task in _METRICS:
+        permutation = permutation_importance(
+            rows,
+            graph,
+            LABEL,
+            metric=_METRICS[task],
+            features=asked.reads,
+            repeats=spec.shuffles,
+            rows=spec.rows,
+            classes=list(range(len(asked.plan.label.classes))) if asked.plan.label.classes else None,
+            seed=spec.seed,
+            output=output,
+        )
+    elif spec.shuffles:
+        notes.append("A ranking has no error of single rows, and no permutation importance here.")
+    if asked.plan.weight is not None:
+        notes.append(f"Rows count the same, whatever their {asked.plan.weight.name!r} is.")
+    return Effects.of(
+        task,
+        asked.outputs,
+        dependence[0].rows,
+        dependence,
+        accumulated,
+        permutation,
+        _mean_answer(rows, asked),
+        notes,
+    )
+
+
+def _mean_answer(rows: "DataFrame", asked: Asked) -> list[float]:
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.onnx import score
+
+    told = score(rows, asked.exported.onnx, keep=[], outputs=[asked.output])
+    if len(asked.outputs) == 1:
+        each = [sf.avg(asked.output)]
+    else:
+        each = [sf.avg(sf.get(sf.col(asked.output), sf.lit(i))) for i in range(len(asked.outputs))]
+    (line,) = told.agg(*each).collect()
+    return [float(v) if v is not None else float(np.nan) for v in line]
+
+
+def effects_metadata(found: Effects) -> dict[str, Any]:
+    """Return pictures and tables for the asset's page, and how far each column moves the answers as numbers that plot over time."""
+    from synml_dagster.plots import effects as figures
+
+    output = found.outputs[-1]
+    told: dict[str, Any] = {"test rows": found.rows}
+    if found.metric is not None and found.baseline is not None:
+        told[f"test/{found.metric}"] = figure(found.baseline)
+        told["permutation importance"] = picture(
+            figures.permutation(found), f"how much worse {found.metric} is where a column is shuffled"
+        )
+        told["by column"] = markdown_table(
+            ["column", f"{found.metric} worse by", "deviation", "least", "most"],
+            [
+                [line["column"], *(f"{line[k]:.4g}" for k in ("mean", "deviation", "low", "high"))]
+                for line in found.to_pandas("permutation").head(_MOST_LINES).to_dict("records")
+            ],
+        )
+    told |= {f"moves the mean answer by/{c}": figure(found.reach(c, output)) for c in found.columns}
+    told["effects"] = pictures(
+        {c: figures.dependence(found, c, output) for c in found.columns[:_MOST_PICTURES]}
+        | {
+            " & ".join(pair): figures.together(found, pair, output)
+            for pair in found.pairs[: _MOST_PICTURES // 2]
+        }
+    )
+    told["tables"] = (
+        "dependence, curves, accumulated and permutation, each a Parquet file in the asset's folder"
+    )
+    told["notes"] = dg.MetadataValue.md("\n".join(f"- {n}" for n in found.notes) or "none")
+    return told
