@@ -291,9 +291,9 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "automation.follow.partitions is about partitions, and the description has none; a whole source is watched by automation.on_new_data"
             )
-        if automation.read_again > 1 and not (self.partitions and self.partitions.daily):
+        if automation.read_again > 1 and not (self.partitions and self.partitions.every):
             raise ValueError(
-                "automation.read_again is about days, and the description has no partitions.daily; without partitions all rows are read anew"
+                "automation.read_again is about partitions of time, and the description has none (hourly, daily, weekly or monthly); without partitions all rows are read anew"
             )
 
     def _check_version_query(self, key: str, option: str = "on_new_data") -> None:
@@ -529,7 +529,9 @@ class MLPipeline(BaseModel):
                 new_data_sensor(name, spec, apart or self.source, predictions if apart else raw, score, parts)
             )
         elif spec.on_new_data == "retrain":
-            found.append(new_data_sensor(name, spec, self.source, raw, train, parts, days=spec.read_again))
+            found.append(
+                new_data_sensor(name, spec, self.source, raw, train, parts, partitions_back=spec.read_again)
+            )
         if spec.on_new_labels and self.live is not None:
             labels = self.live.labels or self.source
             found.append(new_data_sensor(name, spec, labels, live, measure, word="new_labels"))

@@ -14,6 +14,7 @@ from synml_dagster.assets.card import made_of
 from synml_dagster.assets.gates import Challenger
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec
+from synml_dagster.checks.shadow import counted
 from synml_dagster.checks.shadow_registry import enter
 from synml_dagster.evaluation import Evaluation, PairedGain, primary_metric
 from synml_dagster.export import write_bundle
@@ -136,7 +137,7 @@ def build_champion(
                     decision = replace(
                         decision,
                         promote=False,
-                        reason=f"in shadow: it scores beside version {holder.version} for {rule.shadow.runs} runs first. The rule would promote it ({decision.reason})"
+                        reason=f"in shadow: it scores beside version {holder.version} for {counted(rule.shadow.runs)} first. The rule would promote it ({decision.reason})"
                         + (f"; {displaced}" if displaced else ""),
                     )
                 elif decision.promote:

@@ -8,6 +8,7 @@ from pydantic import Field
 from synml_dagster.checks.shadow_registry import DATA_VERSION_TAG, DECISION_TAG, left_by_hand
 from synml_dagster.errors import ConfigError
 from synml_dagster.resources import MLflowResource, ModelVersion
+from synml_dagster.resources.said_first import said_first
 
 
 class PromoteRun(dg.Config):
@@ -37,7 +38,7 @@ def promotion_jobs(
 
     @dg.op(name=f"{pipeline}_promote_version")
     def promote_version(context: dg.OpExecutionContext, config: PromoteRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(name):
+        with said_first(), mlflow.deciding(name):
             held = mlflow.champion(name)
             if config.version is None:
                 wanted = mlflow.aliased(name, "challenger")
@@ -51,7 +52,7 @@ def promotion_jobs(
 
     @dg.op(name=f"{pipeline}_put_back")
     def put_back(context: dg.OpExecutionContext, config: RollbackRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(name):
+        with said_first(), mlflow.deciding(name):
             held = mlflow.champion(name)
             if held is None:
                 raise ConfigError(f"{name!r} has no champion, so there is nothing to take back.")

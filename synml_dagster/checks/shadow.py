@@ -190,6 +190,17 @@ def challenger_answers(table: DataFrame) -> DataFrame:
     return kept.withColumnsRenamed({old: new for old, new in named.items() if old in own})
 
 
+def counted(runs: int) -> str:
+    """Return a number of runs in words.
+
+    Examples
+    --------
+    >>> counted(1), counted(3)
+    ('1 run', '3 runs')
+    """
+    return f"{runs} run" if runs == 1 else f"{runs} runs"
+
+
 def concluded(
     spec: ShadowSpec, runs: Iterable[ShadowRun], live: ShadowLive | None
 ) -> tuple[bool | None, str]:
@@ -206,7 +217,7 @@ def concluded(
     if len(done) < spec.runs:
         return None, f"run {len(done)} of {spec.runs} beside the champion"
     worst = max((r.changed for r in done if r.changed is not None), default=None)
-    told = [f"it stayed within the guardrails in {len(done)} runs beside the champion"]
+    told = [f"it stayed within the guardrails in {counted(len(done))} beside the champion"]
     if worst is not None:
         told.append(f"at most {worst:.2%} of a run's rows decided otherwise")
     if live is not None:

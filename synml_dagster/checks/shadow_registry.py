@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from synml_dagster.checks.shadow import ShadowLive, ShadowRun
+from synml_dagster.checks.shadow import ShadowLive, ShadowRun, counted
 
 if TYPE_CHECKING:
     from synml_dagster.resources import MLflowResource, ModelVersion
@@ -81,9 +81,9 @@ def enter(mlflow: MLflowResource, name: str, version: ModelVersion, beside: str,
     mlflow.set_alias(name, ALIAS, version)
     if before is None or before.version.version == version.version:
         return ""
-    said = f"version {version.version} took its place in shadow after {len(before.runs)} runs"
+    said = f"version {version.version} took its place in shadow after {counted(len(before.runs))}"
     mlflow.note(name, before.version, {DECISION_TAG: f"not promoted: {said}"})
-    return f"it takes the place of {before.name} in shadow, which had stood {len(before.runs)} runs beside version {before.beside}"
+    return f"it takes the place of {before.name} in shadow, which had stood {counted(len(before.runs))} beside version {before.beside}"
 
 
 def leave(mlflow: MLflowResource, name: str, shadow: InShadow, decision: str) -> None:
@@ -111,10 +111,10 @@ def left_by_hand(mlflow: MLflowResource, name: str, served: ModelVersion) -> str
         return ""
     if shadow.version.version == served.version:
         mlflow.remove_alias(name, ALIAS)
-        return f"it was in shadow, with {len(shadow.runs)} runs beside version {shadow.beside}"
+        return f"it was in shadow, with {counted(len(shadow.runs))} beside version {shadow.beside}"
     said = f"version {served.version} became champion by hand while it was in shadow beside version {shadow.beside}"
     leave(mlflow, name, shadow, f"not promoted: {said}")
-    return f"{shadow.name} leaves the shadow, after {len(shadow.runs)} runs"
+    return f"{shadow.name} leaves the shadow, after {counted(len(shadow.runs))}"
 
 
 def _run(text: str) -> ShadowRun | None:

@@ -130,8 +130,8 @@ def test_a_worse_live_metric_refuses_it_however_many_runs_there_were():
 def test_a_newer_challenger_takes_the_place_of_an_older_one(mlflow):
     end(mlflow, "1")
     said = enter(mlflow, "adult", mlflow.version("adult", "4"), "2", "auc is 0.95")
-    assert said == "it takes the place of version 3 in shadow, which had stood 1 runs beside version 2"
-    assert decided(mlflow, "3") == "not promoted: version 4 took its place in shadow after 1 runs"
+    assert said == "it takes the place of version 3 in shadow, which had stood 1 run beside version 2"
+    assert decided(mlflow, "3") == "not promoted: version 4 took its place in shadow after 1 run"
     assert state(mlflow) == ("2", "4")
     assert not in_shadow(mlflow, "adult").runs
 
@@ -156,7 +156,7 @@ def test_a_person_promotes_the_one_in_shadow_or_another_one(mlflow):
     end(mlflow, "1")
     said = by_hand(mlflow, "rollback")
     assert (
-        said == "version 2 put back by hand, in place of version 3; version 4 leaves the shadow, after 1 runs"
+        said == "version 2 put back by hand, in place of version 3; version 4 leaves the shadow, after 1 run"
     )
     assert state(mlflow) == ("2", None)
     assert "version 2 became champion by hand while it was in shadow beside version 3" in decided(mlflow, "4")
