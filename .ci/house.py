@@ -20,11 +20,11 @@ ALLOWED = {"synml_dagster/spark/session.py"}
 DOORS: dict[str, str] = {
     # The pipeline is put together of all asset modules, each of which has one `build_...`.
     "assets": "champion evaluation feature_plan features gates groups live_evaluation model"
-    " onnx_model predictions raw reasons report stage sweep",
+    " onnx_model predictions raw reasons report shadow stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
     "balance": "counts disparities fairness",
-    # The options and the judgement of each check, for the step that runs it.
-    "checks": "answers keys rows_seen spec table_facts",
+    # The options and the judgement of each check, for the step that runs it; the challenger in shadow.
+    "checks": "answers keys rows_seen shadow shadow_registry spec table_facts",
     # Below the plan, each module is one idea about raw columns, and features/ and onnx/ stand on all of them.
     "columns": "arrow_values match number_format raw same_words text_numbers time_format time_parsing unread values",
     # Words of values, and the partner of a feature, in pictures and on the page; the room of effects, and which values it asks about.
@@ -42,8 +42,8 @@ DOORS: dict[str, str] = {
     "partitions": "run_parts spec",
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
     "plots": "drift effects evaluation explanations groups style training",
-    # MLflow without Dagster for serving/, the children of a run for sweeps, and why a run was asked for.
-    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason",
+    # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
+    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason said_first",
     "services": "batches.client batches.records description engine.outcome",
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",

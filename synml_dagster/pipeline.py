@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from synml_dagster.partitions import PartitionsSpec
 from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
-from synml_dagster.tuning.choice import check_learners
+from synml_dagster.tuning.choice import check_learners, check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class MLPipeline(BaseModel):
         if self.task != "auto":
             for learner in self.searched_learners():
                 learner_of(learner).check_task(self.task)
+        check_metrics(self.task, self.sweep, self.train)
         needed_by = {"test": "measure the model on", "validation": "stop the training by"}
         for side, use in needed_by.items():
             if getattr(self.split, side) == 0:
@@ -209,6 +210,11 @@ class MLPipeline(BaseModel):
     def _check_promotion(self) -> None:
         from synml_dagster.evaluation import METRICS
 
+        shadow = self.promote.shadow
+        if shadow and shadow.most_decisions is not None and self.task in ("regression", "ranking"):
+            raise ValueError(
+                f"promote.shadow.most_decisions is about classes, and the task is {self.task}; use most_difference"
+            )
         wanted = self.promote.metric
         known = (
             METRICS[self.task] if self.task != "auto" else {m for names in METRICS.values() for m in names}
@@ -285,9 +291,9 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "automation.follow.partitions is about partitions, and the description has none; a whole source is watched by automation.on_new_data"
             )
-        if automation.read_again > 1 and not (self.partitions and self.partitions.daily):
+        if automation.read_again > 1 and not (self.partitions and self.partitions.every):
             raise ValueError(
-                "automation.read_again is about days, and the description has no partitions.daily; without partitions all rows are read anew"
+                "automation.read_again is about partitions of time, and the description has none (hourly, daily, weekly or monthly); without partitions all rows are read anew"
             )
 
     def _check_version_query(self, key: str, option: str = "on_new_data") -> None:
@@ -358,6 +364,7 @@ class MLPipeline(BaseModel):
                 name,
                 carried=self.score.keep if self.score.source is None else (),
                 learners=self.searched_learners(),
+                check_task=partial(check_metrics, sweep=self.sweep, train=self.train),
                 label=self.label,
                 task=self.task,
                 features=self.features,
@@ -412,6 +419,12 @@ class MLPipeline(BaseModel):
             stages.append(build_effects(name, effects))
         if attributions := self.explain.asked_attributions:
             stages.append(build_attributions(name, attributions))
+        if self.promote.shadow:
+            from synml_dagster.assets.shadow import build_shadow_predictions
+
+            stages.append(
+                build_shadow_predictions(name, self.promote, self.score, self.partitions, self.mlflow.model)
+            )
         if self.live:
             from synml_dagster.assets.live_evaluation import build_live_evaluation
 
@@ -457,6 +470,7 @@ class MLPipeline(BaseModel):
         assets = [a.map_asset_specs(changed) for a in self.assets()]
         reads = self.score.source is None
         stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(self.explain.every_row)
+        stages += ["shadow_predictions"] * bool(self.promote.shadow)
         scored = [stage_key(self.name, s) for s in stages]
         live = stage_key(self.name, "live_evaluation") if self.live else None
         train, score = train_job(self.name, [live] if live else []), score_job(self.name, scored)
@@ -515,12 +529,14 @@ class MLPipeline(BaseModel):
                 new_data_sensor(name, spec, apart or self.source, predictions if apart else raw, score, parts)
             )
         elif spec.on_new_data == "retrain":
-            found.append(new_data_sensor(name, spec, self.source, raw, train, parts, days=spec.read_again))
+            found.append(
+                new_data_sensor(name, spec, self.source, raw, train, parts, partitions_back=spec.read_again)
+            )
         if spec.on_new_labels and self.live is not None:
             labels = self.live.labels or self.source
             found.append(new_data_sensor(name, spec, labels, live, measure, word="new_labels"))
         if spec.follow.any:
-            found.append(follow_sensor(name, spec))
+            found.append(follow_sensor(name, spec, shadow=self.promote.shadow is not None))
         if on is not None:
             retraining = Retraining(name, spec, on, train, champion, raw, parts)
             if on.drift is not None:

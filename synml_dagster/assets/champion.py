@@ -14,6 +14,8 @@ from synml_dagster.assets.card import made_of
 from synml_dagster.assets.gates import Challenger
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec
+from synml_dagster.checks.shadow import counted
+from synml_dagster.checks.shadow_registry import enter
 from synml_dagster.evaluation import Evaluation, PairedGain, primary_metric
 from synml_dagster.export import write_bundle
 from synml_dagster.report import REGISTRY_LENGTH, CardSpec, ReportInputs, render_markdown
@@ -91,7 +93,9 @@ def build_champion(
         challenger = Challenger(spark.session, fitted, onnx_model.onnx, evaluation, rule, context.log.warning)
         judgement = challenger.against(mlflow, name, holder)
         decision, flattered = judgement.decision, judgement.flattered
-        if decision.promote and rule.approval:
+        # The first champion has nobody to stand beside, and answers to another question cannot be held against each other.
+        in_shadow = rule.shadow is not None and holder is not None and judgement.incomparable is None
+        if decision.promote and rule.approval and not in_shadow:
             decision = replace(
                 decision,
                 promote=False,
@@ -128,7 +132,15 @@ def build_champion(
                         "Materialize the champion again",
                     )
                 holder = meanwhile
-                if decision.promote:
+                if decision.promote and in_shadow and holder is not None and rule.shadow is not None:
+                    displaced = enter(mlflow, name, version, str(holder.version), decision.reason)
+                    decision = replace(
+                        decision,
+                        promote=False,
+                        reason=f"in shadow: it scores beside version {holder.version} for {counted(rule.shadow.runs)} first. The rule would promote it ({decision.reason})"
+                        + (f"; {displaced}" if displaced else ""),
+                    )
+                elif decision.promote:
                     mlflow.promote(name, version)
             verdict = "promoted" if decision.promote else "not promoted"
             mlflow.note(

@@ -1,7 +1,7 @@
 """`feature_plan`: the recipe from raw columns to model inputs, fitted by Spark."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -12,7 +12,14 @@ from synml_dagster.checks import BalanceSpec, check_columns
 from synml_dagster.errors import ConfigError
 from synml_dagster.evaluation import CostMatrix
 from synml_dagster.explain import check_chosen
-from synml_dagster.features import FeatureChoices, FeaturePlan, FeatureSpec, SplitSpec, fit_plan
+from synml_dagster.features import (
+    FeatureChoices,
+    FeaturePlan,
+    FeatureSpec,
+    SplitSpec,
+    changes_since,
+    fit_plan,
+)
 from synml_dagster.io_managers.bundle import last_bundle
 from synml_dagster.learners import learner_of
 from synml_dagster.resources import SparkResource
@@ -30,6 +37,7 @@ def build_feature_plan(
     group: str | None,
     carried: Sequence[str] | None = (),
     learners: Sequence[str] = ("lightgbm",),
+    check_task: Callable[[str], None] | None = None,
     watched: Mapping[str, Sequence[str]] | None = None,
     window: int | None = None,
     choices: FeatureChoices | None = None,
@@ -42,7 +50,7 @@ def build_feature_plan(
 
     `carried` are the columns that predictions of these rows keep, None for all; `watched` are those that are compared with the
     training rows before they are scored, by the part of the description that names them: features have to be made of them. `choices` are other ways to make features, which the
-    sweep is to choose from. `binary_only` are the options of the description that ask for two classes. Of partitions
+    sweep is to choose from. `check_task` refuses a task that the description does not go with. `binary_only` are the options of the description that ask for two classes. Of partitions
     the newest `window` are taken.
     """
 
@@ -59,7 +67,7 @@ def build_feature_plan(
                 pipeline,
                 "feature_plan",
                 "warnings",
-                "Nothing in the table asks for a person: no leak, no guess in doubt, no lost rows.",
+                "Nothing in the table asks for a person: no leak, no guess in doubt, no lost rows, nothing otherwise than when the last plan was fitted.",
             )
         ],
         output_required=False,
@@ -68,6 +76,7 @@ def build_feature_plan(
     def feature_plan(
         context: dg.AssetExecutionContext, spark: SparkResource, bundles: dg.ResourceParam[Any], raw: Table
     ) -> Iterator[Any]:
+        previous = last_bundle(bundles, FeaturePlan, *context.asset_key.path)
         plan = fit_plan(
             raw.nearest(spark.session),
             name=pipeline,
@@ -80,7 +89,7 @@ def build_feature_plan(
             spark=spark.session,
             # Rows stay where the last plan has put them, or a champion would be measured on rows that it has learnt.
             choices=choices,
-            previous=last_bundle(bundles, FeaturePlan, *context.asset_key.path),
+            previous=previous,
         )
         if chosen is not None:
             check_chosen(chosen, dict(raw.dataframe(spark.session).dtypes))
@@ -98,6 +107,8 @@ def build_feature_plan(
             costs.matrix(plan.label.classes or [])
         for learner in learners:
             learner_of(learner).check_task(plan.task)
+        if check_task is not None:
+            check_task(plan.task)
         check_reweighing(balance, plan, learners)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
         answers = ["probability"] * bool(plan.label.classes) + ["decision", "expected_cost"] * bool(costs)
@@ -105,9 +116,12 @@ def build_feature_plan(
             raise ConfigError(
                 f"The table has a column {taken[0]!r}, and so do predictions of {'classes' if taken[0].casefold() == 'probability' else 'evaluate.cost_matrix'}. Name the columns to carry along without it in score.keep, or rename it in the source."
             )
-        for warning in plan.warnings:
+        # Not the plan's own words: the same rows give the same plan, whatever was before.
+        changes = changes_since(plan, previous)
+        warnings, notes = [*changes.warnings, *plan.warnings], [*changes.notes, *plan.notes]
+        for warning in warnings:
             context.log.warning(warning)
-        for note in plan.notes:
+        for note in notes:
             context.log.info(note)
         classes = plan.label.classes or []
         told: dict[str, Any] = {
@@ -135,12 +149,12 @@ def build_feature_plan(
                 else {}
             ),
             "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
-            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings) or "none"),
-            "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in plan.notes) or "none"),
+            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in warnings) or "none"),
+            "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in notes) or "none"),
         }
         yield dg.Output(plan, metadata=told)
-        said = "; ".join(plan.warnings[:3]) or "no warnings"
-        more = f"; and {len(plan.warnings) - 3} more" if len(plan.warnings) > 3 else ""
-        yield outcome("warnings", not plan.warnings, said + more, only_warns=True)
+        said = "; ".join(warnings[:3]) or "no warnings"
+        more = f"; and {len(warnings) - 3} more" if len(warnings) > 3 else ""
+        yield outcome("warnings", not warnings, said + more, only_warns=True)
 
     return feature_plan

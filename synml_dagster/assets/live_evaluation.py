@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.evaluation import evaluate_scored
+from synml_dagster.assets.shadow import both_live
 from synml_dagster.assets.stage import (
     clearly,
     figure,
@@ -21,6 +22,7 @@ from synml_dagster.checks import LiveSpec, PromoteSpec, decayed, labelled_since
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import FeaturePlan
+from synml_dagster.io_managers.spark_table import last_tables
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
@@ -54,7 +56,11 @@ def build_live_evaluation(
     )
     @clearly
     def live_evaluation(
-        context: dg.AssetExecutionContext, spark: SparkResource, mlflow: MLflowResource, predictions: Any
+        context: dg.AssetExecutionContext,
+        spark: SparkResource,
+        mlflow: MLflowResource,
+        spark_tables: dg.ResourceParam[Any],
+        predictions: Any,
     ) -> Iterator[Any]:
         from synml_dagster.plots import evaluation as figures
 
@@ -81,13 +87,8 @@ def build_live_evaluation(
         made = predictions.dataframe(session)
         # A file of labels may be read otherwise than the rows were, and codes with leading zeros would match nothing.
         known = {f.name: f.dataType.simpleString() for f in made.schema.fields if f.name in spec.key}
-        joined, scored = labelled_since(
-            made,
-            read_source(session, labels, known=known | {plan.label.column: plan.label.spark_type}),
-            plan,
-            spec.key,
-            str(version.version),
-        )
+        answers = read_source(session, labels, known=known | {plan.label.column: plan.label.spark_type})
+        joined, scored = labelled_since(made, answers, plan, spec.key, str(version.version))
         joined = joined.cache()
         try:
             rows = joined.count()
@@ -96,6 +97,9 @@ def build_live_evaluation(
         finally:
             joined.unpersist()
         context.log.info(f"{rows} of {scored} rows that version {version.version} scored have a label now")
+        if rule.shadow is not None:
+            beside = last_tables(spark_tables, pipeline, "shadow_predictions")[-(spec.last or 0) :]
+            told |= both_live(mlflow, name, metric, spec, answers, beside, session)
         if found is None:
             said = f"none of {scored} rows that version {version.version} scored without a label has one now"
             yield outcome("decay", True, said, told)

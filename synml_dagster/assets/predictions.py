@@ -103,7 +103,6 @@ def build_predictions(
         context.add_output_metadata(
             provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
         )
-        whole = None
         notes: list[str] = []
         plan = FeaturePlan.load(bundle)
         if spec.source is not None:
@@ -112,22 +111,7 @@ def build_predictions(
                 {"scored": spec.source.describe()} | version_read(context, spec.source, session),
                 output_name=RESULT,
             )
-            # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
-            # a plan reads days of its text.
-            typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
-            known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
-            whole = read_source(session, spec.source, known=known, notes=notes)
-        each: dict[str, Any] = {}
-        if partitions is not None:
-            each = (
-                {key: part.nearest(session) for key, part in _tables_of(context, raw).items()}
-                if whole is None
-                else parts_of(context, whole, partitions)
-            )
-        elif spec.source is None:
-            each = {"": raw.nearest(session)}
-        else:
-            each = {"": source_files(session, spec.source, whole) or whole}
+        each, whole = rows_to_score(context, spec, partitions, raw, model, session, notes)
         notes += doubts([whole] if whole is not None else list(each.values()), model, plan, session)
         for note in notes:
             context.log.warning(f"{'rows to score' if whole is None else 'score.source'}: {note}")
@@ -196,6 +180,33 @@ def build_predictions(
             yield from run(context, spark, mlflow, champion, raw)
 
     return predictions
+
+
+def rows_to_score(
+    context: dg.AssetExecutionContext,
+    spec: ScoreSpec,
+    partitions: PartitionsSpec | None,
+    raw: Any,
+    model: OnnxModel,
+    spark: Any,
+    notes: list[str],
+) -> tuple[dict[str, Any], Any]:
+    """Return the rows of each of the run's partitions, or all under an empty key, and `score.source` as a whole, where it is read.
+
+    `notes` takes what reading the source leaves to be said.
+    """
+    if spec.source is None:
+        if partitions is None:
+            return {"": raw.nearest(spark)}, None
+        return {key: part.nearest(spark) for key, part in _tables_of(context, raw).items()}, None
+    # What was learnt as text is text, whatever the file happens to hold today; days that are typed are no loss where
+    # a plan reads days of its text.
+    typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
+    known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
+    whole = read_source(spark, spec.source, known=known, notes=notes)
+    if partitions is not None:
+        return parts_of(context, whole, partitions), whole
+    return {"": source_files(spark, spec.source, whole) or whole}, whole
 
 
 def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:

@@ -19,11 +19,12 @@ from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.resources import DataDirectory, MLflowResource, SparkResource
 from synml_dagster.resources.mlflow_children import Child, ChildRuns
 from synml_dagster.spark.sampling import sample_by_content
+from synml_dagster.spark.session import SCRATCH
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import Candidate, SweepResult, SweepSpec, TrialRecord, run_sweep
 from synml_dagster.tuning.choice import families_of, family_names, train_spec
 from synml_dagster.tuning.ensemble import with_ensemble
-from synml_dagster.tuning.folds import FoldPlan
+from synml_dagster.tuning.folds import FoldPlan, fewest_of
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import check_database, name_of, shown
 from synml_dagster.tuning.losses import Measure
@@ -79,6 +80,10 @@ def build_sweep(
         specs = {name: train_spec(name, train) for name in names}
         for name, spec in specs.items():  # says what does not go together before anything is trained
             learner_of(name).params(feature_plan, spec, {})
+            if trials:
+                learner_of(name).check_session(spark.session)
+        if any(learner_of(name).in_session for name in names):
+            spark.session.conf.set(SCRATCH, DataDirectory().path(pipeline, "sweep", "trees"))
         if trials and sweep_spec.storage is not None:
             check_database(sweep_spec.storage)
         # MLflow takes seconds to load, and so does an executor's Python.
@@ -113,7 +118,10 @@ def build_sweep(
             _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation),
         ):
             wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
-            folds = FoldPlan.of(feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide)
+            fewest = fewest_of(spark.session, feature_plan, rows, validation)
+            folds = FoldPlan.of(
+                feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide, fewest
+            )
             key = {
                 "plan": feature_plan.chosen({}).identity,  # other choices keep the trials that still fit
                 "params": {

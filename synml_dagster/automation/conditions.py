@@ -17,6 +17,8 @@ def followed(spec: AutomationSpec, asset: dg.AssetSpec, pipeline: str) -> dg.Ass
         asset = asset.replace_attributes(automation_condition=new_partition())
     if asset.key == predictions and spec.follow.any:
         asset = asset.replace_attributes(automation_condition=new_to_score(spec, champion, raw))
+    if asset.key.path[-1] == "shadow_predictions" and spec.follow.any:
+        asset = asset.replace_attributes(automation_condition=scored_anew(predictions))
     if asset.key == predictions and spec.fresh_hours is not None:
         policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=spec.fresh_hours))
         asset = asset.replace_attributes(freshness_policy=policy)
@@ -49,11 +51,20 @@ def new_to_score(spec: AutomationSpec, champion: dg.AssetKey, raw: dg.AssetKey) 
     ).with_label("something new to score")
 
 
-def follow_sensor(pipeline: str, spec: AutomationSpec) -> dg.SensorDefinition:
+def scored_anew(predictions: dg.AssetKey) -> dg.AutomationCondition:
+    """Return the condition of `shadow_predictions`: a challenger in shadow scores whatever the champion scores."""
+    scored = dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(predictions))
+    return (scored.since_last_handled() & ~dg.AutomationCondition.in_progress()).with_label(
+        "the champion has scored"
+    )
+
+
+def follow_sensor(pipeline: str, spec: AutomationSpec, shadow: bool = False) -> dg.SensorDefinition:
     """Return `<pipeline>_follow`, which evaluates the conditions; it starts stopped, as all sensors do."""
+    stages = ["raw", "predictions"] + ["shadow_predictions"] * shadow
     return dg.AutomationConditionSensorDefinition(
         name=f"{pipeline}_follow",
-        target=dg.AssetSelection.assets([pipeline, "raw"], [pipeline, "predictions"]),
+        target=dg.AssetSelection.assets(*([pipeline, stage] for stage in stages)),
         minimum_interval_seconds=spec.every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING if spec.running else dg.DefaultSensorStatus.STOPPED,
         run_tags={"synml/pipeline": pipeline, REASON_TAG: "follow: something new to score"},

@@ -5,11 +5,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from synml_dagster.checks.shadow_registry import DATA_VERSION_TAG, DECISION_TAG, left_by_hand
 from synml_dagster.errors import ConfigError
 from synml_dagster.resources import MLflowResource, ModelVersion
-
-DECISION_TAG = "synml.decision"
-DATA_VERSION_TAG = "dagster/data_version"
+from synml_dagster.resources.said_first import said_first
 
 
 class PromoteRun(dg.Config):
@@ -39,7 +38,7 @@ def promotion_jobs(
 
     @dg.op(name=f"{pipeline}_promote_version")
     def promote_version(context: dg.OpExecutionContext, config: PromoteRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(name):
+        with said_first(), mlflow.deciding(name):
             held = mlflow.champion(name)
             if config.version is None:
                 wanted = mlflow.aliased(name, "challenger")
@@ -53,7 +52,7 @@ def promotion_jobs(
 
     @dg.op(name=f"{pipeline}_put_back")
     def put_back(context: dg.OpExecutionContext, config: RollbackRun, mlflow: MLflowResource) -> None:
-        with mlflow.deciding(name):
+        with said_first(), mlflow.deciding(name):
             held = mlflow.champion(name)
             if held is None:
                 raise ConfigError(f"{name!r} has no champion, so there is nothing to take back.")
@@ -110,6 +109,8 @@ def _move(
         return
     mlflow.promote(name, wanted)
     said = f"version {wanted.version} {what}, in place of {before}"
+    if left := left_by_hand(mlflow, name, wanted):
+        said += f"; {left}"
     mlflow.note(name, wanted, {DECISION_TAG: said})
     context.log.info(said)
     told: dict[str, Any] = {"decision": said, "champion version": wanted.version, "run": context.run_id}

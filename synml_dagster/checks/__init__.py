@@ -19,6 +19,7 @@ from synml_dagster.checks.drift import (
 from synml_dagster.checks.live import LiveSpec, decayed, labelled_since
 from synml_dagster.checks.promotion import Decision, PromoteSpec, below_baseline, decide
 from synml_dagster.checks.rivals import another_question
+from synml_dagster.checks.shadow import ShadowLive, ShadowRun, ShadowSpec
 from synml_dagster.checks.spec import ChecksSpec
 from synml_dagster.checks.unlike_training import unlike_training_in
 
@@ -35,6 +36,9 @@ __all__ = [
     "DriftSpec",
     "LiveSpec",
     "PromoteSpec",
+    "ShadowLive",
+    "ShadowRun",
+    "ShadowSpec",
     "another_question",
     "below_baseline",
     "check_columns",

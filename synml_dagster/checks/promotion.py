@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from synml_dagster.checks.shadow import ShadowSpec
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.evaluation import PairedGain, better_by, higher_is_better, reaches
 
@@ -46,6 +47,10 @@ class PromoteSpec(BaseModel):
         default=False,
         description="Whether a person has to agree: a challenger that the rule would promote waits for the job <pipeline>_promote.",
     )
+    shadow: ShadowSpec | None = Field(
+        default=None,
+        description="A challenger that the rule would promote first scores beside the champion for some runs, and takes its place only where it stays within limits; it is promoted at once where absent.",
+    )
     below_baseline: bool = Field(
         default=False,
         description="Whether a model may be promoted that is no better than the best answer that looks at no column.",
@@ -56,6 +61,14 @@ class PromoteSpec(BaseModel):
         "that cannot be compared (another label, task, classes, or a column that is now left out). Absent: such a "
         "champion is replaced, and the decision says so.",
     )
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> PromoteSpec:
+        if self.replace and self.shadow:
+            raise ValueError(
+                "promote.replace: true puts the challenger in the champion's place whatever it is like, and promote.shadow asks to look at it first; keep one"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
+    from synml_dagster.features.changes import PlanChanges, changes_since
     from synml_dagster.features.choices import AS_DESCRIBED, Choice, FeatureChoices
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_split
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.stats import ColumnStats, Histogram
 
 _MODULES = {
+    "changes": "PlanChanges changes_since",
     "choices": "AS_DESCRIBED Choice FeatureChoices",
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_split",
@@ -55,11 +57,13 @@ __all__ = [
     "FeatureSpec",
     "Histogram",
     "LabelPlan",
+    "PlanChanges",
     "SplitPlan",
     "SplitSpec",
     "Task",
     "assemble",
     "assemble_files",
+    "changes_since",
     "fit_plan",
     "label_columns",
     "labelled",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +233,20 @@ def last_types(io_manager: Any, *key: str) -> dict[str, str]:
             kind = _SPARK_NAMES.get(kind, kind)
             before = found.setdefault(field["name"], kind)
             found[field["name"]] = before if before == kind else "string"
+    return found
+
+
+def last_tables(io_manager: Any, *key: str) -> list[Table]:
+    """Return what the asset `key` holds now, its newest partitions last; nothing where it holds nothing.
+
+    For an asset that looks at another one without being made of it.
+    """
+    if not isinstance(io_manager, SparkTableIOManager):
+        return []
+    root, found = asset_root(io_manager.data_dir, *key), []
+    for place in partition_roots(root) or [root]:
+        with suppress(SourceError):
+            found.append(open_table(place))
     return found
 
 

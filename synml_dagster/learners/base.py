@@ -236,6 +236,9 @@ class Learner(ABC):
     scales
         Whether it trains on the whole table, however large. A family that does not is trained in one process, on a sample
         where the table is too large for it.
+    in_session
+        Whether its trainings are jobs of a Spark session. A sweep's trials of it run where the session is and not on an
+        executor, and `sweep.learners: all` leaves it out.
     takes_weights
         Whether its rows may weigh different amounts in training.
     refits
@@ -254,6 +257,7 @@ class Learner(ABC):
     summary: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression", "ranking"})
     scales: ClassVar[bool] = False
+    in_session: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = True
     refits: ClassVar[bool] = True
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -282,6 +286,24 @@ class Learner(ABC):
         ------
         SetupError
             It is; the message names the extra that brings it.
+        """
+
+    def check_metrics(self, task: str, params: Mapping[str, Any]) -> None:  # noqa: B027 (most families have one metric)
+        """Refuse metrics in a description's parameters that are unknown, or another task's.
+
+        Raises
+        ------
+        ConfigError
+            One is.
+        """
+
+    def check_session(self, spark: SparkSession) -> None:  # noqa: B027 (most families train on any)
+        """Refuse a session that cannot train the family.
+
+        Raises
+        ------
+        SetupError
+            It cannot; the message says what to set.
         """
 
     def check(self, spec: Settings) -> None:
@@ -402,6 +424,8 @@ class Learner(ABC):
         judge: Judge | None = None,
     ) -> TrainedModel:
         """Train in this process on rows in memory, measured on `validation`. A sweep's trials do this on executors.
+
+        A family that is `in_session` trains by the session that is open in this process.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from synml_dagster.errors import ConfigError, did_you_mean
 
 _MADE = "ensemble"
 """Opened by its name as other families are, and put together by a sweep: no description trains it."""
-_NO_FAMILY = frozenset({_MADE, "forests", "one_process", "onnx", "tree_models"})
+_NO_FAMILY = frozenset({_MADE, "forests", "one_process", "onnx", "spark_ml", "tree_models"})
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -44,6 +45,8 @@ class ParameterRange(BaseModel):
             return self
         if self.low is None or self.high is None:
             raise ValueError("a range needs low and high, or choices")
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError(f"a range has two finite ends but got {self.low} and {self.high}")
         if self.low > self.high:
             raise ValueError(f"low is {self.low}, which is above high, {self.high}")
         if self.log and self.low <= 0:

@@ -170,6 +170,14 @@ class MLflowResource(dg.ConfigurableResource):
         """Let `alias` point at `version`, and at no other version of the model `name`."""
         set_alias(self.client, name, alias, version)
 
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Let `alias` point at no version of the model `name`."""
+        self.client.delete_registered_model_alias(name, alias)
+
+    def noted(self, version: ModelVersion) -> dict[str, str]:
+        """Return the tags of a version, as they are now."""
+        return dict(self.client.get_model_version(version.name, version.version).tags)
+
     def note(self, name: str, version: ModelVersion, facts: Mapping[str, Any]) -> None:
         """Tag a version with facts, such as why it was promoted or not."""
         for key, value in facts.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.sources.format import has_glob, local_path
 
 
@@ -19,9 +20,7 @@ def data_files(path: str) -> tuple[Any, dict[str, dict[str, Any]]]:
 
     In folders names that begin with `_` or `.` are other programs' own, as Spark has it; a file that is named itself is read.
     """
-    import fsspec
-
-    filesystem, root = fsspec.core.url_to_fs(path.rstrip("/"))
+    filesystem, root = filesystem_of(path.rstrip("/"))
     if is_pattern(path):
         found = filesystem.glob(root, detail=True)
         for folder in [name for name, info in found.items() if info.get("type") == "directory"]:

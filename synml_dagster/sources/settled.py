@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.sources.listing import is_pattern
 from synml_dagster.sources.source import Source
 
@@ -40,12 +41,10 @@ def unsettled(
     success
         Whether a file `_SUCCESS` as new as the others has to lie in the folder.
     """
-    import fsspec
-
     if not source.path:
         return None
     moment = time.time() if now is None else now
-    filesystem, root = fsspec.core.url_to_fs(source.path.rstrip("/"))
+    filesystem, root = filesystem_of(source.path.rstrip("/"))
     if filesystem.isdir(f"{root}/_delta_log") or filesystem.isdir(f"{root}/metadata"):
         return None
     newest, marked = 0.0, None

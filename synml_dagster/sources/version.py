@@ -6,7 +6,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import SourceError, SynmlError
+from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.redaction import redacted, without_secrets
 from synml_dagster.sources.listing import data_files
 from synml_dagster.sources.settled import unfinished_name
@@ -55,8 +56,18 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
             ) from without_secrets(problem, source.secrets)
         return str(row[0]) if row is not None else "empty"
     if source.path:
-        check_path(source)
-        return _files_version(source)
+        try:
+            check_path(source)
+            return _files_version(source)
+        except SynmlError:
+            raise
+        except (
+            Exception
+        ) as problem:  # of a store: no credentials, no such host, a protocol that nobody has installed
+            why = redacted(first_line(problem), source.secrets).rstrip(".")
+            raise SourceError(
+                f"source: {source.describe()} cannot be listed: {why or type(problem).__name__}. Can this host reach it, with what it is given to log in, and is fsspec's package for such paths installed?"
+            ) from without_secrets(problem, source.secrets)
     if source.table and spark is not None and (version := _table_version(spark, source.table)):
         return version
     raise SourceError(
@@ -83,10 +94,8 @@ def _table_version(spark: SparkSession, name: str) -> str | None:
 
 
 def _files_version(source: Source) -> str:
-    import fsspec
-
     path = (source.path or "").rstrip("/")
-    filesystem, root = fsspec.core.url_to_fs(path)
+    filesystem, root = filesystem_of(path)
     if filesystem.isdir(f"{root}/_delta_log"):
         # Checkpoints and commits that are not yet made are JSON too, under longer names.
         entries = [e.rsplit("/", 1)[-1] for e in filesystem.ls(f"{root}/_delta_log", detail=False)]

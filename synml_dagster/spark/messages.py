@@ -7,8 +7,17 @@ from typing import Any
 
 
 def first_line(problem: BaseException) -> str:
-    """Return the first line of what Spark says, without its code."""
-    text = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    """Return the first line of what Spark says, without its code.
+
+    Examples
+    --------
+    >>> first_line(Exception("An error occurred while calling o48.load.\\n: java.io.IOException: no such disk"))
+    'no such disk'
+    """
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
+    # What Java raised and pyspark has no class for stands below a line that names a call through the gateway.
+    called = len(lines) > 1 and re.match(r"An error occurred while calling \S+$", lines[0])
+    text = re.sub(r"^: (?:[\w$]+\.)+[\w$]+: ", "", lines[1]) if called else lines[0]
     return text.split(" SQLSTATE")[0].rstrip()
 
 

@@ -66,5 +66,7 @@ def package_for(problem: BaseException, wanted: str) -> str:
         return ""
     text = wanted.casefold()
     packages = _FORMATS | {kind: package for kind, (_, package) in _DATABASES.items()}
-    found = next((f"={package}" for name, package in packages.items() if name in text and package), "")
-    return f" Add its package to Spark: spark.jars.packages{found}"
+    found = next((package for name, package in packages.items() if name in text and package), "")
+    if not found:
+        return " Is it spelled right? If it is, add its package to Spark by spark.jars.packages"
+    return f" Add its package to Spark: spark.jars.packages={found}"

@@ -52,8 +52,12 @@ _LOCAL_DEFAULTS = {
     "spark.sql.shuffle.partitions": "8",
 }
 # Set per query or per session at any time; every other `spark.*` key is fixed when the session's JVM starts.
-_RUNTIME_PREFIXES = ("spark.sql.", "spark.connect.client.")
+_RUNTIME_PREFIXES = ("spark.sql.", "spark.connect.client.", "spark.synml.")
 _STATIC_SQL = {"spark.sql.warehouse.dir", "spark.sql.extensions", "spark.sql.catalogImplementation"}
+
+
+SCRATCH = "spark.synml.scratch"
+"""A setting of a session: a folder that its executors and this process reach, for what lives a moment."""
 
 
 class SparkSettings(BaseModel):

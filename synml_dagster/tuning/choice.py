@@ -33,9 +33,15 @@ def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
         for name in sweep.learners:
             learner_of(name).check_task(task)
         return list(sweep.learners)
-    able = [n for n in learner_names() if task in learner_of(n).tasks and learner_of(n).installed()]
+    able = [n for n in learner_names() if _is_of_all(n, task, train.learner)]
     rank = {name: i for i, name in enumerate(dict.fromkeys((train.learner, *_ORDER)))}
     return sorted(able, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def _is_of_all(name: str, task: str, own: str) -> bool:
+    """Return whether `all` takes a family: it is there, learns the task, and its trials are tasks beside others, or it is the description's own."""
+    family = learner_of(name)
+    return task in family.tasks and family.installed() and (name == own or not family.in_session)
 
 
 def train_spec(name: str, train: TrainSpec) -> TrainSpec:
@@ -107,11 +113,12 @@ def _space(learner: Learner, sweep: SweepSpec, several: bool) -> Mapping[str, Pa
 
 
 def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
-    """Refuse parameters of `train` that do not go with the sweep.
+    """Refuse parameters of `train` that do not go with the sweep, and ranges that its families do not take.
 
     Raises
     ------
     ConfigError
+        A range is of a parameter that its family does not search, or has values that the family does not take.
         `train.params` are of a learner that is not among `sweep.learners`, or their metric would decide between trials
         that an ensemble puts together by another.
     """
@@ -123,3 +130,29 @@ def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
         raise ConfigError(
             "sweep.ensemble does not go with train.params.metric: trials are put together by their log loss or squared error, and would be compared by another metric. Leave one of the two out."
         )
+    if sweep.space and sweep.trials:
+        several = sweep.learners == "all" or (sweep.learners is not None and len(sweep.learners) > 1)
+        named = {name.partition(".")[0] for name in sweep.space}
+        for name in named if several else sweep.learners or [train.learner]:
+            _space(learner_of(name), sweep, several)
+
+
+def check_metrics(task: str, sweep: SweepSpec, train: TrainSpec) -> None:
+    """Refuse metrics of `train.params` that are another task's, or of no task where it is not known yet.
+
+    Raises
+    ------
+    ConfigError
+        One is.
+    """
+    if isinstance(sweep.learners, list) and train.learner not in sweep.learners:
+        return
+    family, refused = learner_of(train.learner), []
+    tasks = sorted(family.tasks) if task == "auto" else [task]
+    for one in tasks:
+        try:
+            family.check_metrics(one, train.params)
+        except ConfigError as problem:
+            refused.append(problem)
+    if len(refused) == len(tasks):
+        raise refused[0]

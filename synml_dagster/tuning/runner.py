@@ -26,6 +26,7 @@ from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.trial import SCHEMA, Trial, TrialData, packed, packed_labels, time_to_score
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
     from synml_dagster.features import FeaturePlan
@@ -87,6 +88,8 @@ def _nothing(batches: Iterator[Any]) -> Iterator[Any]:
 class TrialJobs:
     """Runs questions; may be called from several threads.
 
+    A trial is a task of an executor. One of a family that is `in_session` runs in this process, with the same rows and folds.
+
     Parameters
     ----------
     specs
@@ -107,9 +110,10 @@ class TrialJobs:
     threads: int = 1
     prunes: bool = True
     _tag: str = field(default_factory=lambda: f"synml-trial-{uuid.uuid4().hex[:12]}")
+    _one_here: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, question: Question) -> TrialOutcome:
-        """Train on an executor.
+        """Train on an executor, or here.
 
         Raises
         ------
@@ -127,8 +131,11 @@ class TrialJobs:
             prunes=self.prunes and question.origin == "search",
         )
         with job_tag(self.spark, self._tag_of(question)):
-            frame = self.spark.range(0, 1, 1, 1) if self.frame is None else self.frame
-            table = frame.mapInArrow(task, SCHEMA).toArrow()
+            if learner_of(question.family).in_session:
+                table = self._here(task)
+            else:
+                frame = self.spark.range(0, 1, 1, 1) if self.frame is None else self.frame
+                table = frame.mapInArrow(task, SCHEMA).toArrow()
         told: dict[str, Any] = json.loads(table.column("told")[0].as_py())
         if "error" in told:
             problem = TrainingError(told["error"])
@@ -140,6 +147,14 @@ class TrialJobs:
         if answers := table.column("answers")[0].as_py():
             _write(self.folder / f"{question.order}.npz", answers)
         return TrialOutcome(**told | {name: tuple(told[name]) for name in ("folds", "curve")})
+
+    def _here(self, task: Trial) -> pyarrow.Table:
+        """Run a trial in this process, whose session trains it; one at a time, since each takes all executors."""
+        import pyarrow as pa
+
+        with self._one_here:
+            batches = iter(()) if self.frame is None else iter(self.frame.toArrow().to_batches())
+            return pa.Table.from_batches(task(batches))
 
     def cancel(self, question: Question) -> None:
         """Stop the job of a question, and no other."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from synml_dagster.errors import did_you_mean
 from synml_dagster.features import FeatureChoices
 from synml_dagster.learners import ParameterRange, learner_of
 from synml_dagster.tuning.aims import Aims, Cost
@@ -32,7 +33,7 @@ class SweepSpec(BaseModel):
     learners: list[str] | Literal["all"] | None = Field(
         default=None,
         description="The families that are searched, the one whose defaults have to be beaten first; `all` takes "
-        "every family that is installed and learns the task. `train.learner` alone where absent.",
+        "every family that is installed, learns the task and trains in a task; pyspark.ml's have to be named. `train.learner` alone where absent.",
     )
     rows: int = Field(
         default=200_000,
@@ -173,5 +174,7 @@ class SweepSpec(BaseModel):
             if several and self.learners == "all":
                 learner_of(family)  # says which there are
             if several and self.learners != "all" and family not in (self.learners or []):
-                raise ValueError(f"space: {name!r} is of learner {family!r}, which is not among learners")
+                raise ValueError(
+                    f"space: {name!r} is of learner {family!r}, which is not among learners.{did_you_mean(family, self.learners or [])}"
+                )
         return self

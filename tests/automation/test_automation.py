@@ -10,7 +10,7 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.automation import REASON_TAG
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import SourceError, SynmlError
 from synml_dagster.partitions import PartitionsSpec, newest
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
 from synml_dagster.sources import Source
@@ -107,6 +107,21 @@ def test_a_source_that_is_gone_fails_the_tick(table):
     table.unlink()
     with pytest.raises(SourceError, match="there is no"):
         tick(defs)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nope2://bucket/rows", "'nope2://bucket/rows' cannot be opened from this host: Protocol not known"),
+        (
+            "http://localhost:1/rows.csv",
+            "source: csv http://localhost:1/rows.csv cannot be listed: .*Can this host reach it",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_listed_fails_the_tick_and_says_why(source, said):
+    with pytest.raises(SynmlError, match=said):
+        tick(defs_of(source, on_new_data="score"))
 
 
 DAILY = {"column": "a", "daily": "2026-01-01", "timezone": "Europe/Berlin"}

@@ -89,6 +89,46 @@ def test_what_is_not_there_is_said_and_moves_nothing(mlflow):
     assert not said(launch(mlflow, "promote", version="1"))
 
 
+def test_a_registry_that_refuses_is_the_first_line_of_the_failure(mlflow):
+    import json
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Refuses(BaseHTTPRequestHandler):
+        """Shows experiments, as a proxy that knows who may read them, and nothing else."""
+
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            open_ = "experiments/search" in self.path
+            told = (
+                {"experiments": []}
+                if open_
+                else {"error_code": "PERMISSION_DENIED", "message": "not for bob"}
+            )
+            body = json.dumps(told).encode()
+            self.send_response(200 if open_ else 403)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815, as the base class finds them
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        refused = (MLflowResource(tracking_uri=f"http://127.0.0.1:{server.server_port}"), mlflow[1])
+        for name in ("promote", "rollback"):
+            failed = next(e for e in launch(refused, name).all_events if e.event_type_value == "STEP_FAILURE")
+            first = failed.event_specific_data.error.message.splitlines()[0]
+            assert "SetupError: mlflow: PERMISSION_DENIED: not for bob. Is the tracking server there" in first
+    finally:
+        server.shutdown()
+
+
 def test_the_registered_model_may_have_a_name_of_its_own(mlflow):
     resource, instance = mlflow
     job = {j.name: j for j in promotion_jobs("other", KEY, "adult")}["other_promote"]

@@ -13,6 +13,7 @@ from synml_dagster.columns.time_format import PATTERNS, recognise
 from synml_dagster.columns.time_parsing import parse_text
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import ColumnSpec, FeatureSpec, assemble, fit_plan, onnx_model
+from synml_dagster.features.fitting.guess import guess_number, guess_words
 from synml_dagster.onnx import OnnxModel, Scorer
 
 MOMENTS = pd.Timestamp("2021-01-01") + pd.to_timedelta(
@@ -152,3 +153,29 @@ def test_a_date_that_comes_typed_is_read_by_a_plan_that_has_learnt_it_as_text(cl
             unit = 1 if pattern.has_time else 86_400_000_000
             lost = (meant.value // 1000 // unit) - parse_text(text, pattern)
             assert 0 <= lost < (60_000_000 if pattern.has_time else 1), (way, text)
+
+
+def test_dates_that_are_whole_numbers_are_said_and_numbers_that_only_look_like_some_are_not():
+    days = [float(f"{t:%Y%m%d}") for t in MOMENTS]
+    said = guess_number("day", "integer", days, 300, min(days), max(days)).warning
+    assert f"such as {days[0]:.0f}, and is used as numbers" in said
+    prices = [20_210_100.0 + i for i in range(300)]
+    assert "dates" not in guess_number("price", "integer", prices, 300, min(prices), max(prices)).warning
+
+
+@pytest.mark.parametrize(
+    ("few", "said"),
+    [
+        (["2024-01-03", "01/04/2024", "2024-01-05"], True),
+        (["5%", "0.05", "7%"], True),
+        (["$5", "€7", "5 €"], True),
+        (["10-19", "20-29", "40+"], False),
+        (["1.2.3", "1.2.10", "2.0"], False),
+        (["1", "2", "3"], False),
+        (["A-2024", "01/04/2024"], False),
+    ],
+)
+def test_a_few_values_of_no_one_way_are_said(few, said):
+    guess = guess_words("d", few * 40, len(few), 40 * len(few))
+    assert guess.kind == "categorical"
+    assert bool(guess.warning) == said

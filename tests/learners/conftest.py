@@ -1,4 +1,4 @@
-"""Families whose code on Connect is that of their neighbours run there with the slow tests alone."""
+"""What runs with the slow tests alone: families whose code on Connect is that of their neighbours there, and their further tasks."""
 
 import pytest
 
@@ -6,6 +6,11 @@ import pytest
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        on_connect = "connect" in getattr(getattr(item, "callspec", None), "id", "")
-        if on_connect and getattr(item.cls, "slow_on_connect", False):
+        case = getattr(item, "callspec", None)
+        on_connect = case is not None and "connect" in case.id
+        task = case.params.get("trained") if case is not None else None
+        place = item.cls or item.module
+        if (on_connect and getattr(place, "slow_on_connect", False)) or task in getattr(
+            place, "slow_tasks", ()
+        ):
             item.add_marker(pytest.mark.slow)

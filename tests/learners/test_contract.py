@@ -38,3 +38,23 @@ class TestPerceptron(LearnerContract):
     learner = "mlp"
     slow_on_connect = True
     train: ClassVar = {"rounds": 25, "params": {"width": 32}}
+
+
+@pytest.mark.slow  # a fit of pyspark.ml is a row of jobs, which takes seconds for the smallest table
+class TestSparkLinear(LearnerContract):
+    learner = "spark_linear"
+    slow_on_connect = True
+
+
+@pytest.mark.slow
+class TestSparkRandomForest(LearnerContract):
+    learner = "spark_random_forest"
+    slow_on_connect = True
+    train: ClassVar = {"params": {"numTrees": 5, "maxDepth": 4}}
+
+
+class TestSparkGBT(LearnerContract):
+    learner = "spark_gbt"
+    slow_on_connect = True
+    slow_tasks = ("binary",)
+    train: ClassVar = {"params": {"maxIter": 5, "stepSize": 0.3, "maxDepth": 3}}

@@ -18,8 +18,9 @@ from synml_dagster.learners import TrainSpec
 from synml_dagster.learners.one_process.rows import Rows, read_rows
 from synml_dagster.spark.session import job_tag, stop_tagged
 from synml_dagster.tables import publish_table
-from synml_dagster.tuning import Question, SweepResult, TrialRecord
+from synml_dagster.tuning import Question, SweepResult, SweepSpec, TrialRecord
 from synml_dagster.tuning import runner as runner_module
+from synml_dagster.tuning.choice import family_names
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
@@ -304,3 +305,42 @@ def test_queries_are_numbered_by_their_value(classic_spark, tmp_path):
     found = read_rows(classic_spark, table.files(), ["x"])
     assert found.group.tolist() == [0, 0, 1, 1]
     assert sorted(found.X[found.group == 1, 0]) == [1.0, 3.0]
+
+
+def test_a_family_that_trains_by_the_session_has_its_trials_here_on_the_same_rows_and_folds(
+    classic_spark, tmp_path, monkeypatch
+):
+    spark, found = classic_spark, table_of(classic_spark, tmp_path / "table")
+    params = {"maxIter": 3, "stepSize": 0.5, "maxDepth": 3}
+    specs = {**SPECS, "spark_gbt": TrainSpec(learner="spark_gbt", params=params)}
+    monkeypatch.setitem(SPECS, "spark_gbt", specs["spark_gbt"])
+    run = jobs(spark, found, tmp_path / "answers", FoldPlan(2, 1, ""))
+    told, ended = {}, []
+
+    def work(order, name):
+        ended.append(told.setdefault(order, run(question(name, order))))
+
+    threads = [
+        threading.Thread(target=work, args=(i, name)) for i, name in enumerate(["linear", "spark_gbt"])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(ended) == 2
+    held = labels_of(unpacked((run.folder / "labels.npz").read_bytes()))
+    answers = [unpacked((run.folder / f"{i}.npz").read_bytes())["answers"] for i in told]
+    for order, one in zip(told, answers, strict=True):
+        assert len(told[order].folds) == 2
+        assert log_loss(held.y, one, sample_weight=held.weight) == pytest.approx(told[order].value, rel=0.02)
+    assert told[1].rounds == 3
+    assert told[1].value < 0.5
+
+
+def test_all_learners_are_those_whose_trials_are_tasks_and_ones_own():
+    sweep = SweepSpec(learners="all")
+    assert not any(name.startswith("spark_") for name in family_names(sweep, TrainSpec(), "binary"))
+    own = family_names(sweep, TrainSpec(learner="spark_gbt"), "binary")
+    assert own[0] == "spark_gbt"
+    assert "spark_linear" not in own
+    assert "spark_gbt" not in family_names(sweep, TrainSpec(learner="spark_gbt"), "multiclass")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from synml_dagster.assets.artifacts import FittedPipeline
@@ -37,6 +37,8 @@ class Judgement:
     """Why the champion may look better than it is; empty where it does not."""
     paired: PairedGain | None = None
     """By how much the challenger is better on rows drawn anew, where it is better at all."""
+    incomparable: str | None = None
+    """Why the champion cannot be compared; None where it can, or where there is none."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Challenger:
     evaluation: Evaluation
     rule: PromoteSpec
     warn: Callable[[str], None]
+    _opened: dict[str, OnnxModel] = field(default_factory=dict, init=False, repr=False)
+
+    def _graph(self, bundle: str) -> OnnxModel:
+        """Open a registered model's graph, once."""
+        if bundle not in self._opened:
+            self._opened[bundle] = OnnxModel.load(bundle)
+        return self._opened[bundle]
 
     @property
     def metric(self) -> str:
@@ -80,7 +89,7 @@ class Challenger:
             mlflow.rolled_back_from(name, holder) if decision.promote and not self.rule.replace else None
         )
         if rejected is None:
-            return Judgement(decision, flattered, paired)
+            return Judgement(decision, flattered, paired, incomparable)
         bundle = mlflow.download(rejected)
         again, _ = self._measured(bundle)
         if again is not None:
@@ -94,7 +103,7 @@ class Challenger:
                     reason=f"version {rejected.version} was taken back by hand, and this one is not surely better than it: "
                     f"{self.metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
                 )
-        return Judgement(decision, flattered, paired)
+        return Judgement(decision, flattered, paired, incomparable)
 
     def _measured(self, bundle: str) -> tuple[Evaluation | None, str | None]:
         """Measure a registered model on the challenger's test rows, or say why it cannot be compared.
@@ -106,7 +115,7 @@ class Challenger:
         try:
             if reason := another_question(plan, FeaturePlan.load(bundle)):
                 return None, reason
-            model, nearest = OnnxModel.load(bundle), raw.nearest(self.spark)
+            model, nearest = self._graph(bundle), raw.nearest(self.spark)
             if isinstance(nearest, ParquetFiles):
                 read = score_split(self.spark, nearest, plan, model, "test")
                 if read is not None:
@@ -127,7 +136,7 @@ class Challenger:
         # What answers are called; a feature of such a name is found missing below, and that is said.
         columns = [name for name in rows.columns if name not in ("prediction", "probability")]
         try:
-            once = score(rows, OnnxModel.load(bundle), keep=columns, outputs=[answer])
+            once = score(rows, self._graph(bundle), keep=columns, outputs=[answer])
             once = once.withColumnRenamed(answer, _CHAMPION)
             return paired_gain(
                 score(once, self.onnx, keep=[*known, _CHAMPION], outputs=[answer]),

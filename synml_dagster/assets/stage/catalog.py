@@ -54,5 +54,9 @@ ON_REQUEST: dict[str, tuple[str, set[str]]] = {
         "Why each row was scored as it was: what each raw column adds to the prediction, and the strongest reasons.",
         {"spark", "numba", "parquet"},
     ),
+    "shadow_predictions": (
+        "The rows scored by the champion and, beside it, by the challenger that may take its place; nothing is made while none is in shadow.",
+        {"spark", "onnx", "parquet"},
+    ),
 }
-"""The same of stages that a description asks for by `balance`, `live` and `explain`."""
+"""The same of stages that a description asks for by `balance`, `live`, `explain` and `promote.shadow`."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
-from synml_dagster.errors import SynmlError
 from synml_dagster.io_managers.work import begin
+from synml_dagster.resources.said_first import said_first
 
 
 def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the first line of a step's failure be what this package's error says, and not that an op raised one.
+    """Let the first line of a step's failure be what this package's error says, or MLflow's, and not that an op raised one.
 
     What the step costs is counted from here, too.
     """
@@ -25,7 +24,7 @@ def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(body)
         def generated(*arguments: Any, **named: Any) -> Any:
             _begin(arguments)
-            with _said_first():
+            with said_first():
                 yield from body(*arguments, **named)
 
         return generated
@@ -33,7 +32,7 @@ def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def called(*arguments: Any, **named: Any) -> Any:
         _begin(arguments)
-        with _said_first():
+        with said_first():
             return body(*arguments, **named)
 
     return called
@@ -43,11 +42,3 @@ def _begin(arguments: tuple[Any, ...]) -> None:
     context = arguments[0] if arguments else None
     if isinstance(context, dg.AssetExecutionContext):
         begin(context.run.run_id, context.op_execution_context.get_step_execution_context().step.key)
-
-
-@contextmanager
-def _said_first() -> Iterator[None]:
-    try:
-        yield
-    except SynmlError as problem:
-        raise dg.Failure(description=f"{type(problem).__name__}: {problem}") from problem

@@ -14,6 +14,9 @@ from synml_dagster.features.spec import FeatureSpec, SplitSpec
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+EXCLUDED = "excluded by the description"
+"""Why a column that somebody wants left out is."""
+
 
 def leaves(df: DataFrame) -> tuple[list[RawInput], list[Refused]]:
     """Return the raw columns of a table, and those of types that no feature is made of.
@@ -83,7 +86,7 @@ def candidates(
         elif split_group is not None and raw.name == split_group.name:
             reason = "the column that rows are split by"
         elif raw.name in features.exclude or raw.path[0] in features.exclude:
-            reason = "excluded by the description"
+            reason = EXCLUDED
         elif features.include is not None and not {raw.name, raw.path[0]} & set(features.include):
             reason = "not among features.include"
         elif raw.name in arrays:

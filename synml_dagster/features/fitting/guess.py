@@ -28,6 +28,11 @@ _LIKE_DATE = re.compile(
     r"|\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*\b.*[0-9]|[0-9].*\b(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
     re.IGNORECASE,
 )
+# Of a few values, what can hardly be a name: a whole date, and a number with a currency or a percent sign.
+_WHOLE_DATE = re.compile(
+    r"[0-9]{4}(?P<a>[-/.])[0-9]{1,2}(?P=a)[0-9]{1,2}|[0-9]{1,2}(?P<b>[-/.])[0-9]{1,2}(?P=b)[0-9]{4}"
+)
+_MARKED = re.compile(r"[+-]?[$€£¥]\s*[0-9][0-9.,]*|[+-]?[0-9][0-9.,]*\s*[%$€£¥]")
 
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID|Uuid|UUID|Guid|GUID)$")
 # The last three: a frame's index that pandas has written to Parquet, to CSV and read again, and to CSV as Spark reads it.
@@ -88,6 +93,12 @@ def guess_number(
     whole = storage == "integer" or all(float(v).is_integer() for v in values)
     if whole and not unique and named_like_an_id(name) and len(set(values)) > _FEW_CODES:
         return Guess("numeric", warning=_repeated_id(name, "a number"))
+    if whole and not named_like_an_id(name) and _dates_as_numbers(values):
+        return Guess(
+            "numeric",
+            warning=f"column {name!r} holds whole numbers that read as dates, such as {values[0]:.0f}, and is used as numbers: those of a month are near each other "
+            "and far from the next. Convert it to dates in the source",
+        )
     if whole and unique:
         if named_like_an_id(name):
             return Guess(None, "an id: its name says so and every row has another value")
@@ -138,8 +149,26 @@ def guess_words(name: str, values: list[str], distinct: int | None, rows: int) -
         )
     if named_like_an_id(name) and sample_distinct > _FEW_CODES:
         return Guess("categorical", warning=_repeated_id(name, "a category"))
-    said = many or marked is not None or recognise(dated) is not None
+    said = many or marked is not None or recognise(dated) is not None or _no_names(dated)
     return Guess("categorical", warning=_unread(name, values, "taken as a category") if said else "")
+
+
+def _no_names(values: list[str]) -> bool:
+    """Whether a few values are dates or marked numbers, in whatever ways beside each other."""
+    matcher = re.compile(NUMBER)
+    found = [bool(_WHOLE_DATE.fullmatch(v.strip()) or _MARKED.fullmatch(v.strip())) for v in values]
+    return any(found) and all(f or matcher.fullmatch(v.strip()) for f, v in zip(found, values, strict=True))
+
+
+def _dates_as_numbers(values: list[float]) -> bool:
+    """Whether whole numbers are dates, written YYYYMMDD; as numbers the last of a month is 70 or more from the first of the next."""
+    if len(set(values)) < _FEW_CODES:
+        return False
+    for value in values:
+        year, month, day = int(value) // 10_000, int(value) // 100 % 100, int(value) % 100
+        if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
+            return False
+    return True
 
 
 def _repeated_id(name: str, used_as: str) -> str:

@@ -10,6 +10,7 @@ from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.features.fitting.precision import label_offset
 from synml_dagster.learners.base import Learner, TrainedModel
 from synml_dagster.learners.lightgbm.metrics import (
+    check_metrics,
     is_higher_better,
     label_gains,
     metric_names,
@@ -20,6 +21,7 @@ from synml_dagster.learners.lightgbm.model_text import parse_trees
 from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, fits_task, objective_of, root_of_labels
 from synml_dagster.learners.lightgbm.params import catalogue, check_params
 from synml_dagster.learners.lightgbm.space import SPACE, START, portfolio
+from synml_dagster.learners.lightgbm.values import check_value
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,6 +75,8 @@ class LightGBMLearner(Learner):
         for name, key in _OWN.items():
             if name in checked:
                 raise ValueError(f"{name} is said by {key}, not by train.params")
+        for name, value in checked.items():
+            check_value(name, value, f"params.{name}")
         return checked
 
     def space(self) -> Mapping[str, ParameterRange]:
@@ -92,7 +96,9 @@ class LightGBMLearner(Learner):
         for name, values in space.items():
             if (key := _OWN.get(known.get(name, ""))) is not None:
                 raise ConfigError(f"sweep.space: {name!r} is said by {key} and cannot be searched")
-            check_params({name: values.low if values.choices is None else values.choices[0]})
+            for value in [values.low, values.high] if values.choices is None else values.choices:
+                check_params({name: value})
+                check_value(known[name], value, f"sweep.space.{name}")
             if known[name] in found:
                 raise ConfigError(
                     f"sweep.space: {name!r} is another name of LightGBM's {known[name]!r}, which is also there. Keep one."
@@ -107,6 +113,10 @@ class LightGBMLearner(Learner):
     def portfolio(self, task: str) -> Mapping[str, Mapping[str, Value]]:
         """Return a tuned default, extremely randomised trees, few leaves and slow, many leaves with a strong L2 penalty."""
         return portfolio(task)
+
+    def check_metrics(self, task: str, params: Mapping[str, Any]) -> None:
+        """Refuse metrics that LightGBM does not have, or that say nothing of the task."""
+        check_metrics(params.get("metric"), task)
 
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the first metric that is asked for."""

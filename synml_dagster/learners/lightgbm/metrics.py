@@ -6,11 +6,59 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from synml_dagster.errors import ConfigError
+from synml_dagster.errors import ConfigError, did_you_mean
 
 # Judge the order of the scores alone: a model of one tree can have the best of them and answer one class for every row.
 ORDER_ONLY = frozenset({"auc", "average_precision", "auc_mu"})
 _PROPER = {"binary": "binary_logloss", "multiclass": "multi_logloss"}
+
+
+_OF_CLASSES = frozenset(
+    {
+        *("multi_logloss", "multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr"),
+        *("multi_error", "auc_mu"),
+    }
+)
+_OF_TWO = frozenset({"binary_logloss", "binary", "binary_error", "auc", "average_precision"})
+_OF_RANKS = frozenset(
+    {
+        *("ndcg", "lambdarank", "rank_xendcg", "xendcg", "xe_ndcg", "xe_ndcg_mart", "xendcg_mart"),
+        *("map", "mean_average_precision"),
+    }
+)
+_OF_NUMBERS = frozenset(
+    {"rmse", "mae", "l1", "l2", "mse", "mape", "huber", "fair", "poisson", "quantile", "gamma", "tweedie"}
+)
+
+_OF_TASK = {"multiclass": _OF_CLASSES, "binary": _OF_TWO, "ranking": _OF_RANKS, "regression": _OF_NUMBERS}
+_NO_METRIC = frozenset({"none", "None", "na", "null", "custom", ""})
+
+
+def check_metrics(metric: object, task: str) -> None:
+    """Refuse metrics that LightGBM does not know, and those that say nothing of the task.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown, of another task, or the area under a curve of a regression, which LightGBM would compute all the same.
+    """
+    if isinstance(metric, list):
+        metric = [one for one in metric if isinstance(one, str)]  # functions of one's own are not LightGBM's
+    if not isinstance(metric, str | list):
+        return
+    for name in metric_names(metric):
+        base = name.split("@")[0]
+        of = next((task for task, names in _OF_TASK.items() if base in names), None)
+        if of is None and base not in _NO_METRIC:
+            is_higher_better(base)
+        fits = (
+            of in (None, task) or (base, task) == ("auc", "ranking") or (of, task) == ("regression", "binary")
+        )
+        if not fits or (of is None and task == "multiclass" and base not in _NO_METRIC):
+            some = ", ".join(sorted(_OF_TASK[task])[:8])
+            raise ConfigError(
+                f"train.params.metric: {name!r} says nothing of task {task}; LightGBM has {some} for it."
+            )
 
 
 def metric_names(metric: str | list[str]) -> list[str]:
@@ -74,4 +122,5 @@ def is_higher_better(metric: str) -> bool:
             continue
         if found:
             return bool(found[0][3])
-    raise ConfigError(f"train.params.metric: LightGBM has no metric {metric!r}")
+    near = did_you_mean(metric, sorted(frozenset().union(*_OF_TASK.values())))
+    raise ConfigError(f"train.params.metric: LightGBM has no metric {metric!r}.{near}")

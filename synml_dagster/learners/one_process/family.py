@@ -1,4 +1,4 @@
-"""A family that is trained in one process: what all of those say and check alike."""
+"""Families whose parameters are a table, and those of them that are trained in one process: what they say and check alike."""
 
 from __future__ import annotations
 
@@ -21,25 +21,22 @@ MAX_ROWS = Parameter(low=1, high=1e12, whole=True)
 """The most rows that a family takes into its process; a table of more is sampled."""
 
 
-class OneProcessLearner(Learner):
+class TableLearner(Learner):
     """A family whose parameters are a table.
 
     Attributes
     ----------
     table
-        Its parameters, `max_rows` among them.
+        Its parameters.
     defaults
         Those of them that it gives its library where nobody says otherwise.
     said_elsewhere
         Names of the library that another key of the description says, with that key; or why they cannot be set.
-    default_rows
-        What `max_rows` is where nobody says it, and less for a wide table.
     """
 
     table: ClassVar[Parameters]
     defaults: ClassVar[Mapping[str, Any]]
     said_elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    default_rows: ClassVar[int]
 
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse unknown parameters, values that one does not take, and what other keys say."""
@@ -77,6 +74,18 @@ class OneProcessLearner(Learner):
         """Return the defaults, over them what was chosen, and over that what the description says."""
         self.check_task(plan.task)
         return {**self.defaults, **chosen, **spec.params}
+
+
+class OneProcessLearner(TableLearner):
+    """A family that is trained in one process; `max_rows` is among its parameters.
+
+    Attributes
+    ----------
+    default_rows
+        What `max_rows` is where nobody says it, and less for a wide table.
+    """
+
+    default_rows: ClassVar[int]
 
     def most_rows(self, plan: FeaturePlan, params: Mapping[str, Any]) -> int:
         """Return the most rows to read: `max_rows`, or the default one, which is less for a wide table."""

@@ -88,6 +88,10 @@ class XGBoostLearner(OneProcessLearner):
         """Return a tuned default, and trees grown at their best leaf."""
         return portfolio(task)
 
+    def check_metrics(self, task: str, params: Mapping[str, Any]) -> None:
+        """Refuse metrics that XGBoost does not have for the task."""
+        metrics_of(params.get("eval_metric"), task)
+
     def metric(self, plan: FeaturePlan, spec: Settings) -> tuple[str, bool]:
         """Return the metric that trainings stop by and sweeps search by."""
         first = metrics_of(spec.params.get("eval_metric"), plan.task)[0]
