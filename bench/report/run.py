@@ -6,6 +6,7 @@ Run: python bench/report/run.py [--rows 1000000] [--explained 2000]
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def main() -> None:
 
     spark = open_session(SparkSettings(master="local[2]"))
     took: dict[str, float] = {}
+    busy = [os.getloadavg()[0]]
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         began = time.monotonic()
@@ -68,7 +70,9 @@ def main() -> None:
         names = plan.feature_names
         X = lgb.Dataset(part[names].to_numpy(np.float32), part[LABEL])
         booster = lgb.train({"objective": "binary", "verbose": -1, "num_threads": 2}, X, 100)
-        model = LightGBMModel(text=booster.model_to_string(), features=names, params={"objective": "binary"})
+        model = LightGBMModel(
+            text=booster.model_to_string(), features=names, objective="binary", params={"objective": "binary"}
+        )
         scored = model.transform(features, keep=[LABEL, *kept], spark=spark).persist()
         timed("scoring the rows", scored.count)
         costs = Costs(false_positive=1, false_negative=5)
@@ -83,6 +87,7 @@ def main() -> None:
         about = ReportInputs(name="bench", plan=plan, evaluation=found, model=model, explanations=reasons)
         page = timed("page", lambda: render_report(about))
         timed("Markdown", lambda: render_markdown(about))
+        busy.append(os.getloadavg()[0])
     spark.stop()
     beyond = sum(seconds for name, seconds in took.items() if name not in ("SHAP values", "scoring the rows"))
     for name, seconds in took.items():
@@ -91,6 +96,8 @@ def main() -> None:
         f"{options.rows:,} rows, page of {len(page) / 1e6:.1f} MB: {beyond:.1f} s beyond scoring and the SHAP values of {options.explained:,} rows, "
         f"{beyond / took['scoring the rows']:.1f} times scoring the rows once"
     )
+    # What else the machine did is in every figure: seconds of a busy one are no seconds of a quiet one, the ratio says more.
+    print(f"load average {busy[0]:.1f} before and {busy[1]:.1f} after, on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

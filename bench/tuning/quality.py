@@ -40,7 +40,10 @@ class Bench:
 
     def __init__(self, spark, given: argparse.Namespace, seed: int, folder: Path) -> None:
         self.spark, self.given, self.seed, self.folder = spark, given, seed, folder
-        raw = spark.read.csv(given.csv, header=True, inferSchema=True)
+        # The example sets of LightGBM have no names, and their label first: `_c0`.
+        raw = spark.read.csv(
+            given.csv, header=not given.bare, inferSchema=True, sep="\t" if given.bare else ","
+        )
         features = FeatureSpec(exclude=given.exclude)
         auto = wanted_choices(SweepSpec(learners="all", features="auto"), TrainSpec())
         self.whole = fit_plan(
@@ -180,7 +183,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True)
     parser.add_argument("--csv", required=True)
-    parser.add_argument("--label", required=True)
+    parser.add_argument("--label", default="_c0")
+    parser.add_argument("--bare", action="store_true", help="tabs, and no names in the first line")
     parser.add_argument("--exclude", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trials", type=int, default=50)

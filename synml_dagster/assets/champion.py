@@ -101,9 +101,9 @@ def build_champion(
                 promote=False,
                 reason=f"the rule would promote it ({decision.reason}), and a person has to agree: launch {pipeline}_promote",
             )
-        if flattered:
-            context.log.warning(flattered)
-            decision = replace(decision, reason=f"{decision.reason}. {flattered}")
+        for doubt in filter(None, (flattered, judgement.lost)):
+            context.log.warning(doubt)
+            decision = replace(decision, reason=f"{decision.reason}. {doubt}")
 
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-bundle-") as folder:
             write_bundle(folder, feature_plan, model, onnx_model.onnx, evaluation)

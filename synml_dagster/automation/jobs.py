@@ -58,7 +58,7 @@ def schedules(
     """Return a schedule for each cron expression of `spec`, stopped until somebody turns it on, or `running` says so.
 
     With `partitions` a run is for the last whole day, or for all keys that there are; a retraining is for the last
-    `spec.read_again` days.
+    `spec.read_again` partitions of time.
     """
     found = []
     for word, cron, job in (("score", spec.score, score), ("retrain", spec.retrain, train)):
@@ -90,9 +90,9 @@ def schedules(
     return found
 
 
-def _asks_for_newest(partitions: PartitionsSpec, tags: dict[str, str], days: int) -> Callable[..., Any]:
+def _asks_for_newest(partitions: PartitionsSpec, tags: dict[str, str], last: int) -> Callable[..., Any]:
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = newest(partitions, context, context.scheduled_execution_time, days)
+        keys = newest(partitions, context, context.scheduled_execution_time, last)
         return run_for(keys, tags) if keys else dg.SkipReason("there is no partition yet")
 
     return ask

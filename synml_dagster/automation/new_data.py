@@ -25,7 +25,7 @@ def new_data_sensor(
     partitions: PartitionsSpec | None = None,
     *,
     word: str = "new_data",
-    days: int = 1,
+    partitions_back: int = 1,
 ) -> dg.SensorDefinition:
     """Return a sensor that asks for `job` when the version of `source` is not the one that `reader` last read.
 
@@ -33,7 +33,7 @@ def new_data_sensor(
     cursor keeps the version last asked for, so that one change asks for one run even when that run fails, and a count
     of changes, so that a source which returns to an earlier version is a change again. Files are asked for once they
     have not changed for `settle_seconds`. A source that is gone or cannot be read fails the tick. With
-    `partitions` the run is for the last whole `days`, or for all keys that there are, and it counts when those were read.
+    `partitions` the run is for the last `partitions_back` partitions of time that are over, or for all keys that there are, and it counts when those were read.
     The sensor is called `<pipeline>_<word>`.
     """
 
@@ -47,7 +47,7 @@ def new_data_sensor(
     def new_data(context: dg.SensorEvaluationContext, spark: SparkResource) -> dg.SensorResult:
         # Files answer without Spark; a session is opened only for sources that no file tells about.
         version = source_version(source, spark.session if _needs_spark(source) else None)
-        keys = newest(partitions, context, days=days) if partitions is not None else None
+        keys = newest(partitions, context, last=partitions_back) if partitions is not None else None
         last = _Asked.read(context.cursor)
         if keys == []:
             return last.skip("there is no partition yet")

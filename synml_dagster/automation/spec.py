@@ -70,8 +70,8 @@ class AutomationSpec(BaseModel):
     read_again: int = Field(
         default=1,
         ge=1,
-        description="How many of the newest days a retraining reads anew, where there are daily partitions: labels that have "
-        "come since a day was read are only then learnt from.",
+        description="How many of the newest partitions of time a retraining reads anew, such as days: labels that have come since a day was "
+        "read are only then learnt from.",
     )
     every_seconds: int = Field(default=60, ge=5, description="How often each sensor looks.")
     running: bool = Field(

@@ -17,7 +17,7 @@ from synml_dagster.explain.kernel import KernelExplainer
 from synml_dagster.explain.value_texts import value_texts
 from synml_dagster.explain.worker import Payload, explainer
 from synml_dagster.learners import TreeEnsemble
-from synml_dagster.onnx.scorer import REASON
+from synml_dagster.onnx.scorer import REASON, answers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -268,7 +268,7 @@ def contributions_of(
         columns=tuple(column.input for column in parts),
         sizes=sizes,
         features=features,
-        outputs=("prediction", *(["probability"] if "label" in model.roles else []), RAW_SCORE, inner),
+        outputs=(*answers_of(model), inner),
         offset=trained.label_offset,
         scores=max(1, form.iterations) if isinstance(form, TreeEnsemble) and form.average_output else 1,
         top=top,
@@ -310,7 +310,7 @@ def explain_predictions(
     Returns
     -------
     DataFrame
-        The kept columns; `prediction` and, of classes, `probability`; `base_value` and `raw_score` (double); `reason_1`,
+        The kept columns; `prediction` and, of classes, `probability`, and `decision` and `expected_cost` of a graph with costs; `base_value` and `raw_score` (double); `reason_1`,
         `reason_1_value` (string) and `reason_1_contribution` (double) up to `top`; `contribution_<column>` (double). Base value and
         contributions add up to the raw score: of the second of two classes, of the predicted one of several, else of the value.
 

@@ -25,13 +25,18 @@ REASON = "bad_row"
 """The column that says why a row could not be scored, null where it was."""
 
 ANSWERS = (*ANSWERED, RAW_SCORE)
-"""What a pipeline of this package can be asked for."""
+"""What pipelines of this package can be asked for, as far as they have it."""
 
 _MANY_ROWS = 4096
 """Rows of a batch from which on tables of the trees are faster than the walk, once they are made."""
 
 _ROWS_THAT_REPAY = 32_768
 """Rows after which tables have saved the time that it takes to make them, however many trees there are."""
+
+
+def answers_of(model: OnnxModel) -> tuple[str, ...]:
+    """Return what a pipeline of this package can be asked for."""
+    return (*(result.name for result in pipeline_results(model, None)), RAW_SCORE)
 
 
 class Scorer:
@@ -176,7 +181,7 @@ class Scorer:
         """Look outputs up, making outputs of tensors inside the graph where they are asked for."""
         known = {out.name: out for out in self.model.outputs}
         inside = {name for node in self.model.proto.graph.node for name in node.output if name}
-        answers = ANSWERS if self.model.is_pipeline else tuple(known)
+        answers = answers_of(self.model) if self.model.is_pipeline else tuple(known)
         for name in [*wanted, *derived]:
             if name not in known and name not in inside:
                 raise ModelError(

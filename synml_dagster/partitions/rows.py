@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from synml_dagster.errors import DataError, did_you_mean
+from synml_dagster.partitions.definition import time_windows
 from synml_dagster.partitions.spec import PartitionsSpec
 
 if TYPE_CHECKING:
@@ -20,52 +20,57 @@ def rows_of(frame: DataFrame, spec: PartitionsSpec, key: str) -> DataFrame:
     Raises
     ------
     DataError
-        The table has no such column, or it holds no days where days are the partitions.
+        The table has no such column, or it holds no times where partitions are of time.
     """
-    if spec.daily:
-        day = date.fromisoformat(key)
-        return frame.where(_on_days(frame, spec, day, day))
+    if spec.every is not None:
+        window = time_windows(spec).time_window_for_partition_key(key)
+        return frame.where(_within(frame, spec, window.start, window.end))
     return frame.where(_column(frame, spec).cast("string") == key)
 
 
 def rows_outside(frame: DataFrame, spec: PartitionsSpec, keys: Sequence[str]) -> int:
-    """Return how many rows no partition will ever read: they have no key, a day before the first, or an unknown key.
+    """Return how many rows no partition will ever read: they have no key, a time before the first, or an unknown key.
 
     `keys` are all of a static or dynamic definition. Reads that one column.
     """
     from pyspark.sql import functions as sf
 
-    if spec.daily:
-        known = _on_days(frame, spec, spec.daily, spec.end or date(9998, 12, 31))
+    if spec.first is not None:
+        last = spec.end or date(9998, 12, 31)
+        known = _within(
+            frame, spec, spec.first, datetime.combine(last + timedelta(days=1), time(), spec.first.tzinfo)
+        )
     else:
         known = _column(frame, spec).cast("string").isin(list(keys))
     row = frame.agg(sf.count_if(~sf.coalesce(known, sf.lit(False)))).first()
     return int(row[0]) if row else 0
 
 
-def _on_days(frame: DataFrame, spec: PartitionsSpec, first: date, last: date) -> Column:
-    """Compare the bare column with constants, so that the reader skips what it can."""
+def _within(frame: DataFrame, spec: PartitionsSpec, begin: datetime, end: datetime) -> Column:
+    """Compare the bare column with constants, so that the reader skips what it can; `end` is the first moment that is out."""
     from pyspark.sql import functions as sf
 
     column = _column(frame, spec)
     kind = frame.schema[spec.column].dataType.simpleString()
-    if kind in ("date", "string"):
+    if kind in ("date", "string") and not spec.hourly:
         days = column if kind == "date" else column.try_cast("date")
-        return days.between(sf.lit(first), sf.lit(last))
+        return days.between(sf.lit(begin.date()), sf.lit(end.date() - timedelta(days=1)))
     if kind == "timestamp_ntz":
-        begin, end = (sf.lit(d.isoformat()).cast("timestamp_ntz") for d in (first, last + timedelta(days=1)))
+        # Times without a zone are those of the partitions' clock, which shows an hour of autumn twice.
+        first, after = begin.replace(tzinfo=None, fold=0), end.replace(tzinfo=None, fold=0)
+        if spec.hourly and begin.fold:
+            return sf.lit(False)  # the rows of both are in the first of the two
+        if after <= first:
+            after = first + timedelta(hours=1)
+        low, high = (sf.lit(t.isoformat()).cast("timestamp_ntz") for t in (first, after))
     elif kind == "timestamp":
-        # Midnights of the partitions' own zone, whatever the session's.
-        zone = ZoneInfo(spec.timezone)
-        begin, end = (
-            sf.timestamp_micros(sf.lit(int(datetime.combine(d, time(), zone).timestamp()) * 1_000_000))
-            for d in (first, last + timedelta(days=1))
-        )
+        # Moments of the partitions' own zone, whatever the session's.
+        low, high = (sf.timestamp_micros(sf.lit(int(t.timestamp()) * 1_000_000)) for t in (begin, end))
     else:
         raise DataError(
-            f"partitions.column: {spec.column!r} is of type {kind}, and daily partitions need a date or a time. Convert it in the source."
+            f"partitions.column: {spec.column!r} is of type {kind}, and {spec.every} partitions need {'a time' if spec.hourly else 'a date or a time'}. Convert it in the source."
         )
-    return (column >= begin) & (column < end)
+    return (column >= low) & (column < high)
 
 
 def _column(frame: DataFrame, spec: PartitionsSpec) -> Column:

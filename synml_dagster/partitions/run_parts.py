@@ -17,7 +17,7 @@ RESULT = "result"
 
 def parts_of(context: dg.AssetExecutionContext, frame: DataFrame, spec: PartitionsSpec) -> dict[str, Any]:
     """Return the rows of each of the run's partitions, and say how many rows no partition will ever read."""
-    outside = rows_outside(frame, spec, [] if spec.daily else newest(spec, context))
+    outside = rows_outside(frame, spec, [] if spec.every else newest(spec, context))
     if outside:
         context.log.warning(
             f"{outside} rows of the source belong to no partition by their column {spec.column!r} and are not read"

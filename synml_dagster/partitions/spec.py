@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Every = Literal["hourly", "daily", "weekly", "monthly"]
+"""The partitions of time."""
+EVERY: tuple[Every, ...] = ("hourly", "daily", "weekly", "monthly")
+_LAST_START = 28
+"""The last day that every month has."""
 
 
 def time_zone(value: str) -> str:
@@ -30,6 +37,8 @@ class PartitionsSpec(BaseModel):
     --------
     >>> PartitionsSpec(column="day", daily="2026-01-01").daily
     datetime.date(2026, 1, 1)
+    >>> PartitionsSpec(column="at", weekly="2026-01-05").every
+    'weekly'
     >>> PartitionsSpec(column="country", static=["de", "fr"]).static
     ['de', 'fr']
     """
@@ -40,8 +49,22 @@ class PartitionsSpec(BaseModel):
     daily: date | None = Field(
         default=None, description="A partition a day, from this day on; the column holds a date or a time."
     )
-    end: date | None = Field(default=None, description="The last day; days go on where it is absent.")
-    timezone: str = Field(default="UTC", description="Time zone in which a day of a time begins.")
+    hourly: datetime | None = Field(
+        default=None,
+        description="A partition an hour, from this hour on (2026-01-01T00:00); the column holds a time.",
+    )
+    weekly: date | None = Field(
+        default=None, description="A partition a week, each from the weekday of this first day on."
+    )
+    monthly: date | None = Field(
+        default=None,
+        description="A partition a month, each from the day of the month of this first day on, which is 1 to 28.",
+    )
+    end: date | None = Field(
+        default=None,
+        description="The last day; time goes on where it is absent. A week or a month that ends later is no partition.",
+    )
+    timezone: str = Field(default="UTC", description="Time zone of the clock that says when a day begins.")
     static: list[str] | None = Field(default=None, description="A partition for each of these values.")
     dynamic: str | None = Field(
         default=None, description="Name of Dagster's dynamic partitions; their keys are values of the column."
@@ -72,16 +95,41 @@ class PartitionsSpec(BaseModel):
     def _is_timezone(cls, value: str) -> str:
         return time_zone(value)
 
+    @property
+    def every(self) -> Every | None:
+        """How long a partition of time is; None where keys are no times."""
+        return next((each for each in EVERY if getattr(self, each) is not None), None)
+
+    @property
+    def first(self) -> datetime | None:
+        """When the first partition of time begins, by the clock of `timezone`."""
+        start = getattr(self, self.every) if self.every else None
+        if start is None:
+            return None
+        begin = start if isinstance(start, datetime) else datetime(start.year, start.month, start.day)
+        return begin.replace(tzinfo=ZoneInfo(self.timezone))
+
     @model_validator(mode="after")
     def _one_kind(self) -> PartitionsSpec:
-        given = [k for k in ("daily", "static", "dynamic") if getattr(self, k) is not None]
+        kinds = (*EVERY, "static", "dynamic")
+        given = [k for k in kinds if getattr(self, k) is not None]
         if len(given) != 1:
             have = f"has {' and '.join(given)}" if given else "has none of them"
-            raise ValueError(f"partitions needs exactly one of daily, static and dynamic; it {have}")
-        if self.end and not self.daily:
-            raise ValueError("partitions.end goes with partitions.daily")
-        if self.end and self.daily and self.end < self.daily:
-            raise ValueError(f"partitions.end {self.end} is before the first day, {self.daily}")
+            raise ValueError(f"partitions needs exactly one of {', '.join(kinds)}; it {have}")
+        if self.end and not self.every:
+            raise ValueError(f"partitions.end goes with partitions of time: {', '.join(EVERY)}")
+        if self.end and self.first and self.end < self.first.date():
+            raise ValueError(f"partitions.end {self.end} is before the first day, {self.first.date()}")
+        if self.hourly and (
+            self.hourly.tzinfo or self.hourly != self.hourly.replace(minute=0, second=0, microsecond=0)
+        ):
+            raise ValueError(
+                "partitions.hourly is a full hour by the clock of partitions.timezone, without an offset: 2026-01-01T00:00"
+            )
+        if self.monthly and self.monthly.day > _LAST_START:
+            raise ValueError(
+                f"partitions.monthly begins on day {self.monthly.day}, which not every month has; take 1 to {_LAST_START}"
+            )
         if self.static is not None and (not self.static or len(set(self.static)) < len(self.static)):
             raise ValueError("partitions.static needs one or more keys, each of them once")
         return self

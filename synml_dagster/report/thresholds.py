@@ -66,7 +66,7 @@ def decision(inputs: ReportInputs) -> dict[str, Any] | None:
     return {
         "told": (
             f"Each row is decided for the class whose expected cost is lowest by the model's probabilities; that is not the likeliest class in {made.changed:.1%} of the "
-            f"test rows. Predictions hold it as `decision`, beside the likeliest class. The probabilities led to expect {made.expected * PER:,.4g}{unit} for every {PER:,} rows."
+            f"test rows. Predictions hold it in the column decision, beside the likeliest class. The probabilities led to expect {made.expected * PER:,.4g}{unit} for every {PER:,} rows."
         ),
         "saved": _saved_of(made.saved, unit, "the likeliest class")
         if made.changed

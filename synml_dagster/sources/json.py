@@ -25,7 +25,8 @@ def read_json(spark: SparkSession, path: str, options: dict[str, str], notes: li
     Raises
     ------
     SourceError
-        No record can be read, files are written in two ways, or in an encoding that would lose records.
+        No record can be read, one object holds all rows, files are written in two ways, or in an encoding that would
+        lose records.
     """
     from pyspark.sql import functions as sf
 
@@ -33,6 +34,7 @@ def read_json(spark: SparkSession, path: str, options: dict[str, str], notes: li
     if "multiline" not in told:
         options = options | ({"multiLine": "true"} if spans_lines(path) else {})
     frame = spark.read.format("json").options(**options).load(spark_path(path))
+    _check_records(frame, path, notes)
     if _BAD not in frame.columns or {"mode", "columnnameofcorruptrecord"} & told:
         return frame
     others = [name for name in frame.columns if name != _BAD]
@@ -52,6 +54,34 @@ def read_json(spark: SparkSession, path: str, options: dict[str, str], notes: li
             f"{row['n']} of {row['rows']} records are no JSON and are left out, such as {row['one'].strip()[:200]!r}"
         )
     return frame.where(sf.col(_BAD).isNull() & there).select(*map(quoted, others))
+
+
+def _check_records(frame: DataFrame, path: str, notes: list[str]) -> None:
+    """Refuse what is one object around all rows: a list of them under a key, or lists or objects of values by column.
+
+    Where values stand beside such a list it may be a row that has a list in it, and `notes` say what was read.
+    """
+    from pyspark.sql.types import ArrayType, StructType
+
+    fields = [f for f in frame.schema.fields if f.name != _BAD]
+    nested = [f for f in fields if isinstance(f.dataType, ArrayType | StructType)]
+    rows = [
+        f.name
+        for f in nested
+        if isinstance(f.dataType, ArrayType) and isinstance(f.dataType.elementType, StructType)
+    ]
+    whole = 0 < len(nested) == len(fields)
+    if not (rows or whole) or len(frame.limit(2).select(quoted(fields[0].name)).collect()) != 1:
+        return
+    what = (
+        f"whose key {rows[0]!r} holds a list of objects"
+        if rows
+        else f"whose keys hold lists or objects and no values: {', '.join(repr(f.name) for f in fields[:3])}"
+    )
+    how = "If those are the rows, write an object for each, one a line or in an array, with pandas by to_json(orient='records', lines=True)"
+    if whole:
+        raise SourceError(f"source: {path!r} is one object, {what}, and would be read as one row. {how}.")
+    notes.append(f"{path!r} is one object, {what}, and is read as one row. {how}")
 
 
 def spans_lines(path: str) -> bool:

@@ -280,6 +280,10 @@ def _cast(column: pa.Array, wanted: pa.DataType, name: str, path: str) -> Any:
         return column.cast(pa.string()).cast(wanted)
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(wanted):
         if column.type.unit == "ns":
+            if (
+                column.type.tz is not None
+            ):  # else it is the local clock that is rounded, which shows an hour of autumn twice
+                column = column.cast(pa.timestamp("ns", tz="UTC"))
             column = pc.floor_temporal(column, unit="microsecond")
         return column.cast(wanted, safe=False)
     if pa.types.is_float16(column.type):

@@ -354,3 +354,35 @@ def test_headers_of_a_folder_that_differ_in_case_are_the_same_columns(classic_sp
         "'2.csv' writes ['Y', 'Age'] in other letters, upper or lower, than the first file; they are the same columns",
         "'2.csv' has ['more'] beside; what a file lacks is missing in its rows",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": [{"a": 1, "y": "x"}, {"a": 2, "y": "z"}]}',
+        '{\n "meta": {"n": 2},\n "records": [{"a": 1, "y": "x"}, {"a": 2, "y": "z"}]\n}',
+        '{"a": [1, 2], "y": ["x", "z"]}',
+        '{"a": {"0": 1, "1": 2}, "y": {"0": "x", "1": "z"}}',
+    ],
+    ids=["list", "indented", "lists by column", "pandas"],
+)
+def test_one_object_around_all_rows_is_refused(classic_spark, tmp_path, text):
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(SourceError, match=r"is one object, whose key.*one a line or in an array"):
+        read_source(classic_spark, Source(path=str(tmp_path / "t.json")))
+
+
+def test_a_row_that_has_a_list_of_objects_is_read_with_a_word(classic_spark, tmp_path):
+    (tmp_path / "t.json").write_text('{"order": 7, "items": [{"price": 2.5}]}')
+    notes: list[str] = []
+    read = read_source(classic_spark, Source(path=str(tmp_path / "t.json")), notes=notes)
+    assert [row.order for row in read.collect()] == [7]
+    assert "whose key 'items' holds a list of objects, and is read as one row" in notes[0]
+
+
+def test_nanoseconds_of_the_hour_that_a_clock_shows_twice_are_read(classic_spark, tmp_path):
+    moments = pd.date_range("2024-10-27 00:00", periods=8, freq="30min", tz="UTC") + pd.Timedelta(1234, "ns")
+    pd.DataFrame({"t": moments.tz_convert("Europe/Berlin")}).to_parquet(tmp_path / "t.parquet")
+    read = read_source(classic_spark, Source(path=str(tmp_path / "t.parquet")))
+    found = read.selectExpr("unix_micros(t) m").toPandas()["m"].tolist()
+    assert sorted(found) == [int(t.value) // 1000 for t in moments]

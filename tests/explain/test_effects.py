@@ -9,7 +9,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.inspection import partial_dependence as sklearn_dependence
 from sklearn.inspection import permutation_importance as sklearn_importance
 
-from synml_dagster.errors import ConfigError, DataError
+from synml_dagster.errors import ConfigError, DataError, ModelError
 from synml_dagster.explain.effects import (
     accumulated_local_effects,
     partial_dependence,
@@ -206,3 +206,21 @@ def test_accumulated_effects_are_those_of_a_sum(spark):
 def test_what_cannot_be_asked_is_refused(classic_spark, table, model, ask, error, said):
     with pytest.raises(error, match=said):
         ask(classic_spark.createDataFrame(table), model)
+
+
+@pytest.mark.parametrize(
+    ("function", "said", "kind"),
+    [
+        (lambda rows: rows["nope"], r"function failed on \d+ rows: KeyError: 'nope'", ModelError),
+        (lambda rows: ["a"] * len(rows), "must return numbers", ModelError),
+        (lambda rows: [1.0], r"answered 1 rows where it was asked \d+", DataError),
+        (lambda rows: rows["x"] / 0 * 0, "missing or infinite for", DataError),
+    ],
+)
+def test_faults_of_a_function_are_told_in_one_sentence_from_tasks_too(
+    classic_spark, table, function, said, kind
+):
+    with pytest.raises(kind, match=said):
+        partial_dependence(
+            classic_spark.createDataFrame(table[["x"]].head(40)), function, ["x"], points=2, takes="pandas"
+        )

@@ -8,6 +8,7 @@ import pytest
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.evaluation import Evaluation
+from synml_dagster.explain import explain_predictions
 from synml_dagster.export import check_parity, export_pipeline, write_bundle
 from synml_dagster.onnx import OnnxModel, Scorer, score
 from synml_dagster.onnx.row_scorer import RowScorer
@@ -49,6 +50,10 @@ def test_spark_a_row_at_a_time_and_mlflow_answer_the_same(decided, pipelines, ta
     frame = score(classic_spark.createDataFrame(rows), decided, keep=["id"]).toPandas().sort_values("id")
     assert list(frame.columns) == ["id", "prediction", "probability", "decision", "expected_cost"]
     assert frame["decision"].tolist() == decisions
+    plan, model = pipelines["grade"]
+    why = explain_predictions(classic_spark.createDataFrame(rows), decided, model, plan, keep=["id"], top=1)
+    assert why.columns[:5] == list(frame.columns)
+    assert why.toPandas().sort_values("id")["decision"].tolist() == decisions
     single = RowScorer(decided)
     names = [i.name for i in decided.inputs]
     told = single.score(single.read({n: rows.column(n).to_pylist() for n in names}, rows.num_rows))
@@ -56,7 +61,6 @@ def test_spark_a_row_at_a_time_and_mlflow_answer_the_same(decided, pipelines, ta
     assert told["expected_cost"] == answers.column("expected_cost").to_pylist()
     import mlflow.pyfunc
 
-    plan, model = pipelines["grade"]
     nothing = Evaluation(task="multiclass", rows=1, weight=1, metrics={})
     write_bundle(tmp_path / "bundle", plan, model, decided, nothing)
     opened = mlflow.pyfunc.load_model(str(tmp_path / "bundle"))

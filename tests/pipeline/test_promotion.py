@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from synml_dagster import MLPipeline
@@ -32,6 +33,7 @@ def materialize(tmp_path_factory, classic_spark):
             told = made.get_asset_materialization_events()[-1].step_materialization_data.materialization
             return {name: value.value for name, value in told.metadata.items()}
 
+        materialize.source = source
         assert materialize(*STAGES)["champion version"] == "1"
         yield materialize
 
@@ -77,3 +79,17 @@ def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(materialize, monk
         in told["decision"]
     )
     assert MLflowResource().champion("p").version == told["champion version"] != before
+
+
+def test_a_champion_whose_answers_have_come_to_mean_the_contrary_is_said(materialize):
+    table = pd.read_csv(materialize.source)
+    words = sorted(table["diagnosis"].unique())
+    table["diagnosis"] = table["diagnosis"].map(dict(zip(words, reversed(words), strict=True)))
+    table.to_csv(materialize.source, index=False)
+    told = materialize(*STAGES)
+    assert told["promoted"] is True
+    assert told["champion/auc"] < 0.1
+    assert (
+        "The champion is no better on these rows than the best answer that looks at no column: auc is 0.0"
+        in told["decision"]
+    )

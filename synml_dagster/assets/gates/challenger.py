@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.assets.artifacts import FittedPipeline
 from synml_dagster.assets.evaluation import evaluate_scored, gains_of
-from synml_dagster.checks import Decision, PromoteSpec, another_question, decide
+from synml_dagster.checks import Decision, PromoteSpec, another_question, below_baseline, decide
 from synml_dagster.errors import DataError, ModelError, SynmlError
 from synml_dagster.evaluation import Evaluation, PairedGain, better_by, paired_gain, primary_metric
 from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled, same_split, score_split
@@ -35,6 +35,8 @@ class Judgement:
     decision: Decision
     flattered: str = ""
     """Why the champion may look better than it is; empty where it does not."""
+    lost: str = ""
+    """What shows that the champion knows nothing of these rows; empty where it does."""
     paired: PairedGain | None = None
     """By how much the challenger is better on rows drawn anew, where it is better at all."""
     incomparable: str | None = None
@@ -66,7 +68,7 @@ class Challenger:
 
     def against(self, mlflow: MLflowResource, name: str, holder: ModelVersion | None) -> Judgement:
         """Compare with the champion, and with a version that a person has taken back."""
-        held, paired, incomparable, flattered = None, None, None, ""
+        held, paired, incomparable, flattered, lost = None, None, None, "", ""
         if holder is not None:
             bundle = mlflow.download(holder)
             held, incomparable = self._measured(bundle)
@@ -74,6 +76,7 @@ class Challenger:
                 self.warn(f"version {holder.version} cannot be compared: {incomparable}")
             else:
                 flattered = self._may_have_learnt_them(bundle)
+                lost = self._lost(held)
             paired = self._paired(bundle, held)
         decision = decide(
             self.rule,
@@ -89,7 +92,7 @@ class Challenger:
             mlflow.rolled_back_from(name, holder) if decision.promote and not self.rule.replace else None
         )
         if rejected is None:
-            return Judgement(decision, flattered, paired, incomparable)
+            return Judgement(decision, flattered, lost, paired, incomparable)
         bundle = mlflow.download(rejected)
         again, _ = self._measured(bundle)
         if again is not None:
@@ -103,7 +106,7 @@ class Challenger:
                     reason=f"version {rejected.version} was taken back by hand, and this one is not surely better than it: "
                     f"{self.metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
                 )
-        return Judgement(decision, flattered, paired, incomparable)
+        return Judgement(decision, flattered, lost, paired, incomparable)
 
     def _measured(self, bundle: str) -> tuple[Evaluation | None, str | None]:
         """Measure a registered model on the challenger's test rows, or say why it cannot be compared.
@@ -125,6 +128,14 @@ class Challenger:
             return evaluate_scored(scored, plan, self.fitted.model), None
         except (DataError, ModelError) as problem:
             return None, f"it cannot score these rows: {problem}"
+
+    def _lost(self, held: Evaluation | None) -> str:
+        worse = held and below_baseline(self.metric, held.metrics, self.evaluation.baseline)
+        return (
+            f"The champion is no better on these rows than the best answer that looks at no column: {worse}. Has the label's meaning changed, or that of a column?"
+            if worse
+            else ""
+        )
 
     def _paired(self, bundle: str, held: Evaluation | None) -> PairedGain | None:
         """By how much the challenger is better on rows drawn anew; None where it is not better, or none can be told."""

@@ -70,20 +70,23 @@ def attributed(spark: "SparkSession", asked: Asked, spec: AttributionsSpec) -> A
     """
     background = Background.sample(asked.rows(spark, "train").drop(LABEL), asked.reads, rows=spec.background)
     rows = asked.rows(spark, "test", spec.rows).drop(LABEL).persist()
+    from synml_dagster.spark.task_errors import typed_errors
+
     try:
-        told = explain_with(
-            rows,
-            asked.exported.onnx,
-            background,
-            method=spec.method,
-            columns=spec.columns,
-            output=asked.output,
-            budget=spec.budget,
-            samples=spec.samples,
-            features=spec.features,
-            seed=spec.seed,
-            column="__attributions",
-        ).toArrow()
+        with typed_errors():
+            told = explain_with(
+                rows,
+                asked.exported.onnx,
+                background,
+                method=spec.method,
+                columns=spec.columns,
+                output=asked.output,
+                budget=spec.budget,
+                samples=spec.samples,
+                features=spec.features,
+                seed=spec.seed,
+                column="__attributions",
+            ).toArrow()
     finally:
         rows.unpersist()
     return AttributedRows(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.errors import ConfigError, ModelError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, ModelError, SynmlError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,10 +48,47 @@ class Scored:
         if self.graph is not None:
             return _opened(self.graph, self.output)
         assert self.function is not None
-        function = self.function
-        if self.takes == "arrow":
-            return lambda batch: np.asarray(function(_plain(batch)), dtype=np.float64)
-        return lambda batch: np.asarray(function(_plain(batch).to_pandas()), dtype=np.float64)
+        return _Function(self.function, self.takes)
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A user's function of rows, whose faults are told in one sentence wherever it runs."""
+
+    function: Callable[[Any], Any]
+    takes: Takes
+
+    def __call__(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
+        """Return its scores, float64 [rows] or [rows, outputs].
+
+        Raises
+        ------
+        ModelError
+            It failed, or answered no numbers.
+        DataError
+            It answered another number of rows than it was asked.
+        """
+        rows = _plain(batch)
+        try:
+            answered = self.function(rows if self.takes == "arrow" else rows.to_pandas())
+        except SynmlError:
+            raise
+        except Exception as problem:
+            told = " ".join(str(problem).split())[:300]
+            raise ModelError(
+                f"The model's function failed on {batch.num_rows} rows: {type(problem).__name__}: {told}"
+            ) from problem
+        try:
+            found = np.asarray(answered, dtype=np.float64)
+        except (TypeError, ValueError) as problem:
+            raise ModelError(
+                f"The model's function must return numbers, one row of scores for each: {' '.join(str(problem).split())[:300]}"
+            ) from problem
+        if found.shape[:1] != (batch.num_rows,):
+            raise DataError(
+                f"The model answered {found.shape[0] if found.ndim else 'one value'} rows where it was asked {batch.num_rows}: its function must return one row of scores for each."
+            )
+        return found
 
 
 def scored(model: Any, *, output: str | None = None, takes: Takes = "arrow", spark: Any = None) -> Scored:
@@ -103,12 +140,12 @@ def scored(model: Any, *, output: str | None = None, takes: Takes = "arrow", spa
 
 def _output(graph: Any, output: str | None) -> tuple[str, tuple[str, ...]]:
     from synml_dagster.onnx import Scorer
-    from synml_dagster.onnx.scorer import ANSWERS
+    from synml_dagster.onnx.scorer import answers_of
 
     wanted = [output] if output is not None else None
-    if graph.is_pipeline and output is not None and output not in ANSWERS:
+    if graph.is_pipeline and output is not None and output not in (known := answers_of(graph)):
         raise ModelError(
-            f"output: the model has no answer {output!r}, but {', '.join(ANSWERS)}.{did_you_mean(output, ANSWERS)}"
+            f"output: the model has no answer {output!r}, but {', '.join(known)}.{did_you_mean(output, known)}"
         )
     scorer = Scorer(graph, outputs=wanted, provider="cpu")
     names = [f.name for f in scorer.schema if _numbers(f.type)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.errors import DataError
 from synml_dagster.explain.agnostic.models import Scored
 
 if TYPE_CHECKING:
@@ -76,5 +77,17 @@ def with_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch
 
 
 def answers(scores: Callable[[Any], NDArray[np.float64]], batch: pa.RecordBatch) -> NDArray[np.float64]:
-    """Return a model's answers, float64 [rows, outputs]."""
-    return np.asarray(scores(batch), dtype=np.float64).reshape(batch.num_rows, -1)
+    """Return a model's answers, float64 [rows, outputs].
+
+    Raises
+    ------
+    DataError
+        Some are missing or infinite, of which no mean can be told.
+    """
+    found = np.asarray(scores(batch), dtype=np.float64).reshape(batch.num_rows, -1)
+    if not np.isfinite(found).all():
+        bad = int((~np.isfinite(found).all(axis=1)).sum())
+        raise DataError(
+            f"The model answered a number that is missing or infinite for {bad} of {batch.num_rows} rows, and no effect can be told of it."
+        )
+    return found

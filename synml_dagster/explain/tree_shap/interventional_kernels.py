@@ -22,8 +22,9 @@ import numpy as np
 from synml_dagster.explain.tree_shap.kernels import BLOCK, OPTIONS, decide, find_pattern
 from synml_dagster.learners.tree_models.compiled import compiled, part_of_compiled
 
-_ROWS = 4096
+_ROWS, _CHUNK = 4096, 1024
 _SPOTS = 4096
+_WORDS = 16  # of 64 bits: as many patterns as there may be background rows
 _SPOT_BITS = np.uint64(52)  # what a shift leaves of 64 for a spot
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -95,7 +96,7 @@ def _find_patterns(  # type: ignore[no-untyped-def]
 def _fill_background_tables(  # type: ignore[no-untyped-def]
     slot_start, table_start, other_start, other_pattern, other_weight, share, tables
 ):
-    """Fill the tables of the leaves that have one: entry [pattern * D + j] is phi of slot j.
+    """Fill the tables of the leaves that have one: entry [j * 2^D + pattern] is phi of slot j.
 
     `other_*` are the background's patterns by leaf, their weights times the leaf's value; `share` [a, b] is (a - 1)! b! / (a + b)!.
     """
@@ -116,7 +117,7 @@ def _fill_background_tables(  # type: ignore[no-untyped-def]
             # All patterns that pass what the background row does not: others do not reach the leaf.
             part = other
             while True:
-                at = start + (alone | part) * d
+                at = start + (alone | part)
                 b = 0
                 against = other & ~part
                 for j in range(d):
@@ -125,9 +126,9 @@ def _fill_background_tables(  # type: ignore[no-untyped-def]
                 minus = weight * share[b, a]
                 for j in range(d):
                     if (alone >> j) & 1:
-                        tables[at + j] += plus
+                        tables[at + (j << d)] += plus
                     elif (against >> j) & 1:
-                        tables[at + j] -= minus
+                        tables[at + (j << d)] -= minus
                 if part == 0:
                     break
                 part = (part - 1) & other
@@ -169,6 +170,8 @@ def _add_interventional(  # type: ignore[no-untyped-def]
     pattern = np.empty(_ROWS, np.int64)
     keys = np.empty(_SPOTS, np.int64)
     memo = np.empty(_SPOTS * 64, np.float64)
+    # By slot, a bit for each of the leaf's patterns of the background that pass it; at the end a bit for each there is.
+    passing = np.empty(65 * _WORDS, np.int64)
     for tree in range(len(output)):
         node0 = node_start[tree]
         nodes = node_start[tree + 1] - node0
@@ -199,13 +202,27 @@ def _add_interventional(  # type: ignore[no-untyped-def]
                 find_pattern(left, first, d, size, step_start, step_node, step_left, passes, pattern)
                 start = table_start[leaf]
                 if start >= 0:
-                    for j in range(d):
-                        target = out[slot_feature[first + j], begin : begin + size]
-                        for r in range(size):
-                            target[r] += tables[start + pattern[r] * d + j]
+                    # A slot's part of the table, the patterns and the row's values stay in the first cache together.
+                    for here in range(0, size, _CHUNK):
+                        some = min(_CHUNK, size - here)
+                        for j in range(d):
+                            target = out[slot_feature[first + j], begin + here : begin + here + some]
+                            table = tables[start + (j << d) : start + ((j + 1) << d)]
+                            own_pattern = pattern[here : here + some]
+                            for r in range(some):
+                                target[r] += table[own_pattern[r]]
                     continue
                 whole = (np.int64(1) << d) - 1
                 keys[:] = -1
+                others = other_start[leaf]
+                words_of = (other_start[leaf + 1] - others + 63) >> 6
+                passing[: (d + 1) * words_of] = 0
+                for number in range(other_start[leaf + 1] - others):
+                    bit = np.int64(1) << (number & 63)
+                    passing[d * words_of + (number >> 6)] |= bit
+                    for j in range(d):
+                        if (other_pattern[others + number] >> j) & 1:
+                            passing[j * words_of + (number >> 6)] |= bit
                 for r in range(size):
                     own = pattern[r]
                     spot = np.int64((np.uint64(own) * _SPREAD) >> _SPOT_BITS)
@@ -218,18 +235,26 @@ def _add_interventional(  # type: ignore[no-untyped-def]
                         failed = whole & ~own
                         b = ones(failed)
                         minus = 0.0
-                        for number in range(other_start[leaf], other_start[leaf + 1]):
-                            other = other_pattern[number]
-                            if failed & ~other:
-                                continue
-                            alone = own & ~other
-                            a = ones(alone)
-                            plus = other_weight[number] * share[a, b]
-                            minus += other_weight[number] * share[b, a]
-                            while alone:
-                                lowest = alone & -alone
-                                memo[at + ones(lowest - 1)] += plus
-                                alone ^= lowest
+                        for word in range(words_of):
+                            # Those that pass all that the row fails: few do, and no other is looked at.
+                            left_over = passing[d * words_of + word]
+                            part = failed
+                            while part and left_over:
+                                lowest = part & -part
+                                left_over &= passing[ones(lowest - 1) * words_of + word]
+                                part ^= lowest
+                            while left_over:
+                                lowest = left_over & -left_over
+                                left_over ^= lowest
+                                number = others + (word << 6) + ones(lowest - 1)
+                                alone = own & ~other_pattern[number]
+                                a = ones(alone)
+                                plus = other_weight[number] * share[a, b]
+                                minus += other_weight[number] * share[b, a]
+                                while alone:
+                                    lowest = alone & -alone
+                                    memo[at + ones(lowest - 1)] += plus
+                                    alone ^= lowest
                         for j in range(d):
                             if (failed >> j) & 1:
                                 memo[at + j] = -minus

@@ -1,10 +1,9 @@
-"""`MLPipeline`: one typed description of a learning problem, and the Dagster definitions made of it."""
+"""`MLPipeline`: the one typed description of a learning problem, and what in it goes together."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +21,6 @@ from synml_dagster.report import CardSpec
 from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
 from synml_dagster.tuning.choice import check_learners, check_metrics
-from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -291,9 +289,9 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "automation.follow.partitions is about partitions, and the description has none; a whole source is watched by automation.on_new_data"
             )
-        if automation.read_again > 1 and not (self.partitions and self.partitions.daily):
+        if automation.read_again > 1 and not (self.partitions and self.partitions.every):
             raise ValueError(
-                "automation.read_again is about days, and the description has no partitions.daily; without partitions all rows are read anew"
+                "automation.read_again is about partitions of time, and the description has none (hourly, daily, weekly or monthly); without partitions all rows are read anew"
             )
 
     def _check_version_query(self, key: str, option: str = "on_new_data") -> None:
@@ -329,111 +327,13 @@ class MLPipeline(BaseModel):
         """Return the pipeline's assets, from the raw table to the report."""
         import dagster as dg
 
+        from synml_dagster.pipeline.graph import build_assets
+
         with warnings.catch_warnings():
             # A run over a range of partitions needs a backfill policy on each asset behind it, and Dagster calls the
             # parameter beta, once an asset, at each of its commands.
             warnings.simplefilter("ignore", dg.BetaWarning)
-            return self._build_assets()
-
-    def _build_assets(self) -> list[dg.AssetsDefinition]:
-        from synml_dagster.assets.champion import build_champion
-        from synml_dagster.assets.evaluation import build_evaluation
-        from synml_dagster.assets.feature_plan import build_feature_plan
-        from synml_dagster.assets.features import build_features
-        from synml_dagster.assets.model import build_model
-        from synml_dagster.assets.onnx_model import build_onnx_model
-        from synml_dagster.assets.predictions import build_predictions
-        from synml_dagster.assets.raw import build_raw
-        from synml_dagster.assets.reasons import build_attributions, build_effects, build_explanations
-        from synml_dagster.assets.report import build_report
-        from synml_dagster.assets.sweep import build_sweep
-        from synml_dagster.resources.mlflow import EXPERIMENT
-
-        name, balance, why = self.name, self.balance, self.explain.every_row
-        window = self.partitions.window if self.partitions else None
-        stages = [
-            build_raw(
-                name,
-                self.source,
-                self.partitions,
-                self.automation.minimum_rows,
-                [self.score.path, why.path if why else None],
-                self.score.keep if self.score.source is None else (),
-            ),
-            build_feature_plan(
-                name,
-                carried=self.score.keep if self.score.source is None else (),
-                learners=self.searched_learners(),
-                check_task=partial(check_metrics, sweep=self.sweep, train=self.train),
-                label=self.label,
-                task=self.task,
-                features=self.features,
-                split=self.split,
-                weight=self.weight,
-                group=self.group,
-                watched={
-                    key: asked.columns
-                    for key, asked in (
-                        ("drift", self.drift),
-                        ("checks.nulls", self.checks.nulls),
-                        ("checks.ranges", self.checks.ranges),
-                    )
-                    if asked is not None and asked.columns
-                }
-                | self.explain.named,
-                window=window,
-                choices=wanted_choices(self.sweep, self.train),
-                binary_only=["evaluate.costs"] if self.evaluate.costs else [],
-                balance=balance,
-                costs=self.evaluate.cost_matrix,
-                chosen=self.explain.chosen.column if self.explain.chosen else None,
-            ),
-            build_features(name, ("data_balance",) if balance else (), window, balance),
-            build_sweep(name, self.sweep, self.train, self.mlflow.model),
-            build_model(name, self.train, self.sweep),
-            build_evaluation(name, self.promote, self.evaluate),
-            build_onnx_model(name, self.evaluate.cost_matrix),
-            build_champion(
-                name,
-                self.promote,
-                ("fairness",) if balance else (),
-                self.mlflow.model,
-                self.card,
-                self.source.describe(),
-            ),
-            build_predictions(name, self.score, self.partitions, self.drift, self.checks, why),
-            build_explanations(name, self.explain),
-            build_report(
-                name,
-                self.source.describe(),
-                groups=balance is not None,
-                card=self.card,
-                also=self.explain.on_request,
-            ),
-        ]
-        if balance:
-            from synml_dagster.assets.groups import build_data_balance, build_fairness
-
-            stages += [build_data_balance(name, balance, window), build_fairness(name, balance)]
-        if effects := self.explain.asked_effects:
-            stages.append(build_effects(name, effects))
-        if attributions := self.explain.asked_attributions:
-            stages.append(build_attributions(name, attributions))
-        if self.promote.shadow:
-            from synml_dagster.assets.shadow import build_shadow_predictions
-
-            stages.append(
-                build_shadow_predictions(name, self.promote, self.score, self.partitions, self.mlflow.model)
-            )
-        if self.live:
-            from synml_dagster.assets.live_evaluation import build_live_evaluation
-
-            labels = self.live.labels or self.source
-            stages.append(build_live_evaluation(name, self.live, self.promote, labels, self.mlflow.model))
-        if self.mlflow.experiment is None:
-            return stages
-        filed = {EXPERIMENT: self.mlflow.experiment}
-        return [s.map_asset_specs(lambda spec: spec.merge_attributes(metadata=filed)) for s in stages]
+            return build_assets(self)
 
     def definitions(
         self,
@@ -450,120 +350,6 @@ class MLPipeline(BaseModel):
         change_spec : callable, optional
             Takes each asset's spec and returns it changed: owners, tags, an automation condition.
         """
-        import dagster as dg
+        from synml_dagster.pipeline.operation import build_definitions
 
-        from synml_dagster.assets.predictions import build_rejected_rows
-        from synml_dagster.assets.stage import stage_key
-        from synml_dagster.automation import (
-            followed,
-            measure_job,
-            promotion_jobs,
-            schedules,
-            score_job,
-            train_job,
-        )
-
-        def changed(spec: dg.AssetSpec) -> dg.AssetSpec:
-            spec = followed(self.automation, spec, self.name)
-            return change_spec(spec) if change_spec else spec
-
-        assets = [a.map_asset_specs(changed) for a in self.assets()]
-        reads = self.score.source is None
-        stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(self.explain.every_row)
-        stages += ["shadow_predictions"] * bool(self.promote.shadow)
-        scored = [stage_key(self.name, s) for s in stages]
-        live = stage_key(self.name, "live_evaluation") if self.live else None
-        train, score = train_job(self.name, [live] if live else []), score_job(self.name, scored)
-        measure = measure_job(self.name, live) if live else None
-        origin = dg.AssetSpec(
-            key=stage_key(self.name, "source"),
-            group_name=self.name,
-            description=f"What the pipeline reads: {self.source.describe()}",
-            kinds={self.source.kind},
-        )
-        given = dict(resources or {})
-        if self.resources == "embedded":
-            given = dict(default_resources()) | given
-        return dg.Definitions(
-            assets=[change_spec(origin) if change_spec else origin, *assets],
-            asset_checks=[build_rejected_rows(self.name), *self._checks()],
-            jobs=[
-                train,
-                score,
-                *([measure] if measure else []),
-                *promotion_jobs(self.name, stage_key(self.name, "champion"), self.mlflow.model),
-            ],
-            schedules=schedules(self.name, self.automation, train, score, self.partitions),
-            sensors=self._sensors(train, score, measure),
-            resources=given,
-        )
-
-    def _checks(self) -> list[dg.AssetChecksDefinition]:
-        from synml_dagster.assets.gates import build_answers_check, build_table_checks
-
-        found = build_table_checks(self.name, self.checks, self.mlflow.model)
-        if self.checks.predictions is not None:
-            found.append(build_answers_check(self.name, self.checks.predictions, self.mlflow.model))
-        return found
-
-    def _sensors(self, train: Any, score: Any, measure: Any) -> list[dg.SensorDefinition]:
-        import dagster as dg
-
-        from synml_dagster.assets.stage import stage_key
-        from synml_dagster.automation import (
-            Retraining,
-            age_sensor,
-            failed_check_sensor,
-            follow_sensor,
-            new_data_sensor,
-        )
-
-        name, spec, parts, on = self.name, self.automation, self.partitions, self.automation.retrain_on
-        raw, predictions, champion, live = (
-            stage_key(name, s) for s in ("raw", "predictions", "champion", "live_evaluation")
-        )
-        found = []
-        if spec.on_new_data == "score":
-            apart = self.score.source
-            found.append(
-                new_data_sensor(name, spec, apart or self.source, predictions if apart else raw, score, parts)
-            )
-        elif spec.on_new_data == "retrain":
-            found.append(new_data_sensor(name, spec, self.source, raw, train, parts, days=spec.read_again))
-        if spec.on_new_labels and self.live is not None:
-            labels = self.live.labels or self.source
-            found.append(new_data_sensor(name, spec, labels, live, measure, word="new_labels"))
-        if spec.follow.any:
-            found.append(follow_sensor(name, spec, shadow=self.promote.shadow is not None))
-        if on is not None:
-            retraining = Retraining(name, spec, on, train, champion, raw, parts)
-            if on.drift is not None:
-                check = dg.AssetCheckKey(predictions, "drift")
-                found.append(failed_check_sensor(retraining, "drift", check, on.drift, on.drift.importance))
-            if on.decay is not None:
-                found.append(
-                    failed_check_sensor(retraining, "decay", dg.AssetCheckKey(live, "decay"), on.decay)
-                )
-            if on.age is not None:
-                found.append(age_sensor(retraining, on.age))
-        return found
-
-
-@cache
-def default_resources() -> Mapping[str, Any]:
-    """Return the embedded resources: Spark in the step's process, MLflow on SQLite, tables under one data directory.
-
-    The environment moves them without a change of code: SPARK_REMOTE, SPARK_MASTER, MLFLOW_TRACKING_URI and
-    SYNML_DATA_DIR. The same objects are returned each time, so that any number of pipelines merge into one code
-    location.
-    """
-    from synml_dagster.io_managers import BundleIOManager, SparkTableIOManager
-    from synml_dagster.resources import MLflowResource, SparkResource
-
-    spark = SparkResource()
-    return {
-        "spark": spark,
-        "mlflow": MLflowResource(),
-        "spark_tables": SparkTableIOManager(spark=spark),
-        "bundles": BundleIOManager(),
-    }
+        return build_definitions(self, resources or {}, change_spec)
