@@ -206,9 +206,10 @@ def concluded(
 ) -> tuple[bool | None, str]:
     """Return whether the challenger is promoted (True), refused (False) or goes on beside the champion (None), and why.
 
-    A run outside of the guardrails decides at once: none that follows could mend it.
+    A run outside of the guardrails decides at once: none that follows could mend it. One without rows has shown nothing
+    and does not count.
     """
-    done = list(runs)
+    done = [run for run in runs if run.rows or run.problem]
     for run in done:
         if why := run.outside(spec):
             return False, f"in run {run.run_id[:8]} {why}"

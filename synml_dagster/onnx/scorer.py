@@ -181,9 +181,11 @@ class Scorer:
         """Look outputs up, making outputs of tensors inside the graph where they are asked for."""
         known = {out.name: out for out in self.model.outputs}
         inside = {name for node in self.model.proto.graph.node for name in node.output if name}
-        answers = answers_of(self.model) if self.model.is_pipeline else tuple(known)
         for name in [*wanted, *derived]:
             if name not in known and name not in inside:
+                # The graph of a plan alone has no answers: what it could be asked for is asked only here.
+                whole = self.model.is_pipeline and RAW_SCORE in self.model.roles
+                answers = answers_of(self.model) if whole else tuple(known)
                 raise ModelError(
                     f"outputs: the graph has no tensor {name!r}; it answers {', '.join(map(repr, answers))}.{did_you_mean(name, [*answers, *known, *inside])}"
                 )

@@ -127,6 +127,12 @@ def test_a_worse_live_metric_refuses_it_however_many_runs_there_were():
     assert said == "auc on 300 rows labelled since is 0.7, and the champion's 0.9: worse by 0.2"
 
 
+def test_a_run_without_rows_has_shown_nothing():
+    nothing = ShadowRun(run_id="empty", at="2026-01-01", rows=0)
+    assert concluded(ShadowSpec(runs=1), [nothing], None)[0] is None
+    assert concluded(ShadowSpec(runs=1), [nothing, a_run("1")], None)[0] is True
+
+
 def test_a_newer_challenger_takes_the_place_of_an_older_one(mlflow):
     end(mlflow, "1")
     said = enter(mlflow, "adult", mlflow.version("adult", "4"), "2", "auc is 0.95")

@@ -1,7 +1,8 @@
-"""The Dagster UI in a real browser: the graph, and the page of a materialized asset."""
+"""The Dagster UI of `dagster dev` in a real browser: the graph, a click that materializes, an asset's page, its checks, a sensor."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,20 +15,21 @@ from pathlib import Path
 import pytest
 
 from synml_dagster.assets.stage import STAGES
+from tests.pipeline.shop import QUICKEST
 from tests.pipeline.tables import breast_cancer
-from tests.pipeline.whole import QUICK
 from tests.servers import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
 ]
 
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory):
-    """The address of a Dagster webserver over one pipeline that has run once."""
+    """The address of `dagster dev`, its daemon and its webserver, over one pipeline that has run once."""
     folder = tmp_path_factory.mktemp("ui")
     home = folder / "home"
     home.mkdir()
@@ -35,7 +37,7 @@ def ui(tmp_path_factory):
     table = breast_cancer(folder)
     (folder / "place.py").write_text(
         "import dagster as dg\nfrom synml_dagster import MLPipeline\n"
-        f"made = MLPipeline.model_validate({ {'name': 'cancer', 'source': str(table), 'label': 'diagnosis', **QUICK}!r})\n"
+        f"made = MLPipeline.model_validate({ {'name': 'cancer', 'source': str(table), 'label': 'diagnosis', 'automation': {'on_new_data': 'score'}, **QUICKEST}!r})\n"
         "defs = dg.Definitions.merge(made.definitions(), dg.Definitions(executor=dg.in_process_executor))\n"
     )
     environment = os.environ | {
@@ -45,12 +47,12 @@ def ui(tmp_path_factory):
     }
     run = [sys.executable, "-m", "dagster", "job", "execute", "-f", "place.py", "-j", "cancer_train"]
     done = subprocess.run(
-        run, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
+        run, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "dagster_webserver", "-f", "place.py", "-p", str(port), "-h", "127.0.0.1"],
+        [sys.executable, "-m", "dagster", "dev", "-f", "place.py", "-p", str(port), "-h", "127.0.0.1"],
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -59,11 +61,14 @@ def ui(tmp_path_factory):
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait(f"{address}/server_info", 90)
+        _wait(f"{address}/server_info", 240)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def _wait(url: str, seconds: float) -> None:
@@ -131,3 +136,69 @@ def test_the_page_of_a_materialized_asset_shows_its_figures_and_pictures(ui, pag
     picture.wait_for()
     assert picture.evaluate("image => image.naturalWidth") > 100
     shot(page, "picture")
+
+
+def asked(ui, query):
+    told = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{ui}/graphql", told, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["data"]
+
+
+def test_an_asset_that_is_clicked_in_the_graph_is_materialized(ui, page):
+    def runs():
+        found = asked(ui, "{ runsOrError { ... on Runs { results { jobName status } } } }")
+        return [r["status"] for r in found["runsOrError"]["results"] if r["jobName"] == "__ASSET_JOB"]
+
+    page.goto(f"{ui}/asset-groups")
+    page.get_by_text("report", exact=True).locator("visible=true").first.click()
+    assert not runs()
+    page.get_by_role("button").filter(has_text="Materialize selected").first.click()
+    end = time.monotonic() + 400
+    while runs() != ["SUCCESS"]:
+        assert "FAILURE" not in runs()
+        assert time.monotonic() < end, runs()
+        time.sleep(2)
+    page.goto(f"{ui}/assets/cancer/report?view=events")
+    page.get_by_text("Materialized in run").first.wait_for()
+    shot(page, "materialized")
+
+
+def test_a_check_says_what_it_has_found(ui, page):
+    page.goto(f"{ui}/assets/cancer/onnx_model?view=overview")
+    page.get_by_text("Checks", exact=True).locator("visible=true").first.click()
+    page.get_by_text("parity", exact=True).locator("visible=true").first.click()
+    page.get_by_text("This is a").locator("visible=true").first.wait_for()
+    page.get_by_text("0 labels differ").locator("visible=true").first.wait_for()
+    page.get_by_text("Passed", exact=True).locator("visible=true").first.wait_for()
+    shot(page, "check")
+
+
+def test_a_sensor_is_tried_and_turned_on(ui, page):
+    def states():
+        found = asked(
+            ui,
+            '{ sensorOrError(sensorSelector: {repositoryLocationName: "place.py", repositoryName: "__repository__", sensorName: "cancer_new_data"}) '
+            "{ ... on Sensor { sensorState { status ticks { status skipReason } } } } }",
+        )
+        return found["sensorOrError"]["sensorState"]
+
+    page.goto(f"{ui}/automation")
+    page.get_by_text("cancer_new_data", exact=True).locator("visible=true").first.click()
+    page.get_by_text("Asks for cancer_score when").locator("visible=true").first.wait_for()
+    page.get_by_role("button", name="Preview tick result").click()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("is unchanged (version").locator("visible=true").first.wait_for()
+    shot(page, "sensor_tried")
+    page.get_by_role("button", name="Close").click()
+    assert states()["status"] == "STOPPED"
+    page.locator("label").filter(has=page.locator("input[type=checkbox]")).first.click()
+    end = time.monotonic() + 180
+    while not any(tick["status"] == "SKIPPED" for tick in states()["ticks"]):  # the daemon looks every minute
+        assert time.monotonic() < end
+        time.sleep(2)
+    told = states()
+    assert told["status"] == "RUNNING"
+    skipped = next(tick for tick in told["ticks"] if tick["status"] == "SKIPPED")
+    assert "is unchanged (version" in skipped["skipReason"]
+    shot(page, "sensor_on")
