@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from synml_dagster.pipeline import MLPipeline, default_resources
     from synml_dagster.service_assets import ServiceColumn, ServiceComponent
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConfigError",
