@@ -15,7 +15,7 @@ from synml_dagster.assets.gates import Challenger
 from synml_dagster.assets.stage import clearly, figure, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec
 from synml_dagster.checks.shadow import counted
-from synml_dagster.checks.shadow_registry import enter
+from synml_dagster.checks.shadow_registry import enter, promote_at_once
 from synml_dagster.evaluation import Evaluation, PairedGain, primary_metric
 from synml_dagster.export import write_bundle
 from synml_dagster.report import REGISTRY_LENGTH, CardSpec, ReportInputs, render_markdown
@@ -141,7 +141,8 @@ def build_champion(
                         + (f"; {displaced}" if displaced else ""),
                     )
                 elif decision.promote:
-                    mlflow.promote(name, version)
+                    said = filter(None, (decision.reason, promote_at_once(mlflow, name, version)))
+                    decision = replace(decision, reason="; ".join(said))
             verdict = "promoted" if decision.promote else "not promoted"
             mlflow.note(
                 name,

@@ -52,9 +52,20 @@ def new_to_score(spec: AutomationSpec, champion: dg.AssetKey, raw: dg.AssetKey) 
 
 
 def scored_anew(predictions: dg.AssetKey) -> dg.AutomationCondition:
-    """Return the condition of `shadow_predictions`: a challenger in shadow scores whatever the champion scores."""
+    """Return the condition of `shadow_predictions`: a challenger in shadow scores whatever the champion scores.
+
+    A run that found nobody in shadow has made no table. It counts as handled by its check, or each scoring by a job would
+    be followed by a run of this asset alone. Of partitions, the check is one for all of them.
+    """
     scored = dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(predictions))
-    return (scored.since_last_handled() & ~dg.AutomationCondition.in_progress()).with_label(
+    looked = dg.AutomationCondition.any_checks_match(dg.AutomationCondition.newly_updated())
+    handled = (
+        dg.AutomationCondition.newly_requested()
+        | dg.AutomationCondition.newly_updated()
+        | dg.AutomationCondition.initial_evaluation()
+        | looked
+    ).with_label("handled")
+    return (scored.since(handled) & ~dg.AutomationCondition.in_progress()).with_label(
         "the champion has scored"
     )
 

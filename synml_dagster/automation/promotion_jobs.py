@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.checks.shadow_registry import DATA_VERSION_TAG, DECISION_TAG, left_by_hand
+from synml_dagster.checks.shadow_registry import DATA_VERSION_TAG, DECISION_TAG, leave_for
 from synml_dagster.errors import ConfigError
 from synml_dagster.resources import MLflowResource, ModelVersion
 from synml_dagster.resources.said_first import said_first
@@ -109,7 +109,7 @@ def _move(
         return
     mlflow.promote(name, wanted)
     said = f"version {wanted.version} {what}, in place of {before}"
-    if left := left_by_hand(mlflow, name, wanted):
+    if left := leave_for(mlflow, name, wanted):
         said += f"; {left}"
     mlflow.note(name, wanted, {DECISION_TAG: said})
     context.log.info(said)

@@ -22,6 +22,9 @@ UNSCORED = "challenger_bad_row"
 
 CHALLENGER_VERSION = "challenger_version"
 
+ANSWERS = ("prediction", "probability", "decision", "expected_cost", "raw_score")
+"""What a model can answer; the challenger's are called so behind `CHALLENGER`."""
+
 
 class ShadowSpec(BaseModel):
     """The `promote.shadow` part of a description: how long a challenger scores beside the champion, and how far it may be from it."""
@@ -61,6 +64,8 @@ class ShadowRun(BaseModel):
         Rows that the champion scored, and how many of them the challenger could not score.
     changed
         The share of rows that are decided otherwise; None where answers are numbers.
+    decided
+        The answer that users act on: `decision` where both models weigh costs, else `prediction`.
     difference, largest
         Mean and greatest difference of the answers: of probabilities (several classes: half the sum over the classes), or of predictions.
     shift, chance
@@ -76,6 +81,7 @@ class ShadowRun(BaseModel):
     rows: int
     unscored: int = 0
     changed: float | None = None
+    decided: str = "prediction"
     difference: float | None = None
     largest: float | None = None
     shift: float | None = None
@@ -91,7 +97,14 @@ class ShadowRun(BaseModel):
         if self.rows and (self.difference is None or not math.isfinite(self.difference)):
             return "some of its answers or of the champion's are no numbers"
         limits = (
-            ("decides", self.changed, spec.most_decisions, "of the rows otherwise", "decisions", "{:.2%}"),
+            (
+                "decides",
+                self.changed,
+                spec.most_decisions,
+                f"of the rows otherwise by `{self.decided}`",
+                "decisions",
+                "{:.2%}",
+            ),
             ("differs by", self.difference, spec.most_difference, "on average", "difference", "{:.4g}"),
         )
         for verb, value, most, what, name, form in limits:
@@ -113,7 +126,7 @@ class ShadowRun(BaseModel):
         if self.unscored:
             told.append(f"{self.unscored} of them without its answer")
         if self.changed is not None:
-            told.append(f"{self.changed:.2%} decided otherwise")
+            told.append(f"{self.changed:.2%} decided otherwise by `{self.decided}`")
         if self.difference is not None:
             told.append(f"mean difference {self.difference:.4g}")
         if self.shift is not None:
@@ -139,8 +152,13 @@ class ShadowLive(BaseModel):
         return f"{self.metric} on {self.rows} rows labelled since is {self.challenger:.6g}, and the champion's {self.champion:.6g}"
 
 
-def compared(run_id: str, at: str, tables: Sequence[DataFrame], bins: AnswerBins | None) -> ShadowRun:
-    """Compare the two models' answers in rows that hold both; a Spark job a table, and two more where `bins` count the answers."""
+def compared(
+    run_id: str, at: str, tables: Sequence[DataFrame], bins: AnswerBins | None, decided: str = "prediction"
+) -> ShadowRun:
+    """Compare the two models' answers in rows that hold both; a Spark job a table, and two more where `bins` count the answers.
+
+    `decided` is the answer that users act on, which both models have.
+    """
     from pyspark.sql import functions as sf
 
     rows = unscored = changed = 0
@@ -148,7 +166,7 @@ def compared(run_id: str, at: str, tables: Sequence[DataFrame], bins: AnswerBins
     for table in tables:
         there = sf.col(UNSCORED).isNull()
         apart = _difference(table)
-        otherwise = ~sf.col("prediction").eqNullSafe(sf.col(f"{CHALLENGER}prediction"))
+        otherwise = ~sf.col(decided).eqNullSafe(sf.col(f"{CHALLENGER}{decided}"))
         row = table.agg(
             sf.count(sf.lit(1)).alias("rows"),
             sf.count_if(~there).alias("unscored"),
@@ -169,8 +187,8 @@ def compared(run_id: str, at: str, tables: Sequence[DataFrame], bins: AnswerBins
     if not scored:
         return found
     found.difference, found.largest = total / scored, largest
-    if "probability" in tables[0].columns:
-        found.changed = changed / scored
+    if f"{CHALLENGER}probability" in tables[0].columns:
+        found.changed, found.decided = changed / scored, decided
     if bins is not None:
         there = [t.where(sf.col(UNSCORED).isNull()) for t in tables]
         theirs = count_answers(there, bins)
@@ -183,11 +201,9 @@ def compared(run_id: str, at: str, tables: Sequence[DataFrame], bins: AnswerBins
 
 def challenger_answers(table: DataFrame) -> DataFrame:
     """Return the rows as the challenger alone has scored them: its answers and version take the names of the champion's."""
-    own = [c for c in table.columns if c.startswith(CHALLENGER) and c != UNSCORED]
-    named = {c: c.removeprefix(CHALLENGER) for c in own} | {CHALLENGER_VERSION: "model_version"}
-    taken = set(named.values())
-    kept = table.drop(*(c for c in table.columns if c in taken))
-    return kept.withColumnsRenamed({old: new for old, new in named.items() if old in own})
+    named = {f"{CHALLENGER}{name}": name for name in ANSWERS} | {CHALLENGER_VERSION: "model_version"}
+    named = {old: new for old, new in named.items() if old in table.columns}
+    return table.drop(*named.values()).withColumnsRenamed(named)
 
 
 def counted(runs: int) -> str:
@@ -217,10 +233,10 @@ def concluded(
         return False, f"{live.said()}: {live.worse}"
     if len(done) < spec.runs:
         return None, f"run {len(done)} of {spec.runs} beside the champion"
-    worst = max((r.changed for r in done if r.changed is not None), default=None)
+    worst = max(((r.changed, r.decided) for r in done if r.changed is not None), default=None)
     told = [f"it stayed within the guardrails in {counted(len(done))} beside the champion"]
     if worst is not None:
-        told.append(f"at most {worst:.2%} of a run's rows decided otherwise")
+        told.append(f"at most {worst[0]:.2%} of a run's rows decided otherwise by `{worst[1]}`")
     if live is not None:
         told.append(live.said())
     return True, "; ".join(told)
@@ -230,7 +246,8 @@ def _difference(table: DataFrame) -> Column:
     from pyspark.sql import functions as sf
 
     kinds = dict(table.dtypes)
-    name = "probability" if "probability" in kinds else "prediction"
+    # A column of the user's can be called `probability` beside numbers that are predicted.
+    name = "probability" if f"{CHALLENGER}probability" in kinds else "prediction"
     one, other = sf.col(name), sf.col(f"{CHALLENGER}{name}")
     if kinds[name].startswith("array"):
         apart = sf.zip_with(one, other, lambda a, b: sf.abs(a.cast("double") - b.cast("double")))

@@ -88,8 +88,9 @@ def enter(mlflow: MLflowResource, name: str, version: ModelVersion, beside: str,
 
 def leave(mlflow: MLflowResource, name: str, shadow: InShadow, decision: str) -> None:
     """End a version's time in shadow, and note what came of it."""
-    mlflow.remove_alias(name, ALIAS)
+    # The note first: what is cut off in between is found by the alias, and done once more.
     mlflow.note(name, shadow.version, {DECISION_TAG: decision})
+    mlflow.remove_alias(name, ALIAS)
 
 
 def note_run(mlflow: MLflowResource, name: str, shadow: InShadow, run: ShadowRun) -> tuple[ShadowRun, ...]:
@@ -104,15 +105,24 @@ def note_live(mlflow: MLflowResource, name: str, shadow: InShadow, live: ShadowL
     mlflow.note(name, shadow.version, {_LIVE: live.model_dump_json()})
 
 
-def left_by_hand(mlflow: MLflowResource, name: str, served: ModelVersion) -> str:
-    """End the shadow because a person has made `served` the champion; return what is to be said of it, nothing where none was in shadow."""
+def promote_at_once(mlflow: MLflowResource, name: str, version: ModelVersion) -> str:
+    """Make a version champion that stands in no shadow first; return what is to be said of the one that was, nothing where none was.
+
+    Answers to another question cannot be held against each other, and a description can have lost its `promote.shadow`.
+    """
+    mlflow.promote(name, version)
+    return leave_for(mlflow, name, version, "without a time in shadow")
+
+
+def leave_for(mlflow: MLflowResource, name: str, served: ModelVersion, how: str = "by hand") -> str:
+    """End the shadow because `served` was made the champion; return what is to be said of it, nothing where none was in shadow."""
     shadow = in_shadow(mlflow, name)
     if shadow is None:
         return ""
     if shadow.version.version == served.version:
         mlflow.remove_alias(name, ALIAS)
         return f"it was in shadow, with {counted(len(shadow.runs))} beside version {shadow.beside}"
-    said = f"version {served.version} became champion by hand while it was in shadow beside version {shadow.beside}"
+    said = f"version {served.version} became champion {how} while it was in shadow beside version {shadow.beside}"
     leave(mlflow, name, shadow, f"not promoted: {said}")
     return f"{shadow.name} leaves the shadow, after {counted(len(shadow.runs))}"
 

@@ -12,14 +12,16 @@ from synml_dagster import MLPipeline
 
 PLAIN = {"name": "p", "source": "t.csv", "label": "b"}
 DAILY = {"column": "a", "daily": "2026-01-01"}
-CHAMPION, RAW, PREDICTIONS = (dg.AssetKey(["p", s]) for s in ("champion", "raw", "predictions"))
+CHAMPION, RAW, PREDICTIONS, SHADOW = (
+    dg.AssetKey(["p", s]) for s in ("champion", "raw", "predictions", "shadow_predictions")
+)
 
 
 class Daemon:
     """Evaluates the conditions as the daemon does, tick by tick."""
 
-    def __init__(self, instance, partitions=None, **automation):
-        described = PLAIN | {"partitions": partitions, "automation": automation}
+    def __init__(self, instance, partitions=None, promote=None, **automation):
+        described = PLAIN | {"partitions": partitions, "automation": automation, "promote": promote or {}}
         self.defs = MLPipeline.model_validate(described).definitions()
         self.instance, self.cursor = instance, None
         self.now = datetime(2026, 1, 4, 12, tzinfo=UTC)
@@ -32,7 +34,7 @@ class Daemon:
         )
         self.cursor = result.cursor
         asked = {}
-        for key in (RAW, PREDICTIONS):
+        for key in (RAW, PREDICTIONS, SHADOW):
             if result.get_num_requested(key):
                 asked[key.path[-1]] = sorted(result.get_requested_partitions(key), key=str)
         return asked
@@ -40,6 +42,12 @@ class Daemon:
     def made(self, key, version=None, partition=None):
         tags = {"dagster/data_version": str(version)} if version is not None else None
         self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition, tags=tags))
+
+    def looked(self):
+        """A run has found nobody in shadow: the check, and no table."""
+        self.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=SHADOW, check_name="shadow", passed=True)
+        )
 
 
 @pytest.fixture
@@ -86,6 +94,29 @@ def test_with_partitions_another_champion_scores_the_newest_day(instance):
     daemon.tick()
     daemon.made(CHAMPION, 2)
     assert daemon.tick() == {"predictions": ["2026-01-03"]}
+
+
+def test_a_scoring_asks_for_the_shadow_once_and_not_where_its_run_has_looked(instance):
+    daemon = Daemon(instance, promote={"shadow": {}}, follow={"champion": True})
+    daemon.now = datetime.now(UTC) - timedelta(minutes=10)  # events have the real time
+    daemon.tick()
+    for key, version in ((RAW, "r1"), (CHAMPION, 1)):
+        daemon.made(key, version)
+    assert daemon.tick() == {"predictions": [None], "shadow_predictions": [None]}
+    assert daemon.tick() == {}
+    daemon.made(PREDICTIONS)  # by a run of its own
+    assert daemon.tick() == {"shadow_predictions": [None]}
+    assert daemon.tick() == {}
+    daemon.made(PREDICTIONS)  # by the job of scoring, in which nobody was in shadow
+    daemon.looked()
+    assert daemon.tick() == {}
+    daemon.now = datetime.now(UTC) + timedelta(minutes=1)  # after all events
+    assert daemon.tick() == {}
+    daemon.made(PREDICTIONS)
+    daemon.made(SHADOW)
+    assert daemon.tick() == {}
+    daemon.made(PREDICTIONS)
+    assert daemon.tick() == {"shadow_predictions": [None]}
 
 
 def test_it_is_off_until_it_is_named_and_its_sensor_starts_stopped(instance):

@@ -7,12 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster import MLPipeline
+from synml_dagster.assets.champion import ChampionRecord
+from synml_dagster.assets.shadow import build_shadow_predictions
 from synml_dagster.assets.shadow.outcome import conclude
+from synml_dagster.assets.stage import ScoreSpec
 from synml_dagster.automation import promotion_jobs
 from synml_dagster.checks import PromoteSpec, ShadowLive, ShadowRun, ShadowSpec
 from synml_dagster.checks.shadow import concluded
-from synml_dagster.checks.shadow_registry import enter, in_shadow
-from synml_dagster.resources import MLflowResource
+from synml_dagster.checks.shadow_registry import enter, in_shadow, promote_at_once
+from synml_dagster.errors import ConfigError
+from synml_dagster.resources import MLflowResource, SparkResource
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ def test_after_its_runs_it_is_promoted_and_an_attempt_that_is_made_again_counts_
     assert done.serves == "3"
     assert state(mlflow) == ("3", None)
     assert decided(mlflow, "3") == (
-        "promoted: it stayed within the guardrails in 2 runs beside the champion; at most 20.00% of a run's rows decided otherwise"
+        "promoted: it stayed within the guardrails in 2 runs beside the champion; at most 20.00% of a run's rows decided otherwise by `prediction`"
     )
 
 
@@ -90,7 +94,12 @@ def test_after_its_runs_it_is_promoted_and_an_attempt_that_is_made_again_counts_
         (
             {"most_decisions": 0.3},
             {"changed": 0.31},
-            "it decides 31.00% of the rows otherwise, and promote.shadow.most_decisions is 0.3",
+            "it decides 31.00% of the rows otherwise by `prediction`, and promote.shadow.most_decisions is 0.3",
+        ),
+        (
+            {"most_decisions": 0.3},
+            {"changed": 0.31, "decided": "decision"},
+            "rows otherwise by `decision`, and",
         ),
         (
             {"most_difference": 0.2},
@@ -147,7 +156,10 @@ def test_a_step_that_scored_for_one_that_left_meanwhile_decides_nothing(mlflow):
     enter(mlflow, "adult", mlflow.version("adult", "4"), "2", "auc is 0.95")
     done = conclude(mlflow, "adult", PromoteSpec(shadow=ShadowSpec(runs=1)), "adult", before, a_run("1"))
     assert done.promoted is None
-    assert "it left the shadow while it scored" in done.said
+    assert (
+        done.headline(before)
+        == "version 3 has left the shadow: another run or a person has decided meanwhile"
+    )
     assert state(mlflow) == ("2", "4")
 
 
@@ -178,8 +190,33 @@ def test_a_champion_that_was_moved_in_the_registry_ends_the_shadow(mlflow):
 
 def test_a_promotion_that_was_cut_off_half_way_is_taken_as_done(mlflow):
     mlflow.set_alias("adult", "champion", "3")
-    assert end(mlflow, "1").said == "it is the champion already"
+    found = in_shadow(mlflow, "adult")
+    done = end(mlflow, "1")
+    said = "it was made champion while it was in shadow beside version 2"
+    assert done.headline(found) == f"version 3 is the champion: {said}"
+    assert done.promoted is True  # the page of the champion is told, whatever was cut off
     assert state(mlflow) == ("3", None)
+    assert decided(mlflow, "3") == f"promoted: {said}"
+
+
+def test_where_another_one_is_champion_it_leaves_without_a_run(mlflow):
+    mlflow.set_alias("adult", "champion", "1")
+    found, rule = in_shadow(mlflow, "adult"), PromoteSpec(shadow=ShadowSpec(runs=1))
+    done = conclude(mlflow, "adult", rule, "adult", found, None)
+    assert (done.promoted, done.serves, done.runs) == (False, "1", ())
+    assert state(mlflow) == ("1", None)
+    assert "version 1 became champion while it was in shadow beside version 2" in decided(mlflow, "3")
+
+
+def test_a_promotion_past_the_shadow_ends_it(mlflow):
+    assert promote_at_once(mlflow, "adult", mlflow.version("adult", "4")) == (
+        "version 3 leaves the shadow, after 0 runs"
+    )
+    assert state(mlflow) == ("4", None)
+    assert decided(mlflow, "3") == (
+        "not promoted: version 4 became champion without a time in shadow while it was in shadow beside version 2"
+    )
+    assert not promote_at_once(mlflow, "adult", mlflow.version("adult", "2"))
 
 
 def test_approval_waits_for_a_person_after_the_last_run(mlflow):
@@ -188,6 +225,67 @@ def test_approval_waits_for_a_person_after_the_last_run(mlflow):
     assert done.promoted is False
     assert state(mlflow) == ("2", None)
     assert "A person has to agree: launch adult_promote with version 3" in decided(mlflow, "3")
+
+
+def step(mlflow, spark):
+    """Run the step of `shadow_predictions`; return its check, or the first line of its failure."""
+    record = ChampionRecord(
+        model="adult",
+        version="2",
+        promoted=True,
+        reason="",
+        metric="auc",
+        challenger_value=1.0,
+        champion_value=None,
+        champion_version="2",
+    )
+
+    @dg.asset(key=["adult", "champion"], io_manager_key="bundles")
+    def champion() -> ChampionRecord:
+        return record
+
+    predictions = dg.AssetSpec(["adult", "predictions"])
+    told = ScoreSpec.model_validate({"source": "waiting.csv"})
+    shadow = build_shadow_predictions("adult", PromoteSpec(shadow=ShadowSpec(runs=1)), told)
+    done = dg.materialize(
+        [champion, predictions, shadow],
+        resources={
+            "mlflow": mlflow,
+            "spark": spark,
+            "bundles": dg.mem_io_manager,
+            "spark_tables": dg.mem_io_manager,
+        },
+        raise_on_error=False,
+    )
+    for event in done.all_events:
+        if event.is_step_failure:
+            return str(event.step_failure_data.error)
+    (check,) = done.get_asset_check_evaluations()
+    return check
+
+
+def test_what_is_no_fault_of_the_challengers_fails_the_step_and_refuses_nobody(mlflow, classic_spark):
+    # The fixture's champion cannot be opened, as where the registry's files cannot be read for a while.
+    assert "ModelError" in step(mlflow, SparkResource(master="local[2]"))
+    assert state(mlflow) == ("2", "3")
+    assert not in_shadow(mlflow, "adult").runs
+
+
+def test_where_there_is_nothing_to_score_no_spark_is_opened(mlflow):
+    unheard_of = SparkResource(remote="sc://nowhere.invalid:1")
+    mlflow.set_alias("adult", "champion", "1")
+    check = step(mlflow, unheard_of)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description.startswith("version 3 not promoted: version 1 became champion while it was")
+    assert state(mlflow) == ("1", None)
+    check = step(mlflow, unheard_of)
+    assert (check.passed, check.description) == (True, "no challenger of 'adult' is in shadow")
+
+
+def test_columns_of_the_challengers_names_are_refused_at_load():
+    told = ScoreSpec(keep=["id", "Challenger_Decision"])
+    with pytest.raises(ConfigError, match="'Challenger_Decision' cannot be carried along"):
+        build_shadow_predictions("adult", PromoteSpec(shadow=ShadowSpec()), told)
 
 
 def test_two_runs_that_end_at_once_promote_once(mlflow):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.assets.stage import figure
 from synml_dagster.checks import LiveSpec, ShadowLive, labelled_since
-from synml_dagster.checks.shadow import challenger_answers
-from synml_dagster.checks.shadow_registry import in_shadow, note_live
+from synml_dagster.checks.shadow import CHALLENGER_VERSION, challenger_answers
+from synml_dagster.checks.shadow_registry import InShadow, in_shadow, note_live
 from synml_dagster.evaluation import better_by, higher_is_better
 from synml_dagster.features import FeaturePlan
 from synml_dagster.learners import TrainedModel
@@ -46,9 +46,7 @@ def both_live(
     whole = frames[0]
     for frame in frames[1:]:
         whole = whole.unionByName(frame, allowMissingColumns=True)
-    whole = whole.where(
-        (whole["model_version"] == shadow.beside) & whole["challenger_prediction"].isNotNull()
-    )
+    whole = rows_of(whole, shadow)
     found = {}
     for who, rows, version in (
         ("champion", whole, champion),
@@ -79,3 +77,11 @@ def both_live(
         "shadow/rows labelled since": rows,
         "shadow": f"{shadow.name} in shadow: {live.said()}" + (f", {live.worse}" if live.worse else ""),
     }
+
+
+def rows_of(tables: DataFrame, shadow: InShadow) -> DataFrame:
+    """Return the rows that the version in shadow and the champion beside it have both scored: no earlier challenger's, so that both are measured on the same."""
+    both = (tables["model_version"] == shadow.beside) & (
+        tables[CHALLENGER_VERSION] == str(shadow.version.version)
+    )
+    return tables.where(both & tables["challenger_prediction"].isNotNull())

@@ -22,41 +22,60 @@ class Conclusion:
     ----------
     promoted
         True and False end the shadow; None where the challenger goes on, or somebody else has decided.
+    said
+        Why.
     runs
         All runs that count so far.
     serves
         The version that is champion now.
+    word
+        What has become of the version, where this run did not decide it.
     """
 
     promoted: bool | None
     said: str
     runs: tuple[ShadowRun, ...]
     serves: str
+    word: str = ""
 
     def headline(self, shadow: InShadow) -> str:
         """Return the decision in one sentence that names the version."""
-        word = {True: "promoted", False: "not promoted", None: "in shadow"}[self.promoted]
+        word = self.word or {True: "promoted", False: "not promoted", None: "in shadow"}[self.promoted]
         return f"{shadow.name} {word}: {self.said}"
 
 
 def conclude(
-    mlflow: MLflowResource, name: str, rule: PromoteSpec, pipeline: str, shadow: InShadow, run: ShadowRun
+    mlflow: MLflowResource,
+    name: str,
+    rule: PromoteSpec,
+    pipeline: str,
+    shadow: InShadow,
+    run: ShadowRun | None,
 ) -> Conclusion:
-    """Count a run and decide, one process at a time; the aliases are asked for once more before one is moved."""
+    """Count a run and decide, one process at a time; the aliases are asked for once more before one is moved.
+
+    `run` is None where nothing was scored because another version is champion than the one that the challenger stands beside.
+    """
     assert rule.shadow is not None
     with mlflow.deciding(name):
         now, holder = in_shadow(mlflow, name), mlflow.champion(name)
         serves = str(holder.version) if holder is not None else "none"
         if now is None or now.version.version != shadow.version.version:
-            said = "it left the shadow while it scored, because another run or a person has decided"
-            return Conclusion(None, said, shadow.runs, serves)
+            said = "another run or a person has decided meanwhile"
+            return Conclusion(None, said, shadow.runs, serves, "has left the shadow")
         if serves == now.version.version:
-            mlflow.remove_alias(name, "shadow")
-            return Conclusion(None, "it is the champion already", now.runs, serves)
+            # By hand in the registry, or by a run that was cut off before it could say so here and on the champion's page.
+            said = f"it was made champion while it was in shadow beside version {now.beside}"
+            leave(mlflow, name, now, f"promoted: {said}")
+            return Conclusion(True, said, now.runs, serves, "is the champion")
         if serves != now.beside:
             said = f"version {serves} became champion while it was in shadow beside version {now.beside}. Materialize the champion again"
             leave(mlflow, name, now, f"not promoted: {said}")
             return Conclusion(False, said, now.runs, serves)
+        if run is None:
+            return Conclusion(
+                None, "another champion was put back meanwhile; nothing was scored", now.runs, serves
+            )
         runs = note_run(mlflow, name, now, run)
         promoted, said = concluded(rule.shadow, runs, now.live)
         if promoted and rule.approval:

@@ -10,11 +10,12 @@ import dagster as dg
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.predictions import rows_to_score
 from synml_dagster.assets.shadow.outcome import conclude, figures, history, tell_champion
-from synml_dagster.assets.shadow.side_by_side import Pair, scored_once
+from synml_dagster.assets.shadow.side_by_side import Beside, check_kept, scored_once
 from synml_dagster.assets.stage import ScoreSpec, clearly, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec, ShadowRun
 from synml_dagster.checks.shadow_registry import in_shadow
 from synml_dagster.errors import DataError, ModelError
+from synml_dagster.onnx import OnnxModel
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
@@ -33,9 +34,11 @@ def build_shadow_predictions(
 ) -> dg.AssetsDefinition:
     """Return the asset that scores what `predictions` scores by both models, says how they differ, and decides after `rule.shadow.runs`.
 
-    Where no challenger is in shadow it makes nothing. What the challenger cannot score refuses it, and fails no run.
+    Where no challenger is in shadow it makes nothing, and opens no Spark. What the challenger cannot score refuses it, and
+    fails no run; what fails otherwise (the registry, the source, the champion) fails the step, which can be tried again.
     """
     name = registered or pipeline
+    check_kept(score.keep or ())
     ins = inputs(pipeline, "champion")
     if score.source is None:
         ins |= {"raw": dg.AssetIn(key=stage_key(pipeline, "raw"))}
@@ -51,22 +54,38 @@ def build_shadow_predictions(
         **partitioned(partitions),
     )
 
-    def run(context: dg.AssetExecutionContext, spark: Any, mlflow: MLflowResource, raw: Any) -> Iterator[Any]:
+    def run(
+        context: dg.AssetExecutionContext, resource: SparkResource, mlflow: MLflowResource, raw: Any
+    ) -> Iterator[Any]:
         shadow, holder = in_shadow(mlflow, name), mlflow.champion(name)
         if shadow is None or holder is None:
-            yield outcome("shadow", True, f"no challenger of {name!r} is in shadow")
+            none = "challenger of {!r} is in shadow" if shadow is None else "version of {!r} is champion"
+            yield outcome("shadow", True, f"no {none.format(name)}")
+            return
+        if shadow.beside != str(holder.version):
+            # Another question may be asked of this champion: the two are not scored beside each other.
+            done = conclude(mlflow, name, rule, pipeline, shadow, None)
+            tell_champion(context, stage_key(pipeline, "champion"), shadow, done)
+            yield outcome("shadow", done.promoted is not False, done.headline(shadow), only_warns=True)
             return
         run_id, at = context.run.run_id, datetime.now(UTC).isoformat(timespec="seconds")
         with ExitStack() as stack:
             tables: dict[str, Table] = {}
+            spark, beside = resource.session, Beside.opened(mlflow, holder)
+            each, _ = rows_to_score(context, score, partitions, raw, beside.champion, spark, [])
+            once = {key: beside.scored(rows, score.keep, spark) for key, rows in each.items()}
+            bundle = mlflow.download(shadow.version)
             try:
-                pair = Pair.opened(mlflow, shadow, holder)
-                each, _ = rows_to_score(context, score, partitions, raw, pair.champion, spark, [])
-                frames = {key: pair.scored(rows, score.keep, spark) for key, rows in each.items()}
-                tables = stack.enter_context(scored_once(frames, pipeline, NAME))
-                found = pair.compared(run_id, tables, spark)
+                challenger = OnnxModel.load(bundle)
+                version = str(shadow.version.version)
+                frames = {
+                    key: beside.answered(rows, challenger, version, spark) for key, rows in once.items()
+                }
             except (DataError, ModelError) as problem:
                 found = ShadowRun(run_id=run_id, at=at, rows=0, problem=str(problem))
+            else:
+                tables = stack.enter_context(scored_once(frames, pipeline, NAME))
+                found = beside.compared(run_id, tables, challenger, spark)
             if not found.rows and not found.problem:
                 yield outcome("shadow", True, "no rows were scored, and this run does not count")
                 return
@@ -97,7 +116,7 @@ def build_shadow_predictions(
             mlflow: MLflowResource,
             champion: ChampionRecord,
         ) -> Iterator[Any]:
-            yield from run(context, spark.session, mlflow, None)
+            yield from run(context, spark, mlflow, None)
 
     else:
 
@@ -110,6 +129,6 @@ def build_shadow_predictions(
             champion: ChampionRecord,
             raw: Any,
         ) -> Iterator[Any]:
-            yield from run(context, spark.session, mlflow, raw)
+            yield from run(context, spark, mlflow, raw)
 
     return shadow_predictions
