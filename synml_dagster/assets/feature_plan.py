@@ -117,7 +117,7 @@ def build_feature_plan(
                 f"The table has a column {taken[0]!r}, and so do predictions of {'classes' if taken[0].casefold() == 'probability' else 'evaluate.cost_matrix'}. Name the columns to carry along without it in score.keep, or rename it in the source."
             )
         # Not the plan's own words: the same rows give the same plan, whatever was before.
-        changes = changes_since(plan, previous)
+        changes = changes_since(plan, previous, features.declared())
         warnings, notes = [*changes.warnings, *plan.warnings], [*changes.notes, *plan.notes]
         for warning in warnings:
             context.log.warning(warning)

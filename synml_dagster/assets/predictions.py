@@ -36,7 +36,7 @@ from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
-from synml_dagster.onnx.scorer import REASON
+from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.resources import MLflowResource, SparkResource
@@ -264,11 +264,7 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.
-    taken = (
-        {"prediction", "probability", "raw_score", *model.roles, REASON, *COLUMNS}
-        if spec.keep is not None
-        else set()
-    )
+    taken = {*answers_of(model), "probability", REASON, *COLUMNS} if spec.keep is not None else set()
     carried = [*keep, *(c for c in columns if c not in first and c.casefold() not in taken)]
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]

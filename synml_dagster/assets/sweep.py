@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.artifacts import check_classes, check_queries, check_weights, plan_of, side
+from synml_dagster.assets.groups import reweighing_of
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.stage import clearly, inputs, stage, stored_once
 from synml_dagster.errors import ModelError
@@ -133,6 +134,8 @@ def build_sweep(
                 "pruning": sweep_spec.prunes,
                 "metric": metric,
             }
+            if (weights := reweighing_of(features)) is not None:
+                key["reweighing"] = weights.model_dump(mode="json", exclude={"notes"})
             aims = sweep_spec.aims
             if aims.against or aims.limits:  # a sampler keeps how far trials were over the limits of then
                 key["aims"] = [list(aims.against), aims.limits]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS, _EXAMPLES = 100, 5
 _NO_VALUES = ("array", "map", "struct", "binary", "variant")
-_KEY, _TRUTH = "__chosen", "__truth"
+_KEY, _TRUTH, _PLACE, _ROWS = "__chosen", "__truth", "__place", "__rows"
 
 
 def check_chosen(column: str, types: dict[str, str]) -> None:
@@ -65,6 +66,7 @@ def explain_chosen(
     ConfigError
         The column is not there, or a value is none of its type.
     """
+    from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
     from synml_dagster.explain.base import explainer_for
@@ -78,15 +80,27 @@ def explain_chosen(
     word, truth = label_columns(raw, plan)
     rows = raw.select("*", key.alias(_KEY), sf.when(word != "", truth).cast("double").alias(_TRUTH))
     rows = rows.where(sf.col(_KEY).isNotNull())
+    names = list(model.features)
+    # Each value keeps some of its rows, however many another has, and the same ones each time.
+    each = Window.partitionBy(_KEY)
+    first = each.orderBy(sf.xxhash64(*(quoted(name) for name in names)), *(quoted(name) for name in names))
+    made = assemble(rows, plan, training=False, keep=[_KEY, _TRUTH]).select(
+        "*", sf.row_number().over(first).alias(_PLACE), sf.count(sf.lit(1)).over(each).alias(_ROWS)
+    )
     with typed_errors():
-        told = assemble(rows, plan, training=False, keep=[_KEY, _TRUTH]).limit(_MOST_ROWS + 1).toArrow()
+        told = made.where(sf.col(_PLACE) <= max(1, _MOST_ROWS // len(values))).toArrow()
     place = {value: i for i, value in enumerate(values)}
-    order = np.argsort([place[v] for v in told.column(_KEY).to_pylist()], kind="stable")[:_MOST_ROWS]
+    found_in = dict(zip(told.column(_KEY).to_pylist(), told.column(_ROWS).to_pylist(), strict=True))
+    order = np.lexsort(
+        (
+            told.column(_PLACE).to_numpy(),
+            np.array([place[v] for v in told.column(_KEY).to_pylist()], dtype=int),
+        )
+    )[:_MOST_ROWS]
     ids = [told.column(_KEY)[int(i)].as_py() for i in order]
-    notes = _notes(raw, column, values, ids, told.num_rows > _MOST_ROWS)
+    notes = _notes(raw, column, values, ids, found_in)
     if not ids:
         return None, [], notes
-    names = list(model.features)
     X = np.stack([told.column(n).to_numpy().astype(np.float32) for n in names], axis=1)[order]
     form = model.form
     explainer = explainer_for(form)
@@ -124,8 +138,20 @@ def _key(column: Column, name: str, kind: str, values: Sequence[str]) -> Column:
     numbers = [_number(value, name) for value in values]
     found = sf.lit(None).cast("string")
     for value, number in zip(values, numbers, strict=True):
-        found = sf.when(column.cast("double") == sf.lit(number), sf.lit(value)).otherwise(found)
+        found = sf.when(column == _literal(value, number, kind), sf.lit(value)).otherwise(found)
     return found
+
+
+def _literal(value: str, number: float, kind: str) -> Column:
+    """Return a number in the column's own type, null where that has no such number: a double is not exact enough for long ids."""
+    from pyspark.sql import functions as sf
+
+    if not kind.startswith("decimal"):
+        return sf.lit(number).cast(kind)
+    exact = Decimal(value)
+    scale = int(kind.removesuffix(")").partition(",")[2] or 0)
+    fits = exact.is_finite() and exact == exact.scaleb(scale).to_integral_value().scaleb(-scale)
+    return (sf.lit(f"{exact:f}") if fits else sf.lit(None)).try_cast(kind)
 
 
 def _number(value: str, name: str) -> float:
@@ -140,13 +166,15 @@ def _number(value: str, name: str) -> float:
     return number
 
 
-def _notes(raw: DataFrame, column: str, values: Sequence[str], ids: Sequence[str], cut: bool) -> list[str]:
+def _notes(
+    raw: DataFrame, column: str, values: Sequence[str], ids: Sequence[str], rows: Mapping[str, int]
+) -> list[str]:
     from pyspark.sql import functions as sf
 
     from synml_dagster.spark.quoting import quoted
 
     notes = []
-    if absent := [v for v in values if v not in ids]:
+    if absent := [v for v in values if v not in rows]:
         some = raw.select(sf.col(quoted(column)).cast("string").alias("v")).where("v IS NOT NULL")
         there = [row.v for row in some.limit(_EXAMPLES).collect()]
         shown = ", ".join(map(repr, absent[:_EXAMPLES])) + (" ..." if len(absent) > _EXAMPLES else "")
@@ -154,13 +182,13 @@ def _notes(raw: DataFrame, column: str, values: Sequence[str], ids: Sequence[str
             f"{len(absent)} of the {len(values)} values of {column!r} that were to be explained {'is' if len(absent) == 1 else 'are'} in no row: {shown}; "
             f"the table has such as {', '.join(map(repr, there)) or 'none'}."
         )
-    several = [v for v in dict.fromkeys(ids) if list(ids).count(v) > 1]
+    several = [v for v in values if rows.get(v, 0) > 1]
     if several:
         notes.append(
-            f"{', '.join(map(repr, several[:_EXAMPLES]))}{' ...' if len(several) > _EXAMPLES else ''} of {column!r} {'stands' if len(several) == 1 else 'stand'} in several rows, each of which is explained."
+            f"{', '.join(map(repr, several[:_EXAMPLES]))}{' ...' if len(several) > _EXAMPLES else ''} of {column!r} {'stands' if len(several) == 1 else 'stand'} in several rows{'' if len(ids) < sum(rows.values()) else ', each of which is explained'}."
         )
-    if cut:
+    if len(ids) < sum(rows.values()):
         notes.append(
-            f"More than {_MOST_ROWS} rows have one of the values of {column!r}; the others are left out."
+            f"{sum(rows.values()):,} rows have one of the values of {column!r}; {len(ids)} of them are explained, some of each value."
         )
     return notes

@@ -5,14 +5,14 @@ Nothing is read: both plans hold the figures of their tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns.same_words import plainly
 from synml_dagster.errors import nearest
-from synml_dagster.features.fitting.candidates import EXCLUDED
+from synml_dagster.features.fitting.candidates import EXCLUDED, NOT_INCLUDED
 from synml_dagster.features.kinds import CategoricalColumn, DatetimeColumn
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SHRUNK = 0.5
 _MOVED, _FACTOR, _SURE = 0.15, 3.0, 4.0
 _GONE, _LEARNT = 0.95, 0.5
 _STRANGE = 0.5
+_NEARLY_ALL = 1.2
 _MOST_SAID = 5
 _MOST_WARNINGS = 20
 
@@ -45,10 +46,12 @@ class PlanChanges:
     notes: tuple[str, ...] = ()
 
 
-def changes_since(plan: FeaturePlan, previous: FeaturePlan | None) -> PlanChanges:
+def changes_since(
+    plan: FeaturePlan, previous: FeaturePlan | None, declared: Collection[str] = ()
+) -> PlanChanges:
     """Return what `plan` has otherwise than `previous`, which was fitted to an earlier state of the same source.
 
-    Columns of dates are left out, which move by nature. Where there is no plan before, or it has another label, there
+    `declared` are the columns whose kind the description says: another one is no surprise. Columns of dates are left out, which move by nature. Where there is no plan before, or it has another label, there
     is nothing to compare.
 
     Examples
@@ -62,7 +65,7 @@ def changes_since(plan: FeaturePlan, previous: FeaturePlan | None) -> PlanChange
     notes: list[str] = []
     before, now = ({c.name: c for c in reversed(p.ways)} for p in (previous, plan))
     left_out = {d.column: d.reason for d in plan.dropped}
-    asked = [name for name, reason in left_out.items() if reason == EXCLUDED]
+    asked = [name for name, reason in left_out.items() if reason in (EXCLUDED, NOT_INCLUDED)]
     seen = before.keys() | {d.column for d in previous.dropped}
     # A column that the description gives another role is neither lost nor new.
     roles = {r.name for p in (plan, previous) for r in (p.weight, p.group, p.split.column) if r is not None}
@@ -80,7 +83,7 @@ def changes_since(plan: FeaturePlan, previous: FeaturePlan | None) -> PlanChange
         notes.append(f"new since the last plan: {', '.join(repr(n) for n in new[:_MOST_SAID])}{more}")
     figures = [{s.column: s for s in p.statistics} for p in (previous, plan)]
     for name, column in now.items():
-        if name in before:
+        if name in before and not (column.kind != before[name].kind and name in declared):
             warnings += _column(before[name], column, *(f.get(name) for f in figures))
     if len(warnings) > _MOST_WARNINGS:
         warnings[_MOST_WARNINGS:] = [f"and {len(warnings) - _MOST_WARNINGS} more things are otherwise"]
@@ -153,7 +156,7 @@ def _column(
     if new.missing_share >= _GONE and old.missing_share <= _LEARNT:
         yield f"column {now.name!r} is missing in {new.missing_share:.0%} of the training rows and was in {old.missing_share:.0%} of those of the last plan"
     elif isinstance(now, CategoricalColumn) and isinstance(before, CategoricalColumn):
-        yield from _words(before, now, new)
+        yield from _words(before, now, old, new)
     elif not isinstance(now, DatetimeColumn) and (
         _elsewhere(new.quantiles.get("p50"), old.minimum, old.maximum)
         or _elsewhere(old.quantiles.get("p50"), new.minimum, new.maximum)
@@ -164,12 +167,17 @@ def _column(
         )
 
 
-def _words(before: CategoricalColumn, now: CategoricalColumn, new: ColumnStats) -> Iterator[str]:
-    known = set(before.words)
+def _words(
+    before: CategoricalColumn, now: CategoricalColumn, old: ColumnStats, new: ColumnStats
+) -> Iterator[str]:
+    # Rare words and other spellings have no place of their own, and were there all the same.
+    known = {*before.words, *before.spellings, *old.top}
     strange = [word for word in new.top if word not in known]
     rows = sum(new.top.values())
-    # Words that are seldom have no place of their own: a column of many cannot be judged by those that have one.
-    if not known or sum(new.top[w] for w in strange) < _STRANGE * rows or rows < _STRANGE * new.rows:
+    # Of a column of many words the most frequent are known, and others may be so by chance today.
+    if not known or old.distinct is None or old.distinct > _NEARLY_ALL * len(known):
+        return
+    if sum(new.top[w] for w in strange) < _STRANGE * rows or rows < _STRANGE * new.rows:
         return
     twins = {plainly(word): word for word in before.words}
     one = next((w for w in strange if plainly(w) in twins), strange[0])

@@ -35,7 +35,9 @@ _ROWS_THAT_REPAY = 32_768
 
 
 def answers_of(model: OnnxModel) -> tuple[str, ...]:
-    """Return what a pipeline of this package can be asked for."""
+    """Return what a pipeline of this package can be asked for; of a plan alone, the features that its graph makes."""
+    if RAW_SCORE not in model.roles:
+        return tuple(out.name for out in model.outputs)
     return (*(result.name for result in pipeline_results(model, None)), RAW_SCORE)
 
 
@@ -183,9 +185,7 @@ class Scorer:
         inside = {name for node in self.model.proto.graph.node for name in node.output if name}
         for name in [*wanted, *derived]:
             if name not in known and name not in inside:
-                # The graph of a plan alone has no answers: what it could be asked for is asked only here.
-                whole = self.model.is_pipeline and RAW_SCORE in self.model.roles
-                answers = answers_of(self.model) if whole else tuple(known)
+                answers = answers_of(self.model) if self.model.is_pipeline else tuple(known)
                 raise ModelError(
                     f"outputs: the graph has no tensor {name!r}; it answers {', '.join(map(repr, answers))}.{did_you_mean(name, [*answers, *known, *inside])}"
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import DataError, did_you_mean
@@ -36,10 +36,17 @@ def rows_outside(frame: DataFrame, spec: PartitionsSpec, keys: Sequence[str]) ->
     from pyspark.sql import functions as sf
 
     if spec.first is not None:
-        last = spec.end or date(9998, 12, 31)
-        known = _within(
-            frame, spec, spec.first, datetime.combine(last + timedelta(days=1), time(), spec.first.tzinfo)
-        )
+        end = datetime(9999, 1, 1, tzinfo=spec.first.tzinfo)
+        if spec.end:
+            # Whole partitions alone are read: of weeks and months the days after the last whole one are outside.
+            windows, after = (
+                time_windows(spec),
+                datetime.combine(spec.end, time(), spec.first.tzinfo) + timedelta(days=2),
+            )
+            end = windows.time_window_for_partition_key(
+                windows.get_partition_keys(current_time=after)[-1]
+            ).end
+        known = _within(frame, spec, spec.first, end)
     else:
         known = _column(frame, spec).cast("string").isin(list(keys))
     row = frame.agg(sf.count_if(~sf.coalesce(known, sf.lit(False)))).first()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -120,6 +120,14 @@ class PartitionsSpec(BaseModel):
             raise ValueError(f"partitions.end goes with partitions of time: {', '.join(EVERY)}")
         if self.end and self.first and self.end < self.first.date():
             raise ValueError(f"partitions.end {self.end} is before the first day, {self.first.date()}")
+        whole = self.weekly and self.weekly + timedelta(days=7)
+        if self.monthly and self.monthly.day <= _LAST_START:
+            month = self.monthly.year * 12 + self.monthly.month  # counted from 0: the next one
+            whole = date(month // 12, month % 12 + 1, self.monthly.day)
+        if self.end and whole and self.end + timedelta(days=1) < whole:
+            raise ValueError(
+                f"partitions.end {self.end} is before the first partition ends, with {whole - timedelta(days=1)}: there would be none"
+            )
         if self.hourly and (
             self.hourly.tzinfo or self.hourly != self.hourly.replace(minute=0, second=0, microsecond=0)
         ):

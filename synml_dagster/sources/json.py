@@ -61,27 +61,43 @@ def _check_records(frame: DataFrame, path: str, notes: list[str]) -> None:
 
     Where values stand beside such a list it may be a row that has a list in it, and `notes` say what was read.
     """
+    from pyspark.sql import functions as sf
     from pyspark.sql.types import ArrayType, StructType
 
     fields = [f for f in frame.schema.fields if f.name != _BAD]
-    nested = [f for f in fields if isinstance(f.dataType, ArrayType | StructType)]
+    lists = [f for f in fields if isinstance(f.dataType, ArrayType)]
+    objects = [f.dataType.fieldNames() for f in fields if isinstance(f.dataType, StructType)]
     rows = [
         f.name
-        for f in nested
+        for f in lists
         if isinstance(f.dataType, ArrayType) and isinstance(f.dataType.elementType, StructType)
     ]
-    whole = 0 < len(nested) == len(fields)
-    if not (rows or whole) or len(frame.limit(2).select(quoted(fields[0].name)).collect()) != 1:
-        return
-    what = (
-        f"whose key {rows[0]!r} holds a list of objects"
-        if rows
-        else f"whose keys hold lists or objects and no values: {', '.join(repr(f.name) for f in fields[:3])}"
+    columns = len(fields) > 1 and len(lists) == len(fields)
+    # A value of each row under its number, as pandas writes a frame that it is told nothing about.
+    numbered = (
+        len(fields) > 1
+        and len(objects) == len(fields)
+        and len(objects[0]) > 1
+        and objects.count(objects[0]) == len(fields)
     )
+    if not (rows or columns or numbered):
+        return
+    found = frame.limit(2).select([sf.size(quoted(f.name)) for f in lists] or sf.lit(1)).collect()
+    if len(found) != 1:
+        return
+    columns = columns and found[0][0] > 1 and len(set(found[0])) == 1
     how = "If those are the rows, write an object for each, one a line or in an array, with pandas by to_json(orient='records', lines=True)"
-    if whole:
+    if columns or numbered or (rows and len(fields) == 1):
+        what = (
+            f"whose key {rows[0]!r} holds a list of objects"
+            if len(fields) == 1
+            else f"whose keys hold {'lists of one length' if columns else 'objects with the same keys'}: {', '.join(repr(f.name) for f in fields[:3])}"
+        )
         raise SourceError(f"source: {path!r} is one object, {what}, and would be read as one row. {how}.")
-    notes.append(f"{path!r} is one object, {what}, and is read as one row. {how}")
+    if rows:
+        notes.append(
+            f"{path!r} is one object, whose key {rows[0]!r} holds a list of objects, and is read as one row. {how}"
+        )
 
 
 def spans_lines(path: str) -> bool:

@@ -111,6 +111,7 @@ class TrialJobs:
     prunes: bool = True
     _tag: str = field(default_factory=lambda: f"synml-trial-{uuid.uuid4().hex[:12]}")
     _one_here: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _cancelled: set[int] = field(default_factory=set, repr=False)
 
     def __call__(self, question: Question) -> TrialOutcome:
         """Train on an executor, or here.
@@ -132,7 +133,7 @@ class TrialJobs:
         )
         with job_tag(self.spark, self._tag_of(question)):
             if learner_of(question.family).in_session:
-                table = self._here(task)
+                table = self._here(task, question)
             else:
                 frame = self.spark.range(0, 1, 1, 1) if self.frame is None else self.frame
                 table = frame.mapInArrow(task, SCHEMA).toArrow()
@@ -148,16 +149,19 @@ class TrialJobs:
             _write(self.folder / f"{question.order}.npz", answers)
         return TrialOutcome(**told | {name: tuple(told[name]) for name in ("folds", "curve")})
 
-    def _here(self, task: Trial) -> pyarrow.Table:
+    def _here(self, task: Trial, question: Question) -> pyarrow.Table:
         """Run a trial in this process, whose session trains it; one at a time, since each takes all executors."""
         import pyarrow as pa
 
         with self._one_here:
+            if question.order in self._cancelled:
+                raise TrainingError("the trial was stopped before it began")
             batches = iter(()) if self.frame is None else iter(self.frame.toArrow().to_batches())
             return pa.Table.from_batches(task(batches))
 
     def cancel(self, question: Question) -> None:
-        """Stop the job of a question, and no other."""
+        """Stop the job of a question, and no other; one that waits to run in this process does not begin."""
+        self._cancelled.add(question.order)
         stop_tagged(self.spark, self._tag_of(question))
 
     def _tag_of(self, question: Question) -> str:

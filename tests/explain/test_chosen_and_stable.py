@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as sf
 
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.explain import Explanations, explain_chosen, importance_stability
@@ -105,8 +106,12 @@ def test_numbers_are_found_by_their_value_and_what_cannot_be_is_refused(fitted):
     assert "is in no row: 'Pluto'; the table has such as" in notes[0]
     _, ids, notes = explain_chosen(raw, plan, model, "city", ["Oslo"])
     assert len(ids) == 100
-    assert "each of which is explained" in notes[0]
-    assert notes[1].startswith("More than 100 rows")
+    assert "'Oslo' of 'city' stands in several rows." in notes[0]
+    oslo = int((frame["city"] == "Oslo").sum())
+    assert (
+        notes[1]
+        == f"{oslo} rows have one of the values of 'city'; 100 of them are explained, some of each value."
+    )
     with pytest.raises(ConfigError, match=r"no column 'idd'. Did you mean 'id'"):
         explain_chosen(raw, plan, model, "idd", ["1"])
     with pytest.raises(ConfigError, match="names 'seven', and 'price' is a column of numbers"):
@@ -159,3 +164,33 @@ def test_effects_are_tables_that_come_back_from_their_files(classic_spark, tmp_p
         again.to_pandas("curve")
     with pytest.raises(ModelError, match="holds no effects"):
         Effects.load(tmp_path / "nowhere")
+
+
+def test_a_value_of_many_rows_leaves_room_for_one_of_few(fitted):
+    frame, raw, plan, model = fitted
+    rare = raw.withColumn("city", sf.expr("IF(id = 11, 'Rome', city)"))
+    found, ids, notes = explain_chosen(rare, plan, model, "city", ["Oslo", "Rome"])
+    assert (ids.count("Oslo"), ids.count("Rome")) == (50, 1)
+    assert not [n for n in notes if "in no row" in n]
+    price = plan.feature_names.index("price")
+    assert found.values[-1, price] == pytest.approx(frame.loc[11, "price"])
+    again, _, _ = explain_chosen(rare.repartition(7), plan, model, "city", ["Oslo", "Rome"])
+    assert again.values.tolist() == found.values.tolist()
+
+
+def test_numbers_are_compared_in_the_column_s_own_type(fitted):
+    _, raw, plan, model = fitted
+    long = "CAST(9007199254740992 AS DECIMAL(38, 0)) + id"  # from 2^53 on a double takes two of these for one
+    typed = raw.withColumns({"long": sf.expr(long), "short": sf.expr("CAST(id / 10 AS FLOAT)")})
+    for column, value, place in (
+        ("long", "9007199254740993", 1),
+        ("short", "0.7", 7),
+        ("long", "9007199254740993.5", None),
+    ):
+        found, ids, notes = explain_chosen(typed, plan, model, column, [value])
+        if place is None:
+            assert ids == []
+        else:
+            own, _, _ = explain_chosen(raw, plan, model, "id", [str(place)])
+            assert (ids, notes) == ([value], [])
+            assert found.values.tolist() == own.values.tolist()

@@ -99,6 +99,21 @@ def test_a_label_in_another_unit_is_said_and_a_column_that_comes_is_a_note(class
     assert now.notes == ("new since the last plan: 'height'",)
 
 
+def test_rare_words_other_spellings_and_what_the_description_says_are_no_news(classic_spark):
+    rows = table()
+    rows["code"] = [f"w{i % 90}" for i in range(ROWS)]
+    rows["flag"] = np.where(rows.age > 40, "True", "False")
+    few = FeatureSpec(max_categories=10)
+    first = plan_of(classic_spark, rows, features=few)
+    assert changes_since(plan_of(classic_spark, rows, features=few), first).warnings == ()
+    spelt = plan_of(classic_spark, put(rows, flag=rows.flag.str.lower()), features=few)
+    assert changes_since(spelt, first).warnings == ()
+    declared = FeatureSpec(include=["age", "city"], categorical=["age"])
+    now = plan_of(classic_spark, rows, features=declared)
+    assert changes_since(now, first, declared.declared()).warnings == ()
+    assert len(changes_since(now, first).warnings) == 1
+
+
 def test_what_the_description_leaves_out_is_not_lost(classic_spark, first):
     left = plan_of(classic_spark, table(), features=FeatureSpec(exclude=["city"]))
     assert changes_since(left, first).warnings == ()

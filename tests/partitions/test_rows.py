@@ -75,6 +75,11 @@ def test_weeks_and_months_begin_where_the_first_does(classic_spark, given, keys,
     assert keys_of(spec)[:2] == keys
     assert [ids(rows_of(frame, spec, key)) for key in keys] == [list(r) for r in rows]
     assert rows_outside(frame, spec, []) == rows[0][0]
+    ended = spec.model_copy(update={"end": date(2026, 2, 20)})
+    read = [i for key in keys_of(ended) for i in ids(rows_of(frame, ended, key))]
+    assert rows_outside(frame, ended, []) == 90 - len(read)
+    later = spec.model_copy(update={"end": date(2199, 12, 31)})  # of what is still to come nothing is outside
+    assert rows_outside(frame, later, []) == rows[0][0]
     if "monthly" in given:  # what ends after the last day is no partition
         assert (
             keys_of(spec.model_copy(update={"end": date(2026, 2, 28)}))
@@ -146,6 +151,8 @@ def test_a_column_that_cannot_say_the_day_is_named(classic_spark):
         ({"weekly": "2026-01-02", "monthly": "2026-01-01"}, "it has weekly and monthly"),
         ({"hourly": "2026-01-02T00:30"}, "a full hour by the clock"),
         ({"hourly": "2026-01-02T00:00Z"}, "without an offset"),
+        ({"monthly": "2025-12-15", "end": "2026-01-13"}, "before the first partition ends, with 2026-01-14"),
+        ({"weekly": "2026-01-05", "end": "2026-01-10"}, "before the first partition ends, with 2026-01-11"),
         ({"monthly": "2026-01-31"}, "begins on day 31, which not every month has"),
         ({"static": ["a", "a"]}, "each of them once"),
         ({"static": []}, "one or more keys"),

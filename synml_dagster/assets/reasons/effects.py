@@ -23,6 +23,7 @@ from synml_dagster.features import LABEL
 from synml_dagster.resources import MLflowResource, SparkResource
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 _METRICS = {"binary": "auc", "multiclass": "logloss", "regression": "rmse"}
@@ -88,7 +89,7 @@ def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
     columns = asked.columns(named, spec.most, "explain.effects.columns")
     asked.columns([c for pair in spec.pairs for c in pair], spec.most, "explain.effects.pairs")
     seen, notes = sampled(rows, columns), []
-    values = {name: seen.column(name).drop_null().unique() for name in columns}
+    values = {name: _there(seen.column(name)).unique() for name in columns}
     if named is None:
         if empty := [c for c in columns if not len(values[c])]:
             notes.append(f"{', '.join(empty)}: no test row that was looked at has a value.")
@@ -107,12 +108,18 @@ def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
         accumulated_local_effects(rows, graph, numbers, bins=spec.points, output=output) if numbers else []
     )
     task, permutation = asked.plan.task, None
-    if spec.shuffles and task in _METRICS:
+    metric = _METRICS.get(task)
+    if spec.shuffles and metric == "auc" and rows.select(LABEL).distinct().count() < 2:
+        metric = "logloss"
+        notes.append(
+            "The test rows that were looked at are all of one class: permutation importance is by logloss."
+        )
+    if spec.shuffles and metric is not None:
         permutation = permutation_importance(
             rows,
             graph,
             LABEL,
-            metric=_METRICS[task],
+            metric=metric,
             features=asked.reads,
             repeats=spec.shuffles,
             rows=spec.rows,
@@ -134,6 +141,15 @@ def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
         _mean_answer(rows, asked),
         notes,
     )
+
+
+def _there(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return the values that can be asked about."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = column.drop_null()
+    return known.filter(pc.is_finite(known)) if pa.types.is_floating(known.type) else known
 
 
 def _mean_answer(rows: "DataFrame", asked: Asked) -> list[float]:

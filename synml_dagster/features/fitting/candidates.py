@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 EXCLUDED = "excluded by the description"
 """Why a column that somebody wants left out is."""
+NOT_INCLUDED = "not among features.include"
+"""The same of one that is not among those that somebody wants."""
 
 
 def leaves(df: DataFrame) -> tuple[list[RawInput], list[Refused]]:
@@ -88,7 +90,7 @@ def candidates(
         elif raw.name in features.exclude or raw.path[0] in features.exclude:
             reason = EXCLUDED
         elif features.include is not None and not {raw.name, raw.path[0]} & set(features.include):
-            reason = "not among features.include"
+            reason = NOT_INCLUDED
         elif raw.name in arrays:
             width = arrays[raw.name][1]
             override = features.overrides.get(raw.name)

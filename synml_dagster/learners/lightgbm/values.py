@@ -49,4 +49,7 @@ def _is_asked(name: str) -> bool:
     return not name.endswith(("filename", "_file", "device_id")) and name not in (
         *("objective", "metric", "num_class", "device_type", "tree_learner", "label_gain", "eval_at"),
         *("num_threads", "verbosity", "categorical_feature", "num_iterations"),
+        # Of each feature one value, and here there is one feature.
+        *("monotone_constraints", "max_bin_by_feature", "feature_contri", "interaction_constraints"),
+        *("cegb_penalty_feature_lazy", "cegb_penalty_feature_coupled"),
     )

@@ -51,7 +51,9 @@ class Design:
             elif share.sum() > 0:
                 middle = float(np.average(values, weights=share))
                 size = float(np.sqrt(np.average((values - middle) ** 2, weights=share)))
-                if size > 0 and np.isfinite(size):
+                # By itself and not by its spread: that of one value is seldom 0 where rows weigh fractions.
+                several = np.ptp(values[share > 0]) > 0
+                if several and size > 0 and np.isfinite(size):
                     numeric.append(i)
                     mean.append(middle)
                     spread.append(size)

@@ -43,13 +43,17 @@ def design_of(data: TrainingRows) -> tuple[Design, Shares]:
         asked += [
             sf.sum(sf.when(there, weight)).alias(f"w{i}"),
             sf.sum(sf.when(there, weight * sf.col(place(i)))).alias(f"s{i}"),
+            sf.min(sf.when(there & (weight > 0), sf.col(place(i)))).alias(f"l{i}"),
+            sf.max(sf.when(there & (weight > 0), sf.col(place(i)))).alias(f"h{i}"),
         ]
     told = data.frame.agg(*asked).collect()[0].asDict()
     whole = float(told["all"])
     known = {i: float(told[f"w{i}"] or 0.0) for i in numbers}
     mean = {i: float(told[f"s{i}"]) / known[i] for i in numbers if known[i] > 0}
     spread = _spreads(data, mean, known)
-    kept = [i for i in mean if spread[i] > 0 and np.isfinite(spread[i])]
+    # By itself and not by its spread: that of one value is seldom 0 where rows weigh fractions.
+    several = [i for i in mean if told[f"l{i}"] != told[f"h{i}"]]
+    kept = [i for i in several if spread[i] > 0 and np.isfinite(spread[i])]
     by_code = _weights_by_code(data)
     gone = np.zeros(data.features)
     for i in numbers:

@@ -5,6 +5,7 @@ import pytest
 from synml_dagster.errors import ConfigError
 from synml_dagster.learners.lightgbm import check_params
 from synml_dagster.learners.lightgbm.params import REFUSED, REFUSED_ON_SEVERAL, catalogue
+from synml_dagster.learners.lightgbm.values import check_value
 
 
 def test_every_name_that_lightgbm_knows_is_accepted_or_refused_with_a_reason():
@@ -47,3 +48,11 @@ def test_what_is_honest_on_one_rank_alone_is_refused_on_several(name):
 def test_feature_parallel_is_refused():
     with pytest.raises(ConfigError, match="tree_learner='feature'"):
         check_params({"tree": "feature"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("monotone_constraints", "1,-1,0"), ("max_bin_by_feature", "255,63"), ("feature_contri", "1,0.5")],
+)
+def test_values_of_each_feature_are_asked_of_no_table_of_one(name, value):
+    check_value(name, value, "train.params")

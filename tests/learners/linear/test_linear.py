@@ -141,3 +141,16 @@ def test_a_task_that_it_does_not_learn_is_refused_with_the_description():
         )
     with pytest.raises(ValueError, match=r"there is no learner 'liner'.*Did you mean 'linear'"):
         MLPipeline(name="p", source="a.csv", label="y", train={"learner": "liner"})
+
+
+def test_a_number_that_is_one_value_where_it_is_known_is_no_column_whatever_rows_weigh():
+    rng = np.random.default_rng(0)
+    X = np.full((500, 3), 7.0, np.float32)
+    X[rng.random(500) < 0.3, 0] = np.nan
+    X[:, 1] = rng.normal(size=500)
+    X[3, 2] = 9.0
+    weight = rng.random(500)
+    weight[3] = 0.0  # a row that weighs nothing says nothing
+    design = Design.of(X, weight, ())
+    assert design.numeric.tolist() == [1]
+    assert design.flagged.tolist() == [0]

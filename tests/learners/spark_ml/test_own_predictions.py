@@ -13,7 +13,7 @@ from synml_dagster.export import model_to_onnx
 from synml_dagster.features import SPLIT, assemble, fit_plan
 from synml_dagster.learners import TrainSpec, TreeEnsemble, learner_of
 from synml_dagster.learners.one_process.design import Design
-from synml_dagster.learners.one_process.rows import read_rows
+from synml_dagster.learners.one_process.rows import Rows, read_rows
 from synml_dagster.learners.spark_linear import learner as spark_linear
 from synml_dagster.learners.spark_ml import ensemble, linear, rows, session, trees
 from synml_dagster.onnx import OnnxModel, Scorer
@@ -219,3 +219,13 @@ def test_rows_of_one_class_are_refused(classic_spark):
     )
     with pytest.raises(DataError, match="one class"):
         rows._looked_at(frame, 2, ["a"], set(), "binary")
+
+
+def test_a_number_that_is_one_value_where_it_is_known_is_no_column(classic_spark):
+    rng = np.random.default_rng(0)
+    X = np.full((500, 2), 7.0, np.float32)
+    X[rng.random(500) < 0.3, 0] = np.nan
+    X[:, 1] = rng.normal(size=500)
+    given = Rows(X, (X[:, 1] > 0).astype(float), rng.random(500), of=500)
+    data = rows.from_memory(classic_spark, given, ["a", "b"], [], "binary")
+    assert linear.design_of(data)[0].numeric.tolist() == [1]
