@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synml_dagster.errors import ConfigError, SetupError
-from synml_dagster.services.description import Limits, Part, Service
+from synml_dagster.services.description import Part, Service
 from synml_dagster.services.engine.caller import Caller, Clock
+from synml_dagster.services.engine.conversation import conversation
 from synml_dagster.services.engine.outcome import RowError, Tally
-from synml_dagster.services.engine.pace import CoolDown, Gate
 from synml_dagster.services.engine.request import Request, multipart
-from synml_dagster.services.engine.spend import Purse
-from synml_dagster.services.engine.transport import Transport
 from synml_dagster.services.secrets import checked
 
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
@@ -165,18 +162,8 @@ def asked(service: Service, work: Callable[[Client], Awaitable[Result]]) -> Resu
         The service refuses, or cannot be reached.
     """
     secret = check_key(service)
-
-    async def run() -> Result:
-        header = (service.key.header, service.key.prefix + secret) if secret and service.key else None
-        transport = Transport(secret=header, most_bytes=_MOST, schemes=service.schemes)
-        dice, limits = random.Random(), Limits()
-        async with transport:
-            gate = Gate(limits, limits, CoolDown(), dice)
-            caller = Caller(service, transport, gate, Purse(None, service.prices), dice, secret)
-            return await work(Client(service, caller))
-
     try:
-        return asyncio.run(run())
+        return conversation(service, secret, lambda caller: work(Client(service, caller)), most_bytes=_MOST)
     except RowError as problem:
         raise SetupError(f"batch: {service.name}: {problem.message}") from None
 
