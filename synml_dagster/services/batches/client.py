@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from synml_dagster.services.engine.caller import Caller, Clock
 from synml_dagster.services.engine.conversation import conversation
 from synml_dagster.services.engine.outcome import RowError, Tally
 from synml_dagster.services.engine.request import Request, multipart
-from synml_dagster.services.secrets import checked
+from synml_dagster.services.secrets import key_here
 
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 _MARK = "synml_digest"
@@ -161,26 +160,11 @@ def asked(service: Service, work: Callable[[Client], Awaitable[Result]]) -> Resu
     SetupError
         The service refuses, or cannot be reached.
     """
-    secret = check_key(service)
+    secret = key_here(service.key)
     try:
         return conversation(service, secret, lambda caller: work(Client(service, caller)), most_bytes=_MOST)
     except RowError as problem:
         raise SetupError(f"batch: {service.name}: {problem.message}") from None
-
-
-def check_key(service: Service) -> str | None:
-    """Return the key's value, None where the service wants none.
-
-    Raises
-    ------
-    ConfigError
-        The variable is not set in this process, which talks to the service.
-    """
-    if service.key is None:
-        return None
-    if not os.environ.get(service.key.env, "").strip():
-        raise ConfigError(f"key: the environment variable {service.key.env} is not set in this process")
-    return checked(os.environ[service.key.env], service.key.env)
 
 
 def _text(told: dict[str, Any], name: str) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.services.batches.allowance import Allowance
-from synml_dagster.services.batches.client import Address, check_key
+from synml_dagster.services.batches.client import Address
 from synml_dagster.services.batches.records import Record, Records
 from synml_dagster.services.batches.rendering import Line, rendered
 from synml_dagster.services.batches.repairing import send_repairs, to_repair
 from synml_dagster.services.batches.sending import MOST_REQUESTS, Sending
 from synml_dagster.services.description import Budget, Key, Service
+from synml_dagster.services.secrets import key_here
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -115,7 +116,7 @@ def submit(
     rows_of = opened(frame, service, journal=journal, input=input, key=key)
     service, run = rows_of.service, rows_of.run
     allowance = Allowance(budget, service, discount)
-    check_key(service)
+    key_here(service.key)
     run.place.create(service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
     records = Records(run.place)
     sending = Sending(service, records, run.place.run, window, most_requests)
