@@ -1,9 +1,10 @@
 """`sweep`: families and their parameters, searched by trials that are Spark jobs of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -12,6 +13,7 @@ from synml_dagster.assets.artifacts import check_classes, check_queries, check_w
 from synml_dagster.assets.groups import reweighing_of
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.stage import clearly, inputs, stage, stored_once
+from synml_dagster.balance import Reweighing
 from synml_dagster.errors import ModelError
 from synml_dagster.features import GROUP, FeaturePlan
 from synml_dagster.files import ParquetFiles
@@ -123,22 +125,10 @@ def build_sweep(
             folds = FoldPlan.of(
                 feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide, fewest
             )
-            key = {
-                "plan": feature_plan.chosen({}).identity,  # other choices keep the trials that still fit
-                "params": {
-                    name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
-                },
-                "train": train.model_dump(exclude={"ranks", "refit"}),
-                "rows": sweep_spec.rows,
-                "folds": [folds.folds, folds.repeats],
-                "pruning": sweep_spec.prunes,
-                "metric": metric,
-            }
-            if (weights := reweighing_of(features)) is not None:
-                key["reweighing"] = weights.model_dump(mode="json", exclude={"notes"})
+            params = {name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]}
+            weights = reweighing_of(features)
+            key = study_key(feature_plan, params, train, sweep_spec, folds, metric, weights)
             aims = sweep_spec.aims
-            if aims.against or aims.limits:  # a sampler keeps how far trials were over the limits of then
-                key["aims"] = [list(aims.against), aims.limits]
             if aims.against and sweep_spec.pruning:
                 context.log.info("no trial is stopped half-way: quality is not all that is searched for")
             answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
@@ -193,6 +183,33 @@ def build_sweep(
         return result
 
     return sweep
+
+
+def study_key(
+    plan: FeaturePlan,
+    params: Mapping[str, Any],
+    train: TrainSpec,
+    spec: SweepSpec,
+    folds: FoldPlan,
+    metric: str,
+    weights: Reweighing | None,
+) -> dict[str, Any]:
+    """Return what a study is known by: trials of another key looked at other rows, weights or measures, and do not count."""
+    key = {
+        "plan": plan.chosen({}).identity,  # other choices keep the trials that still fit
+        "params": dict(params),
+        "train": train.model_dump(exclude={"ranks", "refit"}),
+        "rows": spec.rows,
+        "folds": [folds.folds, folds.repeats],
+        "pruning": spec.prunes,
+        "metric": metric,
+    }
+    if weights is not None:
+        key["reweighing"] = weights.model_dump(mode="json", exclude={"notes"})
+    aims = spec.aims
+    if aims.against or aims.limits:  # a sampler keeps how far trials were over the limits of then
+        key["aims"] = [list(aims.against), aims.limits]
+    return key
 
 
 def _offered(plan: FeaturePlan, features: Table, spec: SweepSpec, warn: Callable[[str], None]) -> FeaturePlan:
