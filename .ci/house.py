@@ -34,7 +34,7 @@ DOORS: dict[str, str] = {
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
     "files": "file_splits filesystems mapping parquet_files xxhash",
     # What an asset asks of its own last materialization, and when its work begins.
-    "io_managers": "bundle spark_table work",
+    "io_managers": "bundle place spark_table work",
     # Rooms of families and what is shared between them, for exact explanations, the graph, ensembles, ml and sweeps.
     "learners": "ensemble judging lightgbm lightgbm.model_text one_process.rows onnx tree_models.compiled trees",
     # Graphs while they are built, and scoring as the work of tasks.
@@ -44,7 +44,7 @@ DOORS: dict[str, str] = {
     "plots": "drift effects evaluation explanations groups style training",
     # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
     "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason said_first",
-    "services": "batches.client batches.records description engine.outcome",
+    "services": "batches.allowance batches.client batches.records description engine.outcome",
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",
     # What all work on Spark shares.

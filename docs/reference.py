@@ -76,7 +76,8 @@ def _references(option: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for one in option.get("anyOf", []):
         yield from _references(one)
     if isinstance(option.get("additionalProperties"), dict):
-        word = ".<parameter>" if "ParameterRange" in json.dumps(option) else ".<column>"
+        words = {"ParameterRange": ".<parameter>", "DimensionSpec": ".<name>"}
+        word = next((w for kind, w in words.items() if kind in json.dumps(option)), ".<column>")
         for reference, step in _references(option["additionalProperties"]):
             yield reference, word + step
 

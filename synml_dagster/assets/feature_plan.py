@@ -59,7 +59,7 @@ def build_feature_plan(
             pipeline,
             "feature_plan",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "raw", window=window),
+            ins=inputs(pipeline, "raw", newest={"raw": window}),
             metadata={"bundle": "synml_dagster.features:FeaturePlan"},
         ),
         check_specs=[

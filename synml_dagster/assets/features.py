@@ -31,7 +31,7 @@ def build_features(
             pipeline,
             "features",
             io_manager_key="spark_tables",
-            ins=inputs(pipeline, "raw", "feature_plan", window=window),
+            ins=inputs(pipeline, "raw", "feature_plan", newest={"raw": window}),
             metadata={"partition_by": [SPLIT]},
             deps=[stage_key(pipeline, name) for name in after],
         )

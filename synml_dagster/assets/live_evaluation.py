@@ -22,12 +22,13 @@ from synml_dagster.checks import LiveSpec, PromoteSpec, decayed, labelled_since
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import FeaturePlan
+from synml_dagster.io_managers.place import partition_of
 from synml_dagster.io_managers.spark_table import last_tables
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import Source, read_source
-from synml_dagster.tables import TableUnion
+from synml_dagster.tables import Table, TableUnion
 
 DECAY = "The metric on rows that were labelled since they were scored is as good as on the test rows."
 ARRIVAL = "Enough of the scored rows have a label."
@@ -48,7 +49,7 @@ def build_live_evaluation(
             pipeline,
             "live_evaluation",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "predictions"),
+            ins=inputs(pipeline, "predictions", newest={"predictions": spec.last}),
             metadata={"bundle": "synml_dagster.evaluation:Evaluation"},
         ),
         check_specs=gates,
@@ -80,10 +81,6 @@ def build_live_evaluation(
             **version_read(context, labels, session),
             **reason_of(context),
         }
-        parts = predictions.parts if isinstance(predictions, TableUnion) else (predictions,)
-        if spec.last is not None and isinstance(predictions, TableUnion):
-            parts = parts[-spec.last :]
-            predictions = TableUnion.of(parts) if len(parts) > 1 else parts[0]
         made = predictions.dataframe(session)
         # A file of labels may be read otherwise than the rows were, and codes with leading zeros would match nothing.
         known = {f.name: f.dataType.simpleString() for f in made.schema.fields if f.name in spec.key}
@@ -98,7 +95,9 @@ def build_live_evaluation(
             joined.unpersist()
         context.log.info(f"{rows} of {scored} rows that version {version.version} scored have a label now")
         if rule.shadow is not None:
-            beside = last_tables(spark_tables, pipeline, "shadow_predictions")[-(spec.last or 0) :]
+            parts = predictions.parts if isinstance(predictions, TableUnion) else (predictions,)
+            keys = [key for t in parts if isinstance(t, Table) and (key := partition_of(t.root)) is not None]
+            beside = last_tables(spark_tables, pipeline, "shadow_predictions", partitions=keys or None)
             told |= both_live(mlflow, name, metric, spec, answers, beside, session)
         if found is None:
             said = f"none of {scored} rows that version {version.version} scored without a label has one now"

@@ -35,6 +35,7 @@ from synml_dagster.checks import ChecksSpec, DriftSpec, unlike_training_in
 from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
+from synml_dagster.io_managers.place import partition_of
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.partitions import PartitionsSpec, partitioned
@@ -272,6 +273,6 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
 
 
 def _tables_of(context: dg.AssetExecutionContext, raw: Table) -> dict[str, Table]:
-    """The table of each of the run's partitions."""
-    parts = raw.parts if isinstance(raw, TableUnion) else (raw,)
-    return dict(zip(context.asset_partition_keys_for_input("raw"), parts, strict=True))
+    """The table of each of the run's partitions, by the place that it lies in: Dagster hands the keys on in no order."""
+    parts = {partition_of(t.root): t for t in (raw.parts if isinstance(raw, TableUnion) else (raw,))}
+    return {key: parts[key] for key in context.partition_keys}

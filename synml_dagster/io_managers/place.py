@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import dagster as dg
 
@@ -51,6 +51,25 @@ def partition_roots(root: str) -> list[str]:
     return [f"{root}/partitions/{name}" for name in names[-100:]]
 
 
+def partition_root(base: str, key: str) -> str:
+    """Return the root of one partition of the asset whose root is `base`."""
+    return f"{base}/partitions/{_folder(key)}"
+
+
+def partition_of(root: str) -> str | None:
+    """Return the key of the partition whose root this is; None of a table that is whole.
+
+    Examples
+    --------
+    >>> partition_of("/data/shop/raw/partitions/2026-01-01%7Cnorth")
+    '2026-01-01|north'
+    >>> partition_of("/data/shop/raw") is None
+    True
+    """
+    above, _, name = root.rpartition("/")
+    return unquote(name) if above.endswith("/partitions") else None
+
+
 def metadata_of(raw: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return definition metadata as plain values, whether Dagster has wrapped them or not."""
     return {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in (raw or {}).items()}
@@ -70,7 +89,7 @@ def _base(context: dg.OutputContext | dg.InputContext, data_dir: str | None, tol
 def _by_partition(base: str, keys: list[str]) -> dict[str | None, str]:
     if not keys:
         return {None: base}
-    return {key: f"{base}/partitions/{_folder(key)}" for key in keys}
+    return {key: partition_root(base, key) for key in keys}
 
 
 def _folder(name: str) -> str:

@@ -1,7 +1,7 @@
 """Spark tables between assets."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,13 @@ from pydantic import Field
 from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
+from synml_dagster.io_managers.newest import in_order, newest_of
 from synml_dagster.io_managers.place import (
     asset_root,
     input_roots,
     metadata_of,
     output_roots,
+    partition_root,
     partition_roots,
 )
 from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_aside
@@ -53,7 +55,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     these as `Measured`, which adds metadata of what was published. A
     downstream asset that annotates its argument with pyspark's `DataFrame` gets one; any other gets a `Table`, which
     also knows its files, its rows and its version. `AssetIn(metadata={"load_as": "dataframe"})` asks for a DataFrame
-    without an annotation, `{"newest": 7}` for the last 7 partitions that are there, in the order of their definition.
+    without an annotation, `{"newest": 7}` for the last 7 partitions that are there, in the order of their definition; of two
+    dimensions, one of which is of time, for those of its last 7 keys.
 
     Each partition of a partitioned asset is a table of its own, so that running one again replaces that one alone;
     a downstream asset that reads several gets their union. An asset that runs for several partitions at once returns
@@ -167,7 +170,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         self, context: dg.OutputContext, part: MarkedRows, aside: str, store: Callable[[Any], Written]
     ) -> tuple[Written, Table | None]:
         session = self._session(context)
-        if part.reason is None:
+        if part.reason is None or isinstance(part.frame, MadeRows):  # what tasks write all stays
             table = store(part.frame if isinstance(part.frame, MadeRows) else part.good(part.frame))
             return table, clear_aside(session, aside, self.keep)
         # Each of the two tables would run the scoring once more: so it is written once, where nobody reads it, and both
@@ -236,15 +239,16 @@ def last_types(io_manager: Any, *key: str) -> dict[str, str]:
     return found
 
 
-def last_tables(io_manager: Any, *key: str) -> list[Table]:
-    """Return what the asset `key` holds now, its newest partitions last; nothing where it holds nothing.
+def last_tables(io_manager: Any, *key: str, partitions: Collection[str] | None = None) -> list[Table]:
+    """Return what the asset `key` holds now, of the `partitions` where they are given; nothing where it holds nothing.
 
     For an asset that looks at another one without being made of it.
     """
     if not isinstance(io_manager, SparkTableIOManager):
         return []
     root, found = asset_root(io_manager.data_dir, *key), []
-    for place in partition_roots(root) or [root]:
+    places = [root] if partitions is None else [partition_root(root, part) for part in partitions]
+    for place in places:
         with suppress(SourceError):
             found.append(open_table(place))
     return found
@@ -274,7 +278,7 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
         )
     key = sf.col(quoted(column)).cast("string")
     others = sf.count_if(~sf.coalesce(key.isin(keys), sf.lit(False)))
-    if lost := frame.agg(others).first()[0]:
+    if lost := frame.agg(others).collect()[0][0]:
         raise DataError(
             f"{lost} rows belong to none of the run's {len(keys)} partitions by their column {column!r}; they would be lost. Return the rows of these partitions alone."
         )
@@ -283,7 +287,7 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
 
 def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
     found, own = [], own_versions(context)
-    for part, root in roots.items():
+    for part, root in in_order(context, roots).items():
         version = own.get(part)
         try:
             found.append(open_table(root, version))
@@ -298,7 +302,7 @@ def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
             f"{context.asset_key.to_user_string()}: none of its {len(roots)} partitions has been materialized"
         )
     newest = metadata_of(context.definition_metadata).get("newest")
-    found = found[-int(newest) :] if newest else found
+    found = newest_of(context, found, int(newest)) if newest else found
     return found[0] if len(found) == 1 else TableUnion.of(found)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.partitions import PartitionsSpec, newest, rows_of, rows_outside
+from synml_dagster.partitions import PartitionsSpec, added_keys, rows_of, rows_outside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -17,10 +17,11 @@ RESULT = "result"
 
 def parts_of(context: dg.AssetExecutionContext, frame: DataFrame, spec: PartitionsSpec) -> dict[str, Any]:
     """Return the rows of each of the run's partitions, and say how many rows no partition will ever read."""
-    outside = rows_outside(frame, spec, [] if spec.every else newest(spec, context))
+    outside = rows_outside(frame, spec, added_keys(spec, context))
     if outside:
+        columns = [repr(axis.column) for axis in spec.axes.values()]
         context.log.warning(
-            f"{outside} rows of the source belong to no partition by their column {spec.column!r} and are not read"
+            f"{outside} rows of the source belong to no partition by their column{'s' if columns[1:] else ''} {' and '.join(columns)} and are not read"
         )
     context.add_output_metadata({"rows of no partition": outside}, output_name=RESULT)
     return {key: rows_of(frame, spec, key) for key in context.partition_keys}

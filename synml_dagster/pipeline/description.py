@@ -289,7 +289,7 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 "automation.follow.partitions is about partitions, and the description has none; a whole source is watched by automation.on_new_data"
             )
-        if automation.read_again > 1 and not (self.partitions and self.partitions.every):
+        if automation.read_again > 1 and not (self.partitions and self.partitions.of_time is not None):
             raise ValueError(
                 "automation.read_again is about partitions of time, and the description has none (hourly, daily, weekly or monthly); without partitions all rows are read anew"
             )

@@ -73,7 +73,7 @@ def build_definitions(
 
 
 def _checks(pipeline: MLPipeline) -> list[dg.AssetChecksDefinition]:
-    found = build_table_checks(pipeline.name, pipeline.checks, pipeline.mlflow.model)
+    found = build_table_checks(pipeline.name, pipeline.checks, pipeline.mlflow.model, pipeline.partitions)
     if pipeline.checks.predictions is not None:
         found.append(build_answers_check(pipeline.name, pipeline.checks.predictions, pipeline.mlflow.model))
     return found

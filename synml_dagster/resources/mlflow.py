@@ -17,7 +17,7 @@ from synml_dagster.files.filesystems import is_remote
 from synml_dagster.redaction import redacted
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
-from synml_dagster.resources.mlflow_store import open_client, sqlite_file
+from synml_dagster.resources.mlflow_store import is_shared, open_client, sqlite_file
 from synml_dagster.resources.model_registry import (
     PROMOTED_TAG,
     ModelVersion,
@@ -28,6 +28,7 @@ from synml_dagster.resources.model_registry import (
     promoted_before,
     set_alias,
 )
+from synml_dagster.resources.registry_turns import registry_turn
 from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
@@ -194,10 +195,10 @@ class MLflowResource(dg.ConfigurableResource):
 
     @contextmanager
     def deciding(self, name: str, seconds: float = 120) -> Iterator[None]:
-        """Let one process at a time, of those that share the data directory, ask for the aliases of `name` and move them.
+        """Let one process at a time ask for the aliases of `name` and move them: of this host, and of all that share a tracking server.
 
         MLflow moves an alias whatever it points at. Ask for the champion inside of the block, and compare it with the one
-        that the decision was about, before you promote.
+        that the decision was about, before you promote. See `registry_turns` for how hosts agree.
 
         Raises
         ------
@@ -210,7 +211,11 @@ class MLflowResource(dg.ConfigurableResource):
         with take_turns(
             DataDirectory(self.data_dir).kept_here("mlflow", f".{quote(name, safe='')}.lock"), busy, seconds
         ):
-            yield
+            if not is_shared(self.resolved_uri()):
+                yield
+                return
+            with registry_turn(self.client, name, busy, seconds):
+                yield
 
     def rolled_back_from(self, name: str, holder: ModelVersion | None) -> ModelVersion | None:
         """Return the latest promoted version after `holder`: a person has put `holder` back in its place. None where there is none."""

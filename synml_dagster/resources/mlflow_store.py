@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
 
 from synml_dagster.cache import cache_directory
 from synml_dagster.errors import SetupError
@@ -52,6 +53,21 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     if not tracking_uri.startswith("sqlite:///"):
         return None
     return Path(tracking_uri.removeprefix("sqlite:///").split("?")[0])
+
+
+def is_shared(tracking_uri: str) -> bool:
+    """Whether other hosts may use the same store: it is no file of this one.
+
+    Examples
+    --------
+    >>> [is_shared(uri) for uri in ("http://mlflow:5000", "postgresql://db/mlflow", "databricks", "sqlite:////srv/mlflow.db", "./mlruns")]
+    [True, True, True, False, False]
+    """
+    return tracking_uri.startswith("databricks") or urlparse(tracking_uri).scheme not in (
+        "",
+        "file",
+        "sqlite",
+    )
 
 
 def create_store(file: Path) -> None:

@@ -86,19 +86,21 @@ def register(
 
 def aliased(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
     """Return the version of the model `name` that `alias` points at, or None."""
-    return _ours(found) if (found := _found(lambda: client.get_model_version_by_alias(name, alias))) else None
+    return (
+        _ours(found) if (found := answer_of(lambda: client.get_model_version_by_alias(name, alias))) else None
+    )
 
 
 def numbered(client: MlflowClient, name: str, number: str) -> ModelVersion | None:
     """Return the version of that number, or None."""
-    entity = _found(lambda: client.get_model_version(name, number))
+    entity = answer_of(lambda: client.get_model_version(name, number))
     return None if entity is None else _ours(entity)
 
 
 def set_alias(client: MlflowClient, name: str, alias: str, version: ModelVersion | str | int) -> None:
     """Let `alias` point at `version`, and at no other version of the model."""
     number = version.version if isinstance(version, ModelVersion) else str(version)
-    if _found(lambda: client.get_model_version(name, number)) is None:
+    if answer_of(lambda: client.get_model_version(name, number)) is None:
         raise ModelError(f"mlflow: the model {name!r} has no version {number!r}")
     client.set_registered_model_alias(name, alias, number)
 
@@ -166,16 +168,16 @@ def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cac
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:
-    if _found(lambda: client.get_registered_model(name)) is not None:
+    if answer_of(lambda: client.get_registered_model(name)) is not None:
         return
     try:
         client.create_registered_model(name)
     except Exception:
-        if _found(lambda: client.get_registered_model(name)) is None:
+        if answer_of(lambda: client.get_registered_model(name)) is None:
             raise
 
 
-def _found(ask: Callable[[], Any]) -> Any:
+def answer_of(ask: Callable[[], Any]) -> Any:
     """Return the answer, or None where MLflow says that it does not exist."""
     from mlflow.exceptions import MlflowException
 

@@ -84,6 +84,18 @@ def test_a_new_day_is_read_and_then_scored(instance):
     assert daemon.tick() == {}
 
 
+def test_a_new_day_is_read_and_scored_of_all_regions(instance):
+    region = {"column": "c", "static": ["north", "south"]}
+    daemon = Daemon(instance, {"dimensions": {"region": region, "time": DAILY}}, follow={"partitions": True})
+    daemon.made(CHAMPION, 1)
+    daemon.tick()
+    daemon.now += timedelta(days=1)
+    both = ["north|2026-01-04", "south|2026-01-04"]
+    assert daemon.tick() == {"raw": both}
+    daemon.made(RAW, "r1", both[1])
+    assert daemon.tick() == {"predictions": both[1:]}
+
+
 def test_with_partitions_another_champion_scores_the_newest_day(instance):
     daemon = Daemon(instance, DAILY, follow={"champion": True})
     daemon.tick()

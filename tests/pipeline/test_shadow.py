@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -160,6 +161,62 @@ def test_rows_that_the_challenger_alone_cannot_score_refuse_it_and_fail_no_run(t
         assert "'income'" in shop.decided(3)
         assert "shadow_predictions" not in told
         assert (shop.champion, shop.shadow) == ("1", None)
+
+
+@pytest.mark.slow
+def test_a_challenger_whose_graph_fails_in_a_task_is_refused_and_fails_no_run(
+    tmp_path, classic_spark, monkeypatch
+):
+    with opened(tmp_path) as shop:
+        shop.run("train", *BEFORE, rounds=1, leaves=2)
+        shop.run("train", *BEFORE)
+        assert shop.shadow == ("2", "1", 0)
+
+        @contextmanager
+        def lost(*_):
+            raise RuntimeError("Job aborted due to stage failure: ExecutorLostFailure")
+            yield
+
+        with (
+            monkeypatch.context() as patch
+        ):  # what Spark lost is no fault of the challenger's, and the champion has scored
+            patch.setattr("synml_dagster.assets.shadow.predictions.scored_once", lost)
+            told = shop.run("score")
+        assert told["predictions"]["dagster/row_count"] == ROWS
+        check = told["check shadow"]
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "ExecutorLostFailure. This run does not count" in check.description
+        assert shop.shadow == ("2", "1", 0)
+
+        fails_on_any_rows(Path(shop.mlflow.download(in_shadow(shop.mlflow, "shop").version)) / "model.onnx")
+        told = shop.run("score")
+        assert told["predictions"]["dagster/row_count"] == ROWS
+        assert "shadow_predictions" not in told
+        assert "it cannot score these rows: ONNX Runtime could not run the model" in shop.decided(2)
+        assert told["check shadow"].severity == dg.AssetCheckSeverity.WARN
+        assert (shop.champion, shop.shadow) == ("1", None)
+
+
+def fails_on_any_rows(graph):
+    """Have a graph ask for an element that is not there, whatever its rows."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(str(graph))
+    (output,) = [o.name for o in model.graph.output if o.name == "probabilities"]
+    for node in model.graph.node:
+        for i, name in enumerate(node.output):
+            if name == output:
+                node.output[i] = "probabilities_before"
+    model.graph.initializer.append(helper.make_tensor("one_zero", onnx.TensorProto.FLOAT, [1], [0.0]))
+    model.graph.node.extend(
+        [
+            helper.make_node("Size", ["probabilities_before"], ["how_many"]),
+            helper.make_node("Gather", ["one_zero", "how_many"], ["no_such_element"]),
+            helper.make_node("Add", ["probabilities_before", "no_such_element"], [output]),
+        ]
+    )
+    onnx.save(model, str(graph))
 
 
 def test_labels_that_come_meanwhile_measure_both_and_refuse_the_worse(whole):

@@ -19,11 +19,15 @@ from synml_dagster.checks.spec import (
 from synml_dagster.checks.table_facts import judge_columns, judge_row_counts
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.features import FeaturePlan
+from synml_dagster.partitions import PartitionsSpec, keys_by_axis
 from synml_dagster.resources import MLflowResource, SparkResource
 
 
 def build_table_checks(
-    pipeline: str, spec: ChecksSpec, registered: str | None = None
+    pipeline: str,
+    spec: ChecksSpec,
+    registered: str | None = None,
+    partitions: PartitionsSpec | None = None,
 ) -> list[dg.AssetChecksDefinition]:
     """Return the checks of `raw` that `spec` names."""
     key, name = stage_key(pipeline, "raw"), registered or pipeline
@@ -31,7 +35,7 @@ def build_table_checks(
     if spec.columns is not None:
         found.append(_columns(key, name, spec.columns))
     if spec.row_count is not None:
-        found.append(_row_count(key, spec.row_count))
+        found.append(_row_count(key, spec.row_count, partitions))
     if spec.duplicates is not None:
         found.append(_duplicates(key, spec.duplicates))
     if spec.freshness is not None:
@@ -68,13 +72,25 @@ def _columns(key: dg.AssetKey, registered: str, spec: SchemaCheck) -> dg.AssetCh
     return columns
 
 
-def _row_count(key: dg.AssetKey, spec: RowCountCheck) -> dg.AssetChecksDefinition:
+def _row_count(
+    key: dg.AssetKey, spec: RowCountCheck, partitions: PartitionsSpec | None
+) -> dg.AssetChecksDefinition:
+    def alike(one: str | None, other: str | None) -> bool:
+        """Whether two partitions are other times of the same region: a small one never has the rows of a large one."""
+        if one is None or other is None or partitions is None or not partitions.dimensions:
+            return True
+        place, there = keys_by_axis(partitions, one), keys_by_axis(partitions, other)
+        return partitions.of_time is None or all(
+            place[name] == there[name] for name in place if name != partitions.of_time
+        )
+
     @_declared(key, "row_count", spec)
     @clearly
     def rows(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         now = {m.partition: n for m in written(context, key) if (n := row_count(m)) is not None}
         # A partition that is read once more is compared with others, and not with itself.
-        records = context.instance.fetch_materializations(key, limit=10 * spec.history + len(now)).records
+        many = 10 * spec.history * (len(now) if partitions and partitions.dimensions else 1)
+        records = context.instance.fetch_materializations(key, limit=many + len(now)).records
         before: dict[str | None, dict[str, int]] = {k: {} for k in now}
         for record in records:
             made = record.asset_materialization
@@ -82,7 +98,7 @@ def _row_count(key: dg.AssetKey, spec: RowCountCheck) -> dg.AssetChecksDefinitio
             if made is None or count is None or record.run_id == context.run.run_id:
                 continue
             for k in now:
-                if k is None or made.partition != k:
+                if k is None or (made.partition != k and alike(made.partition, k)):
                     before[k].setdefault(made.partition or f"{record.storage_id}", count)
         passed, said = judge_row_counts(now, {k: list(v.values()) for k, v in before.items()}, spec)
         return outcome(
@@ -162,9 +178,9 @@ def _newest(made: dg.AssetMaterialization, column: str, spark: SparkResource) ->
     # As text: a session's time zone would move a time on its way to Python.
     greatest = sf.max(sf.col(quoted(column)))
     if types[column] == "timestamp":
-        row = frame(made, spark.session).agg(sf.unix_micros(greatest)).first()
+        row = frame(made, spark.session).agg(sf.unix_micros(greatest)).collect()[0]
         return None if row[0] is None else datetime.fromtimestamp(row[0] / 1e6, UTC)
-    row = frame(made, spark.session).agg(greatest.cast("string")).first()
+    row = frame(made, spark.session).agg(greatest.cast("string")).collect()[0]
     if row[0] is None:
         return None
     return date.fromisoformat(row[0]) if types[column] == "date" else datetime.fromisoformat(row[0])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.tables.table import found_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 _MOST = 1000
 
@@ -37,7 +40,7 @@ def row_count(made: dg.AssetMaterialization) -> int | None:
     return None
 
 
-def frame(made: dg.AssetMaterialization, spark: Any) -> Any:
+def frame(made: dg.AssetMaterialization, spark: SparkSession) -> DataFrame:
     """Open the table that a materialization has written as a DataFrame."""
     told = made.metadata
     if "path" in told:

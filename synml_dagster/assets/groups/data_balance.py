@@ -34,7 +34,7 @@ def build_data_balance(pipeline: str, spec: BalanceSpec, window: int | None = No
             pipeline,
             "data_balance",
             io_manager_key="bundles",
-            ins=inputs(pipeline, "raw", "feature_plan", window=window),
+            ins=inputs(pipeline, "raw", "feature_plan", newest={"raw": window}),
             metadata={"bundle": "synml_dagster.balance:DataBalance"},
         ),
         check_specs=[

@@ -10,7 +10,14 @@ import dagster as dg
 from synml_dagster.assets.champion import ChampionRecord
 from synml_dagster.assets.predictions import rows_to_score
 from synml_dagster.assets.shadow.outcome import conclude, figures, history, tell_champion
-from synml_dagster.assets.shadow.side_by_side import Beside, check_kept, scored_once
+from synml_dagster.assets.shadow.side_by_side import (
+    Beside,
+    champion_scores,
+    check_kept,
+    raised_by_model,
+    said_of,
+    scored_once,
+)
 from synml_dagster.assets.stage import ScoreSpec, clearly, gate, inputs, outcome, stage, stage_key
 from synml_dagster.checks import PromoteSpec, ShadowRun
 from synml_dagster.checks.shadow_registry import in_shadow
@@ -35,7 +42,8 @@ def build_shadow_predictions(
     """Return the asset that scores what `predictions` scores by both models, says how they differ, and decides after `rule.shadow.runs`.
 
     Where no challenger is in shadow it makes nothing, and opens no Spark. What the challenger cannot score refuses it, and
-    fails no run; what fails otherwise (the registry, the source, the champion) fails the step, which can be tried again.
+    fails no run, also where its graph fails within a task; a failure of Spark's that the champion alone does not meet is a warning, and the run does not count.
+    What fails otherwise (the registry, the source, the champion) fails the step, which can be tried again.
     """
     name = registered or pipeline
     check_kept(score.keep or ())
@@ -84,8 +92,19 @@ def build_shadow_predictions(
             except (DataError, ModelError) as problem:
                 found = ShadowRun(run_id=run_id, at=at, rows=0, problem=str(problem))
             else:
-                tables = stack.enter_context(scored_once(frames, pipeline, NAME))
-                found = beside.compared(run_id, tables, challenger, spark)
+                try:
+                    tables = stack.enter_context(scored_once(frames, pipeline, NAME))
+                except Exception as problem:
+                    found = ShadowRun(run_id=run_id, at=at, rows=0, problem=said_of(problem))
+                    if not champion_scores(once.values()):
+                        raise
+                    if not raised_by_model(problem):
+                        said = f"{shadow.name} could not be scored beside the champion, which can score the same rows alone: {found.problem}. This run does not count"
+                        context.log.warning(said)
+                        yield outcome("shadow", False, said, only_warns=True)
+                        return
+                else:
+                    found = beside.compared(run_id, tables, challenger, spark)
             if not found.rows and not found.problem:
                 yield outcome("shadow", True, "no rows were scored, and this run does not count")
                 return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from synml_dagster.assets.artifacts import COLUMNS, Provenance
 from synml_dagster.checks import ShadowRun
 from synml_dagster.checks.answers import answer_bins
 from synml_dagster.checks.shadow import ANSWERS, CHALLENGER, CHALLENGER_VERSION, UNSCORED, compared
-from synml_dagster.errors import ConfigError, DataError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.resources import DataDirectory, MLflowResource, ModelVersion
+from synml_dagster.spark.messages import first_line
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables import Table, written_table
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 _HELD = "__champion_"
 _ASIDE = "__column_"
 """What a column of the table is called while a model answers by its name."""
+
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(.+)")
+"""A Python worker's traceback in what Spark says, and its last line."""
 
 _OWN = {*(f"{CHALLENGER}{name}" for name in ANSWERS), UNSCORED, CHALLENGER_VERSION}
 
@@ -146,6 +151,27 @@ class Once:
     rows: DataFrame
     kept: list[str]
     answers: list[str]
+
+
+def champion_scores(each: Iterable[Once]) -> bool:
+    """Whether the champion alone can score the rows: whose fault it was, where a job that runs both models has failed."""
+    try:
+        for once in each:
+            once.rows.write.format("noop").mode("overwrite").save()
+    except Exception:  # whatever it is, it is not the challenger's
+        return False
+    return True
+
+
+def raised_by_model(problem: Exception) -> bool:
+    """Whether a model raised it in a task, and not Spark that lost the task: the same rows would fail again."""
+    return isinstance(problem, (DataError, ModelError)) or _TRACEBACK.search(str(problem)) is not None
+
+
+def said_of(problem: Exception) -> str:
+    """Return the line that says what went wrong in a task, or what Spark says of it."""
+    found = _TRACEBACK.search(str(problem))
+    return found[1].strip() if found else first_line(problem)
 
 
 def check_kept(columns: Sequence[str], champion: OnnxModel | None = None) -> None:

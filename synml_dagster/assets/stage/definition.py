@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -35,11 +36,14 @@ def stage(pipeline: str, name: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def inputs(pipeline: str, *stages: str, window: int | None = None) -> dict[str, dg.AssetIn]:
+def inputs(
+    pipeline: str, *stages: str, newest: Mapping[str, int | None] | None = None
+) -> dict[str, dg.AssetIn]:
     """Return the inputs of a stage: arguments named as the stages that they come from.
 
-    A stage that takes one with partitions whole gets those that are there; of `raw` the newest `window` of them.
+    A stage that takes one with partitions whole gets those that are there; of the stages in `newest` so many of the newest alone.
     """
     present: dict[str, Any] = {"allow_missing_partitions": True}
-    told = {name: present | ({"newest": window} if window and name == "raw" else {}) for name in stages}
+    last = {name: {"newest": count} for name, count in (newest or {}).items() if count}
+    told = {name: present | last.get(name, {}) for name in stages}
     return {name: dg.AssetIn(key=stage_key(pipeline, name), metadata=told[name]) for name in stages}

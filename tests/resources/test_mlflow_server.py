@@ -1,0 +1,137 @@
+"""MLflow's own server: hosts that share it take turns at a model, and one that ended in its turn holds nobody up for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import mlflow
+import pytest
+
+from synml_dagster.errors import SetupError
+from synml_dagster.resources import MLflowResource
+from synml_dagster.resources.registry_turns import PREFIX, registry_turn
+from tests.servers import free_port, server_process, wait_for_port
+
+HOST = """
+import sys, time
+from pathlib import Path
+from synml_dagster.resources import MLflowResource
+resource = MLflowResource(data_dir=sys.argv[1])  # of its own: no lock file is shared
+shared, wanted = Path(sys.argv[2]), int(sys.argv[3])
+resource.client
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(wanted):
+    with resource.deciding("p"):
+        before = int(shared.read_text())
+        time.sleep(0.02)
+        shared.write_text(str(before + 1))
+print("done", flush=True)
+"""
+
+
+@contextmanager
+def tracking_server(folder, port=None):
+    port, log = port or free_port(), folder / "server.log"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
+        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    with server_process(
+        log, command, cwd=folder, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    ) as started:
+        wait_for_port(port, started, 120, log)
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with tracking_server(tmp_path_factory.mktemp("server")) as address:
+        mlflow.MlflowClient(address, address).create_registered_model("p")
+        yield address
+
+
+@pytest.mark.slow
+def test_hosts_that_share_a_server_decide_one_at_a_time(server, tmp_path):
+    shared = tmp_path / "count"
+    shared.write_text("0")
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOST, str(tmp_path / f"host{i}"), str(shared), "4"],
+            env=os.environ | {"MLFLOW_TRACKING_URI": server},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for i in range(3)
+    ]  # fmt: skip
+    assert [host.stdout.readline() for host in hosts] == ["ready\n"] * 3
+    for host in hosts:
+        host.stdin.write("go\n")
+        host.stdin.flush()
+    assert [host.communicate(timeout=300)[0] for host in hosts] == ["done\n"] * 3
+    assert shared.read_text() == "12"
+    model = mlflow.MlflowClient(server, server).get_registered_model("p")
+    assert not [key for key in model.tags if key.startswith(PREFIX)]
+
+
+@pytest.mark.slow
+def test_a_host_that_ends_in_its_turn_is_passed_and_one_that_lives_is_not(server, tmp_path):
+    client, late = mlflow.MlflowClient(server, server), SetupError("late")
+    code = f"""
+import time, mlflow
+from synml_dagster.errors import SetupError
+from synml_dagster.resources.registry_turns import registry_turn
+with registry_turn(mlflow.MlflowClient({server!r}, {server!r}), "p", SetupError("late"), dead_after=3):
+    print("inside", flush=True)
+    time.sleep(600)
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "inside\n"
+        with (
+            pytest.raises(SetupError, match="late"),
+            registry_turn(client, "p", late, seconds=8, dead_after=3),
+        ):
+            pass
+        os.kill(other.pid, signal.SIGKILL)
+        began = time.monotonic()
+        with registry_turn(client, "p", late, seconds=60, dead_after=3):
+            assert 2 < time.monotonic() - began < 30
+    finally:
+        other.kill()
+        other.wait(30)
+    assert not [key for key in client.get_registered_model("p").tags if key.startswith(PREFIX)]
+
+
+def test_one_at_a_time_by_tags_alone(tmp_path, monkeypatch):
+    """The same on a file, between threads, with what other programs left in the tags."""
+    import threading
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client, late = MLflowResource(data_dir=str(tmp_path)).client, SetupError("late")
+    with registry_turn(client, "p", late):  # nothing of that name to decide about
+        pass
+    client.create_registered_model("p")
+    client.set_registered_model_tag("p", f"{PREFIX}left", "what is this")
+    inside, most, count = [0], [0], [0]
+
+    def host():
+        for _ in range(3):
+            with registry_turn(client, "p", late, dead_after=1):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.01)
+                count[0] += 1
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=host) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (most, count) == ([1], [9])
+    assert not client.get_registered_model("p").tags
