@@ -123,6 +123,49 @@ def test_weights_are_those_of_scikit_learn_s_importance_and_means(classic_spark,
         assert step == pytest.approx(slope * (effect.edges[i + 1] - effect.edges[i]))
 
 
+def test_a_deviation_is_told_beside_a_mean_of_a_billion(spark, rng):
+    frame = pd.DataFrame({"a": rng.normal(size=400), "b": rng.normal(size=400), "w": rng.uniform(0, 2, 400)})
+    frame.loc[:99, "w"] = 0.0  # a whole part of the table
+    df = spark.createDataFrame(frame.iloc[:100]).union(spark.createDataFrame(frame.iloc[100:])).coalesce(2)
+    (one,) = partial_dependence(
+        df, lambda rows: 1e9 + rows["a"] * rows["b"], ["a"], grid={"a": [0.0, 1.0, 3.0]}, weight="w", takes="pandas"
+    )  # fmt: skip
+    mean = np.average(frame["b"], weights=frame["w"])
+    spread = np.average((frame["b"] - mean) ** 2, weights=frame["w"]) ** 0.5
+    np.testing.assert_allclose(one.mean[:, 0] - 1e9, np.array([0, 1, 3]) * mean, atol=1e-6)
+    np.testing.assert_allclose(one.deviation[:, 0], np.array([0, 1, 3]) * spread, atol=1e-6)
+    assert one.rows == 400
+
+
+def test_classes_that_are_not_named_have_to_be_all_of_the_model_s(spark):
+    ask = {"metric": "logloss", "takes": "pandas", "repeats": 1}
+    df = spark.createDataFrame(pd.DataFrame({"x": [0.1, 0.2, 0.3], "y": [1, 1, 1]}))
+
+    def second(rows):
+        return np.full(len(rows), 0.9)
+
+    with pytest.raises(
+        DataError, match="label of these rows has 1 values, and the model answers 2 classes; say by classes"
+    ):
+        permutation_importance(df, second, "y", **ask)
+    found = permutation_importance(df, second, "y", classes=[0, 1], **ask)
+    assert found.baseline == pytest.approx(-np.log(0.9))
+
+    rows = pd.DataFrame({"x": [0.0, 2.0, 0.0], "y": ["a", "c", "a"]})
+
+    def right(rows):
+        return np.eye(3)[rows["x"].astype(int)]
+
+    df = spark.createDataFrame(rows)
+    ask["metric"] = "accuracy"
+    with pytest.raises(DataError, match="has 2 values, and the model answers 3"):
+        permutation_importance(df, right, "y", **ask)
+    assert permutation_importance(df, right, "y", classes=["a", "b", "c"], **ask).baseline == 1
+    df = spark.sql("SELECT * FROM VALUES (0.0D, 0.0D), (1.0D, double('nan')), (2.0D, 1.0D) AS t(x, y)")
+    with pytest.raises(DataError, match="label is NaN, which is no class"):
+        permutation_importance(df, right, "y", **ask)
+
+
 def test_importance_of_a_ranking_is_by_its_queries(spark, rng):
     frame = pd.DataFrame(rng.normal(size=(400, 2)), columns=["match", "noise"])
     frame["q"] = np.repeat([f"q{i}" for i in range(40)], 10)

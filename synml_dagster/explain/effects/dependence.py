@@ -14,7 +14,7 @@ from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.explain.agnostic.models import Takes, needed, scored
 from synml_dagster.explain.effects.changed_rows import ChangedRows, open_rows
 from synml_dagster.explain.effects.grid import check_columns, grids_of, sampled
-from synml_dagster.explain.effects.on_spark import collected, summed
+from synml_dagster.explain.effects.on_spark import collected
 from synml_dagster.explain.effects.weights import check_weight, row_weights
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def partial_dependence(
         raise ConfigError(f"curves must be from 0 to {_MOST_CURVES:,} but got {curves}.")
     names = list(dict.fromkeys(c for one in asked for c in one))
     grids = grids_of(df, names, points, grid)
-    found = summed(collected(df, opened, reads, _Steps(asked, grids, weight), [weight] if weight else []))
+    found = _merged(collected(df, opened, reads, _Steps(asked, grids, weight), [weight] if weight else []))
     if not found:
         raise DataError("There are no rows: the table is empty.")
     shown = sampled(df, reads, curves).to_batches()[0] if curves else None
@@ -134,11 +134,10 @@ def partial_dependence(
     made = []
     for number, one in enumerate(asked):
         shape = [len(grids[c]) for c in one]
-        sums = found[number].reshape(4, *shape, -1)
-        rows, weights = int(sums[0].flat[0]), float(sums[1].flat[0])
+        told = found[number].reshape(4, *shape, -1)
+        rows, weights = int(told[0].flat[0]), float(told[1].flat[0])
         if not weights > 0:
             raise DataError(f"Column {weight!r} weighs no row more than 0.")
-        mean = sums[2] / weights
         own = (
             _curves(curve_rows, {one[0]: grids[one[0]]}) if curve_rows is not None and len(one) == 1 else None
         )
@@ -146,8 +145,8 @@ def partial_dependence(
             Dependence(
                 columns=one,
                 grid=tuple(grids[c].to_pylist() for c in one),
-                mean=mean,
-                deviation=np.sqrt(np.maximum(sums[3] / weights - mean**2, 0)),
+                mean=told[2],
+                deviation=np.sqrt(told[3] / weights),
                 rows=rows,
                 curves=own,
                 curve_rows=pa.Table.from_batches([shown]) if own is not None else None,
@@ -166,8 +165,26 @@ def _curves(rows: ChangedRows, grids: Mapping[str, pa.Array]) -> NDArray[np.floa
     return found
 
 
+def _merged(pairs: Sequence[tuple[int, NDArray[np.float64]]]) -> dict[int, NDArray[np.float64]]:
+    """Return by key what `_Steps` tells of all batches together (Chan, Golub and LeVeque 1979)."""
+    found: dict[int, NDArray[np.float64]] = {}
+    for key, numbers in pairs:
+        rows, weight, mean, squares = numbers.reshape(4, -1)
+        if key not in found:
+            found[key] = np.stack([rows, weight, mean, squares])
+            continue
+        one = found[key]
+        together = one[1] + weight
+        share = weight / np.where(together > 0, together, 1.0)
+        apart = mean - one[2]
+        one[3] += squares + apart**2 * one[1] * share
+        one[2] += apart * share
+        one[0], one[1] = one[0] + rows, together
+    return found
+
+
 class _Steps:
-    """The work of a task: for each feature, at each step, the rows' weight and the sums of answers and of their squares."""
+    """The work of a task: for each feature, at each step, the rows, their weight, and the answers' mean and the sum of their squares around it."""
 
     def __init__(
         self, asked: Sequence[tuple[str, ...]], grids: Mapping[str, pa.Array], weight: str | None
@@ -179,15 +196,22 @@ class _Steps:
         for number, columns in enumerate(self._asked):
             grids = {column: self._grids[column] for column in columns}
             found: NDArray[np.float64] | None = None
+            near: NDArray[np.float64] | float = (
+                0.0  # without it squares of large answers would swallow how they differ
+            )
             for part in rows.stepped(grids):
                 if found is None:
                     steps = prod(len(grid) for grid in grids.values())
                     found = np.zeros((2, steps, part.answers.shape[2]))
-                answers, here = part.answers, weights[part.rows]
+                    near = part.answers[0, 0].copy()
+                answers, here = part.answers - near, weights[part.rows]
                 flat = answers.reshape(len(answers), -1)
                 shape = answers.shape[1:]
                 found[0, part.steps] += (here @ flat).reshape(shape)
                 found[1, part.steps] += (here @ flat**2).reshape(shape)
             assert found is not None
-            about = np.broadcast_to([[[batch.num_rows]], [[weights.sum()]]], (2, *found.shape[1:]))
-            yield number, np.concatenate([about, found]).reshape(-1)
+            total = float(weights.sum())
+            mean = found[0] / (total or 1.0)
+            squares = np.maximum(found[1] - mean * found[0], 0)
+            about = np.broadcast_to([[[batch.num_rows]], [[total]]], (2, *found.shape[1:]))
+            yield number, np.concatenate([about, [mean + near, squares]]).reshape(-1)

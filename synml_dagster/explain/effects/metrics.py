@@ -65,11 +65,14 @@ class Truth:
         float64 [rows].
     query
         int64 [rows] the number of each row's query, for rankings.
+    classes
+        How many values the labels have where their places are all that is known of the classes; None where the classes were named.
     """
 
     labels: NDArray[Any]
     weights: NDArray[np.float64]
     query: NDArray[np.int64] | None = None
+    classes: int | None = None
 
 
 def measured_labels(column: Any, metric: str, classes: Sequence[Any] | None) -> NDArray[Any]:
@@ -92,6 +95,8 @@ def measured_labels(column: Any, metric: str, classes: Sequence[Any] | None) -> 
             raise DataError("A label is NaN or infinite; leave its row out.")
         return truth
     values = column.to_pylist()
+    if any(value != value for value in values):
+        raise DataError("A label is NaN, which is no class; leave its row out.")
     known = sorted(set(values)) if classes is None else list(classes)
     place = {value: i for i, value in enumerate(known)}
     strange = [v for v in values if v not in place]
@@ -139,6 +144,11 @@ def measure(metric: str, truth: Truth, told: NDArray[np.float64]) -> float:
     if told.min() < -1e-6 or told.max() > 1 + 1e-6:
         raise DataError(
             f"metric {metric} is of probabilities, and the model answers {told.min():.4g} to {told.max():.4g}; choose output='probability'."
+        )
+    if truth.classes is not None and truth.classes != told.shape[1] and metric != "auc":
+        # A class without rows would move those behind it to the place of another.
+        raise DataError(
+            f"The label of these rows has {truth.classes} values, and the model answers {told.shape[1]} classes; say by classes which they are, in the order of its probabilities."
         )
     if labels.max() >= told.shape[1]:
         raise DataError(f"The label has more classes than the model's {told.shape[1]} probabilities.")

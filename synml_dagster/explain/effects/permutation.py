@@ -130,7 +130,7 @@ def permutation_importance(
     rows
         Rows that are asked about at most, chosen by their content; up to 1,000,000. Of rankings whole queries.
     classes
-        The label's classes in the order of the probabilities; its values in order when None.
+        The label's classes in the order of the probabilities; its values in order when None, which have to be as many.
     weight
         The column that says how much each row counts in the metric; all alike when None.
     query
@@ -168,7 +168,8 @@ def permutation_importance(
     labels = measured_labels(table.column(label), metric, classes)
     if query is not None:
         labels = worth(labels, gains)
-    truth = Truth(labels, row_weights(table, weight), _numbered(table, query))
+    unnamed = len(np.unique(labels)) if classes is None else None
+    truth = Truth(labels, row_weights(table, weight), _numbered(table, query), unnamed)
     if not truth.weights.sum() > 0:
         raise DataError(f"Column {weight!r} weighs no row more than 0.")
     batch = table.select(reads).combine_chunks().to_batches()[0]
