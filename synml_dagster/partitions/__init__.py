@@ -3,6 +3,7 @@
 from synml_dagster.partitions.definition import (
     added_keys,
     keys_by_axis,
+    may_be_key,
     newest,
     newest_read,
     partitioned,
@@ -17,6 +18,7 @@ __all__ = [
     "PartitionsSpec",
     "added_keys",
     "keys_by_axis",
+    "may_be_key",
     "newest",
     "newest_read",
     "partitioned",

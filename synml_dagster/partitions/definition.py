@@ -42,8 +42,23 @@ def keys_by_axis(spec: PartitionsSpec, key: str) -> dict[str, str]:
     >>> keys_by_axis(PartitionsSpec(dimensions={"region": region, "day": day}), "2026-01-02|north")
     {'day': '2026-01-02', 'region': 'north'}
     """
-    parts = str(key).split(_BETWEEN) if spec.dimensions else [str(key)]
-    return dict(zip(spec.axes, parts, strict=True))
+    return dict(zip(spec.axes, _parts(spec, key), strict=True))
+
+
+def may_be_key(spec: PartitionsSpec, key: str) -> bool:
+    """Whether a key is written as those of the partitions are: an asset goes on to have what was read under an earlier description.
+
+    Examples
+    --------
+    >>> day, region = {"column": "day", "daily": "2026-01-01"}, {"column": "region", "static": ["north", "south"]}
+    >>> may_be_key(PartitionsSpec(dimensions={"region": region, "day": day}), "2026-01-02")
+    False
+    """
+    return len(_parts(spec, key)) == len(spec.axes)
+
+
+def _parts(spec: PartitionsSpec, key: str) -> list[str]:
+    return str(key).split(_BETWEEN) if spec.dimensions else [str(key)]
 
 
 def added_keys(spec: PartitionsSpec, context: _HasInstance) -> dict[str, list[str]]:
@@ -128,7 +143,7 @@ def newest_read(spec: PartitionsSpec, context: _HasInstance, read: dg.AssetKey, 
     there = context.instance.get_materialized_partitions(read) if time is not None else set()
     if time is None or not there:
         return newest(spec, context, last=last)
-    seen = {keys_by_axis(spec, key)[time] for key in there}
+    seen = {keys_by_axis(spec, key)[time] for key in there if may_be_key(spec, key)}
     keys = _all_keys(spec, context, None)
     times = list(dict.fromkeys(keys_by_axis(spec, key)[time] for key in keys))
     end = max((i + 1 for i, at in enumerate(times) if at in seen), default=None)

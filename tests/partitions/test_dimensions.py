@@ -92,6 +92,9 @@ def test_the_newest_that_were_read_are_those_of_the_last_day_that_was(visits):
         for key in ("north|2026-01-02", "south|2026-01-01"):
             instance.report_runless_asset_event(dg.AssetMaterialization(raw, partition=key))
         assert newest_read(AREA_FIRST, context, raw) == ["north|2026-01-02", "south|2026-01-02"]
+        # What was read before there were two columns goes on to stand in the asset's history.
+        instance.report_runless_asset_event(dg.AssetMaterialization(raw, partition="2026-01-03"))
+        assert newest_read(AREA_FIRST, context, raw) == ["north|2026-01-02", "south|2026-01-02"]
         assert len(newest_read(AREA_FIRST, context, raw, last=2)) == 4
 
 

@@ -19,7 +19,7 @@ from synml_dagster.checks.spec import (
 from synml_dagster.checks.table_facts import judge_columns, judge_row_counts
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.features import FeaturePlan
-from synml_dagster.partitions import PartitionsSpec, keys_by_axis
+from synml_dagster.partitions import PartitionsSpec, keys_by_axis, may_be_key
 from synml_dagster.resources import MLflowResource, SparkResource
 
 
@@ -79,6 +79,8 @@ def _row_count(
         """Whether two partitions are other times of the same region: a small one never has the rows of a large one."""
         if one is None or other is None or partitions is None or not partitions.dimensions:
             return True
+        if not may_be_key(partitions, other) or not may_be_key(partitions, one):
+            return False  # of an earlier description
         place, there = keys_by_axis(partitions, one), keys_by_axis(partitions, other)
         return partitions.of_time is None or all(
             place[name] == there[name] for name in place if name != partitions.of_time
