@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synml_dagster import MLPipeline
+from synml_dagster.assets.shadow.side_by_side import raised_by_model, said_of
 from synml_dagster.checks.shadow_registry import in_shadow
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.resources import MLflowResource
@@ -195,6 +196,25 @@ def test_a_challenger_whose_graph_fails_in_a_task_is_refused_and_fails_no_run(
         assert "it cannot score these rows: ONNX Runtime could not run the model" in shop.decided(2)
         assert told["check shadow"].severity == dg.AssetCheckSeverity.WARN
         assert (shop.champion, shop.shadow) == ("1", None)
+
+
+@pytest.mark.parametrize(
+    ("last", "of_the_model"),
+    [
+        ("onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument: [ONNXRuntimeError] : 2", True),
+        ("ValueError: cannot reshape array of size 3", True),
+        ("synml_dagster.errors.DataError: column 'age' holds words", True),
+        ("synml_dagster.errors.SetupError: The model 'a.onnx' did not reach this executor", False),
+        ("OSError: [Errno 28] No space left on device", False),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'a.onnx'", False),
+        ("MemoryError", False),
+    ],
+)
+def test_what_the_host_of_a_task_lacks_is_no_fault_of_the_challenger_s(last, of_the_model):
+    told = f'An exception was thrown from the Python worker:\nTraceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n{last}\n'
+    problem = RuntimeError(told)
+    assert said_of(problem) == last
+    assert raised_by_model(problem) is of_the_model
 
 
 def fails_on_any_rows(graph):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from synml_dagster import errors
 from synml_dagster.assets.artifacts import COLUMNS, Provenance
 from synml_dagster.checks import ShadowRun
 from synml_dagster.checks.answers import answer_bins
 from synml_dagster.checks.shadow import ANSWERS, CHALLENGER, CHALLENGER_VERSION, UNSCORED, compared
-from synml_dagster.errors import ConfigError, DataError, ModelError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, ModelError, SetupError, did_you_mean
 from synml_dagster.evaluation import Evaluation
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.onnx.scorer import REASON, answers_of
@@ -31,6 +33,9 @@ _ASIDE = "__column_"
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(.+)")
 """A Python worker's traceback in what Spark says, and its last line."""
+
+_OF_THE_HOST = (OSError, MemoryError, EOFError, SetupError)
+"""What a task raises on a full disk, without memory, or where a file of the model did not reach it."""
 
 _OWN = {*(f"{CHALLENGER}{name}" for name in ANSWERS), UNSCORED, CHALLENGER_VERSION}
 
@@ -164,8 +169,13 @@ def champion_scores(each: Iterable[Once]) -> bool:
 
 
 def raised_by_model(problem: Exception) -> bool:
-    """Whether a model raised it in a task, and not Spark that lost the task: the same rows would fail again."""
-    return isinstance(problem, (DataError, ModelError)) or _TRACEBACK.search(str(problem)) is not None
+    """Whether a model raised it in a task: the same rows would fail again, as they need not where Spark lost the task or its host had no room."""
+    found = _TRACEBACK.search(str(problem))
+    if found is None:
+        return isinstance(problem, (DataError, ModelError))
+    name = found[1].partition(":")[0].strip().rpartition(".")[2]
+    kind = getattr(builtins, name, None) or getattr(errors, name, None)
+    return not (isinstance(kind, type) and issubclass(kind, _OF_THE_HOST))
 
 
 def said_of(problem: Exception) -> str:
