@@ -137,6 +137,24 @@ def test_a_deviation_is_told_beside_a_mean_of_a_billion(spark, rng):
     assert one.rows == 400
 
 
+def test_ids_beyond_what_a_float_counts_one_by_one_are_asked_about(spark):
+    df = spark.sql(
+        "SELECT IF(id = 0, 9223372036854775807L, 9007199254740993L + id * 90071992547) AS big FROM range(200)"
+    )
+
+    def model(rows):
+        return rows["big"].astype(float) * 1e-15
+
+    (one,) = partial_dependence(df, model, ["big"], points=5, takes="pandas")
+    assert all(isinstance(value, int) for value in one.grid[0])
+    np.testing.assert_allclose(one.mean[:, 0], np.array(one.grid[0]) * 1e-15)
+    (effect,) = accumulated_local_effects(df, model, ["big"], bins=4, takes="pandas")
+    assert effect.rows.sum() == 200
+    np.testing.assert_allclose(np.diff(effect.effect[:, 0]), np.diff(effect.edges) * 1e-15)
+    lots = df.selectExpr("big", "big AS w")
+    assert partial_dependence(lots, model, ["big"], points=2, weight="w", takes="pandas")[0].rows == 200
+
+
 def test_classes_that_are_not_named_have_to_be_all_of_the_model_s(spark):
     ask = {"metric": "logloss", "takes": "pandas", "repeats": 1}
     df = spark.createDataFrame(pd.DataFrame({"x": [0.1, 0.2, 0.3], "y": [1, 1, 1]}))

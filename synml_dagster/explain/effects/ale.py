@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.explain.agnostic.models import Takes, needed, scored
 from synml_dagster.explain.effects.changed_rows import ChangedRows
-from synml_dagster.explain.effects.grid import check_columns, edges_of
+from synml_dagster.explain.effects.grid import as_floats, check_columns, edges_of, of_kind
 from synml_dagster.explain.effects.on_spark import collected, summed
 from synml_dagster.explain.effects.weights import check_weight, row_weights
 
@@ -119,19 +119,17 @@ class _Differences:
         self._edges, self._weight = edges, weight
 
     def __call__(self, rows: ChangedRows, batch: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        import pyarrow as pa
-
         weights = row_weights(batch, self._weight)
         for number, (name, edges) in enumerate(self._edges.items()):
             column = batch.column(name)
-            values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            values = as_floats(column)
             known = np.isfinite(values)
             if not known.any():
                 continue
             # A bin holds its upper edge; the first its lower one too, and values beyond the ends count to the outer bins.
             bins = len(edges) - 1
             place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, bins - 1)
-            low, high = rows.replaced(name, np.stack([place, place + 1]), pa.array(edges).cast(column.type))
+            low, high = rows.replaced(name, np.stack([place, place + 1]), of_kind(edges, column.type))
             step, there, heavy = (high - low)[known], place[known], weights[known]
             counts = [np.bincount(there, each, minlength=bins) for each in (None, heavy)]
             steps = [np.bincount(there, heavy * step[:, j], minlength=bins) for j in range(step.shape[1])]

@@ -199,11 +199,11 @@ def _values(column: pa.Array, points: int, name: str) -> pa.Array:
     counts = known.value_counts()
     distinct = counts.field("values")
     if is_number(kind) and len(distinct) > points:
-        low, high = np.quantile(known.cast(pa.float64()).to_numpy(), _ENDS)
+        low, high = np.quantile(as_floats(known), _ENDS)
         steps = np.linspace(low, high, points)
         if pa.types.is_integer(kind):
             steps = np.unique(np.round(steps))
-        return pa.array(steps).cast(kind)
+        return of_kind(steps, kind)
     if len(distinct) > points:
         distinct = distinct.take(
             pc.sort_indices(counts.field("counts"), sort_keys=[("", "descending")])[:points]
@@ -221,7 +221,6 @@ def edges_of(df: DataFrame, columns: Sequence[str], bins: int) -> dict[str, NDAr
     DataError
         A column has one value only.
     """
-    import pyarrow as pa
 
     table = sampled(df, columns)
     found = {}
@@ -231,7 +230,7 @@ def edges_of(df: DataFrame, columns: Sequence[str], bins: int) -> dict[str, NDAr
             raise ConfigError(
                 f"Accumulated local effects need numbers in order, and {name!r} is of type {column.type}; partial_dependence takes words."
             )
-        values = column.cast(pa.float64()).to_numpy()
+        values = as_floats(column)
         values = values[np.isfinite(values)]
         # Limits are values that there are, so that whole numbers stay whole.
         edges = (
@@ -243,6 +242,23 @@ def edges_of(df: DataFrame, columns: Sequence[str], bins: int) -> dict[str, NDAr
             raise DataError(f"Column {name!r} has one value only, and no effect to accumulate.")
         found[name] = edges
     return found
+
+
+def as_floats(column: pa.Array) -> NDArray[np.float64]:
+    """Return numbers as float64, NaN where they are missing; whole ones beyond 2**53, such as ids, as the nearest there is."""
+    import pyarrow as pa
+
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def of_kind(values: NDArray[np.float64], kind: pa.DataType) -> pa.Array:
+    """Return float64 numbers as a column's own, within what it can hold."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        values = np.clip(values, float(limits.min), np.nextafter(float(limits.max) + 1, 0))
+    return pa.array(values).cast(kind, safe=False)
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -44,7 +44,7 @@ def row_weights(rows: pa.RecordBatch | pa.Table, weight: str | None) -> NDArray[
 
     if weight is None:
         return np.ones(rows.num_rows)
-    found = np.asarray(rows.column(weight).cast(pa.float64()).to_numpy(zero_copy_only=False))
+    found = np.asarray(rows.column(weight).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     bad = ~(np.isfinite(found) & (found >= 0))
     if bad.any():
         raise DataError(
