@@ -251,6 +251,11 @@ class MLPipeline(BaseModel):
             raise ValueError(f"live.key names {self.label!r}, which is the label; a label tells no row apart")
         if self.task == "ranking":
             raise ValueError("live measures row by row, and a ranking has queries; leave live out")
+        parts = self.partitions
+        if live.last is not None and parts and parts.dimensions and parts.of_time is None:
+            raise ValueError(
+                "live.last is about the newest partitions, and no dimension of partitions is one of time; leave it out"
+            )
         if keep is not None:
             needed = [*live.key, *([self.label] if self.score.source is None else [])]
             if absent := [c for c in needed if c not in keep]:

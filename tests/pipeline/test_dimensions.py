@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterUnknownPartitionError
+from pydantic import ValidationError
 
 from synml_dagster import MLPipeline
 from synml_dagster.tables import open_table
@@ -100,3 +101,12 @@ def test_a_key_that_is_no_pair_is_refused_by_name(folder):
         for key in (f"Rome|{DAYS[0]}", "Bern|yesterday", f"Bern|{DAYS[0]}|x", DAYS[0]):
             with pytest.raises(DagsterUnknownPartitionError, match=re.escape(key)):
                 run(defs, "shop_score", instance, key)
+
+
+def test_the_newest_are_not_asked_for_where_no_dimension_is_of_time(folder):
+    shops = {"shop": {"column": "shop", "static": ["a", "b"]}, "city": DIMENSIONS["city"]}
+    live = {"labels": "labels.csv", "key": ["id"], "last": 2}
+    described = description(folder, partitions={"dimensions": shops}, live=live)
+    with pytest.raises(ValidationError, match=r"live\.last is about the newest .* no dimension"):
+        MLPipeline.model_validate(described)
+    MLPipeline.model_validate(described | {"partitions": {"dimensions": DIMENSIONS}})
