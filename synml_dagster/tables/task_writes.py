@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from synml_dagster.files.file_splits import (
     task_frame,
 )
 from synml_dagster.files.parquet_files import NULL_PARTITION, file_system_of, open_parquet
+from synml_dagster.spark import is_local
 from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
@@ -96,7 +98,11 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
         Tasks do not see the folder.
     """
     mark = _mark(folder)
-    work = [json.dumps([path, f"part-{i:05d}-{mark}.parquet"]) for i, path in enumerate(files.paths)]
+    pairs = [(path, f"part-{i:05d}-{mark}.parquet") for i, path in enumerate(files.paths)]
+    if not any("://" in path for path in (folder, *files.paths)) and is_local(spark):
+        # Its tasks would copy on the same disks, and their workers have to start first.
+        return _copied_here(pairs, folder)
+    work = [json.dumps(pair) for pair in pairs]
 
     def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -109,6 +115,19 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
                 yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
 
     return _run(spark, work, copy)
+
+
+def _copied_here(pairs: Sequence[tuple[str, str]], folder: str) -> int:
+    def one(pair: tuple[str, str]) -> int:
+        _copy(pair[0], folder, pair[1])
+        return int(open_parquet(f"{folder}/{pair[1]}").metadata.num_rows)
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        try:
+            return sum(threads.map(one, pairs))
+        except BaseException:  # a run that is cancelled: what has not begun does not begin
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: Sequence[str]) -> int:
