@@ -20,8 +20,11 @@ from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files,
 from synml_dagster.partitions.run_parts import RESULT
 from synml_dagster.resources import DataDirectory
 from synml_dagster.tables import Measured, written_table
+from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
     from synml_dagster.explain import Contributions
 
 OUTPUT = "contributions"
@@ -79,7 +82,9 @@ def opened_contributions(
 
 
 @contextmanager
-def held(each: Mapping[str, Any], pipeline: str, spark: Any) -> Iterator[dict[str, Any]]:
+def held(
+    each: Mapping[str, DataFrame | ParquetFiles], pipeline: str, spark: SparkSession
+) -> Iterator[dict[str, DataFrame | ParquetFiles]]:
     """Lend rows that are read twice and stay the same: files as they are, others as they are written now, where nobody reads them."""
     root = DataDirectory().path(pipeline, "contributions")
     with ExitStack() as stack:
@@ -92,14 +97,14 @@ def held(each: Mapping[str, Any], pipeline: str, spark: Any) -> Iterator[dict[st
 
 
 def explained(
-    rows: Any,
+    rows: DataFrame | ParquetFiles,
     model: OnnxModel,
     further: Contributions,
     provenance: Provenance,
     spec: ScoreSpec,
     table: str | None,
-    spark: Any,
-) -> Any:
+    spark: SparkSession,
+) -> DataFrame | MadeRows:
     """Return the rows that `predictions` has of `rows`, with their contributions: a DataFrame, or what tasks write by themselves."""
     asked: dict[str, Any] = {"keep": spec.keep, "outputs": further.outputs, "further": further}
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
@@ -113,7 +118,12 @@ def explained(
     return provenance.stamp(split_bad_rows(marked)[0])
 
 
-def measured(made: Any, further: Contributions, scoring: float, spark: Any) -> Measured:
+def measured(
+    made: DataFrame | MadeRows | Mapping[str, DataFrame | MadeRows],
+    further: Contributions,
+    scoring: float,
+    spark: SparkSession,
+) -> Measured:
     """Return the rows to publish, with what their page says: how much each column moves, and what explaining costs.
 
     Parameters
@@ -141,7 +151,7 @@ def measured(made: Any, further: Contributions, scoring: float, spark: Any) -> M
     return Measured(made, measure)
 
 
-def _mean_sizes(tables: Sequence[Any], names: Mapping[str, str], spark: Any) -> dict[str, float]:
+def _mean_sizes(tables: Sequence[Any], names: Mapping[str, str], spark: SparkSession) -> dict[str, float]:
     """Return the mean size of each raw column's contribution, the greatest first; none where there are no rows.
 
     `names` are the columns of contributions by their raw column.
@@ -153,11 +163,11 @@ def _mean_sizes(tables: Sequence[Any], names: Mapping[str, str], spark: Any) -> 
     from synml_dagster.spark.quoting import quoted
 
     frames = [table.dataframe(spark) for table in tables]
-    whole: Any = reduce(_union, frames)
-    means = whole.agg(*(sf.avg(sf.abs(sf.col(quoted(column)))) for column in names.values())).first()
+    whole = reduce(_union, frames)
+    means = whole.agg(*(sf.avg(sf.abs(sf.col(quoted(column)))) for column in names.values())).collect()[0]
     found = {name: float(mean) for name, mean in zip(names, means, strict=True) if mean is not None}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _union(one: Any, other: Any) -> Any:
+def _union(one: DataFrame, other: DataFrame) -> DataFrame:
     return one.unionByName(other)

@@ -3,8 +3,10 @@
 One grouped count of Spark serves all of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -22,6 +24,9 @@ from synml_dagster.checks.spec import CheckSpec, NullsCheck, RangesCheck
 from synml_dagster.errors import ModelError
 from synml_dagster.features import ColumnStats, FeaturePlan
 from synml_dagster.learners import TrainedModel
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DRIFT = "The rows to score are spread as the champion's training rows were, column by column."
 _MOST_LINES = 50
@@ -51,7 +56,7 @@ def rows_outcomes(
     drift: DriftSpec | None,
     nulls: NullsCheck | None,
     ranges: RangesCheck | None,
-    spark: Any,
+    spark: SparkSession,
 ) -> Iterator[tuple[dg.AssetCheckResult, bool]]:
     """Compare DataFrames or Parquet files with what the plan in `bundle` has seen.
 
@@ -100,7 +105,7 @@ def rows_outcomes(
 
 
 def _outcome(
-    name: str, passed: bool, said: str, told: dict[str, Any], spec: "CheckSpec | DriftSpec"
+    name: str, passed: bool, said: str, told: dict[str, Any], spec: CheckSpec | DriftSpec
 ) -> dg.AssetCheckResult:
     return outcome(name, passed, said, told, only_warns=spec.severity == "warn")
 

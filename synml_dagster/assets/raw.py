@@ -1,7 +1,7 @@
 """`raw`: the source in a snapshot that the whole run reads, so that every stage sees the same rows."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,6 +16,9 @@ from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 
 def build_raw(
     pipeline: str,
@@ -24,12 +27,14 @@ def build_raw(
     minimum_rows: int | None = None,
     scores: Sequence[str | None] = (),
     carried: Sequence[str] | None = (),
+    check_columns: "Callable[[DataFrame], None] | None" = None,
 ) -> dg.AssetsDefinition:
     """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
 
     A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced; so does one
     in whose folder the pipeline's own data or its `scores` would lie. `carried` are the columns that predictions of these rows
-    keep, None for all of them: one that has the name of an answer is refused before any work.
+    keep, None for all of them: one that has the name of an answer is refused before any work. `check_columns` refuses a table, by its schema, that the same run
+    would make no plan of.
     """
 
     @dg.asset(
@@ -57,6 +62,10 @@ def build_raw(
             context.log.warning(f"source: {note}")
         if notes:
             told["source notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
+        # Rows that are only to be scored need no label, and of partitions older ones may have what these have not.
+        plans = stage_key(pipeline, "feature_plan") in context.job_def.asset_layer.executable_asset_keys
+        if check_columns is not None and partitions is None and plans:
+            check_columns(frame)
         check_carried(frame.columns if carried is None else carried)
         if partitions is not None:
             context.add_output_metadata(told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 
@@ -203,14 +203,14 @@ def group_word(df: DataFrame, name: str, limits: Sequence[float] | None) -> Colu
 
     from synml_dagster.spark.quoting import quoted
 
-    column: Any = sf.col(quoted(name))
+    column = sf.col(quoted(name))
     kind = dict(df.dtypes)[name]
     if kind in ("float", "double"):
         column = sf.when(~sf.isnan(column), column)
     if limits is None:
         return column.cast("string")
     words = [f"< {limits[0]:g}", *(f"{a:g} to < {b:g}" for a, b in pairwise(limits))]
-    chosen: Any = sf.when(column.isNull(), sf.lit(None).cast("string"))
+    chosen = sf.when(column.isNull(), sf.lit(None).cast("string"))
     for limit, word in zip(limits, words, strict=True):
         chosen = chosen.when(column < limit, sf.lit(word))
     return chosen.otherwise(sf.lit(f">= {limits[-1]:g}"))

@@ -78,13 +78,13 @@ class _Groups:
         inner = [f"{a} to < {b}" for a, b in pairwise(ends)]
         return [f"< {ends[0]}", *inner, f">= {ends[-1]}", MISSING]
 
-    def code(self, column: Any) -> Column:
+    def code(self, column: Column) -> Column:
         """Return the place of each row's group among `names`."""
         from pyspark.sql import functions as sf
 
         missing = sf.lit(len(self.names) - 1)
         if self.limits is None:
-            found: Any = sf.when(column.isNull(), missing)
+            found = sf.when(column.isNull(), missing)
             for i, word in enumerate(self.words):
                 found = found.when(column.cast("string") == word, sf.lit(i))
             return found.otherwise(sf.lit(len(self.words)))
@@ -152,7 +152,7 @@ def worst_slices(
         raise ConfigError("minimum must be at least 2, most at least 1, and groups from 2 to 20.")
     cuts = _cuts(scored, columns, groups)
     truth, answer = sf.col(quoted(label)), sf.col(quoted(prediction))
-    error: Any = sf.abs(truth.cast("double") - answer.cast("double"))
+    error = sf.abs(truth.cast("double") - answer.cast("double"))
     if task == "classes":
         error = (truth.cast("string") != answer.cast("string")).cast("double")
     sizes = [len(cuts[c].names) for c in columns]

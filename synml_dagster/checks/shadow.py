@@ -164,18 +164,17 @@ def compared(
     rows = unscored = changed = 0
     total = largest = 0.0
     for table in tables:
-        there = sf.col(UNSCORED).isNull()
+        scored_here = sf.col(UNSCORED).isNull()
         apart = _difference(table)
         otherwise = ~sf.col(decided).eqNullSafe(sf.col(f"{CHALLENGER}{decided}"))
         row = table.agg(
             sf.count(sf.lit(1)).alias("rows"),
-            sf.count_if(~there).alias("unscored"),
-            sf.count_if(there & otherwise).alias("changed"),
+            sf.count_if(~scored_here).alias("unscored"),
+            sf.count_if(scored_here & otherwise).alias("changed"),
             # An answer that is missing is no agreement.
-            sf.sum(sf.when(there, sf.coalesce(apart, sf.lit(math.nan)))).alias("total"),
-            sf.max(sf.when(there, apart)).alias("largest"),
-        ).first()
-        assert row is not None
+            sf.sum(sf.when(scored_here, sf.coalesce(apart, sf.lit(math.nan)))).alias("total"),
+            sf.max(sf.when(scored_here, apart)).alias("largest"),
+        ).collect()[0]
         rows, unscored, changed = (
             rows + row["rows"],
             unscored + row["unscored"],

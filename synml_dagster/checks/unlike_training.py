@@ -28,6 +28,7 @@ _FEWEST = 5
 _GONE, _LEARNT = 0.95, 0.5
 _STRANGE, _OUTSIDE = 0.5, 0.9
 _WORDS, _RARE = 1000, 0.1
+_KNOWN, _MISSING, _ODD = 0, 1, 2
 
 
 def unlike_training(frame: DataFrame, plan: FeaturePlan) -> list[str]:
@@ -57,35 +58,41 @@ def unlike_training(frame: DataFrame, plan: FeaturePlan) -> list[str]:
         (others[c.name][0] if c.name in others else found.value()).alias(f"v{i}")
         for i, (c, found) in enumerate(zip(columns, here, strict=True))
     ]
-    asked: dict[str, Column] = {"rows": sf.count(sf.lit(1))}
+    cells = []
     for i, column in enumerate(columns):
         value = sf.col(f"v{i}")
-        gone = _is_missing(value, column.input)
         strange = _is_strange(value, column, stats[column.name])
-        asked[f"gone{i}"] = sf.count_if(gone)
+        state = sf.when(_is_missing(value, column.input), _MISSING)
         if strange is not None:
-            odd = ~gone & strange
-            asked |= {
-                f"odd{i}": sf.count_if(odd),
-                f"one{i}": sf.first(sf.when(odd, value), ignorenulls=True),
-            }
-    counted = frame.limit(_ROWS).select(*values).agg(*(c.alias(name) for name, c in asked.items())).first()
-    found_row = counted.asDict() if counted is not None else {"rows": 0}
-    rows = found_row["rows"]
-    if rows < _FEWEST:
-        return []
+            state = state.when(strange, _ODD)
+        state = state.otherwise(_KNOWN)
+        cells.append(
+            sf.struct(state.alias("state"), sf.when(state == _ODD, value.cast("string")).alias("one"))
+        )
+    # The cells are made rows: three aggregates of each column would be a plan that takes Spark longer to compile than to run.
+    each = frame.limit(_ROWS).select(*values).select(sf.posexplode(sf.array(*cells)).alias("pos", "cell"))
+    counted = each.groupBy("pos").agg(
+        sf.count(sf.lit(1)).alias("rows"),
+        sf.count_if(sf.col("cell.state") == _MISSING).alias("missing"),
+        sf.count_if(sf.col("cell.state") == _ODD).alias("odd"),
+        sf.first("cell.one", ignorenulls=True).alias("one"),
+    )
     said = []
-    for i, column in enumerate(columns):
-        one = stats[column.name]
-        gone, odd = found_row[f"gone{i}"], found_row.get(f"odd{i}") or 0
+    for found in sorted(counted.collect(), key=lambda row: row["pos"]):
+        rows, missing, odd = found["rows"], found["missing"], found["odd"]
+        if rows < _FEWEST:
+            return []
+        column = columns[found["pos"]]
+        learnt = stats[column.name]
         # Rows whose value of another type cannot be read are rejected with that reason.
-        if column.name not in others and gone >= _GONE * rows and one.missing <= (1 - _LEARNT) * one.rows:
-            of = f"all of the {rows}" if gone == rows else f"{gone} of the {rows}"
+        known_then = learnt.missing <= (1 - _LEARNT) * learnt.rows
+        if column.name not in others and missing >= _GONE * rows and known_then:
+            of = f"all of the {rows}" if missing == rows else f"{missing} of the {rows}"
             said.append(
-                f"column {column.name!r} has no value in {of} rows looked at, and had one in {1 - one.missing / max(1, one.rows):.0%} of the training rows"
+                f"column {column.name!r} has no value in {of} rows looked at, and had one in {1 - learnt.missing / max(1, learnt.rows):.0%} of the training rows"
             )
-        elif rows - gone >= _FEWEST and odd >= _part(column) * (rows - gone):
-            said.append(_strangers(column, one, odd, rows - gone, found_row[f"one{i}"]))
+        elif rows - missing >= _FEWEST and odd >= _part(column) * (rows - missing):
+            said.append(_strangers(column, learnt, odd, rows - missing, found["one"]))
     more = len(said) - _MOST_SAID
     return said if more <= 0 else [*said[:_MOST_SAID], f"and {more} more columns like these"]
 
@@ -125,12 +132,12 @@ def _is_strange(value: Column, column: FittedColumn, stats: ColumnStats) -> Colu
     return (value < sf.lit(stats.minimum - slack)) | (value > sf.lit(stats.maximum + slack))
 
 
-def _strangers(column: FittedColumn, stats: ColumnStats, odd: int, there: int, one: str | float) -> str:
+def _strangers(column: FittedColumn, stats: ColumnStats, odd: int, there: int, one: str) -> str:
     if not isinstance(column, CategoricalColumn):
         return (
             f"column {column.name!r} is outside of what the training rows hold ({stats.minimum:.6g} to {stats.maximum:.6g}) in {odd} of the "
-            f"{there} rows looked at, such as {one:.6g}; is it measured in another unit?"
+            f"{there} rows looked at, such as {float(one):.6g}; is it measured in another unit?"
         )
-    twin = next((word for word in column.words if plainly(word) == plainly(str(one))), None)
+    twin = next((word for word in column.words if plainly(word) == plainly(one)), None)
     known = repr(twin) if twin is not None else ", ".join(map(repr, column.words[:3]))
-    return f"column {column.name!r} holds words that no training row has in {odd} of the {there} rows looked at, such as {str(one)!r}, where the training rows have {known}; they count as other"
+    return f"column {column.name!r} holds words that no training row has in {odd} of the {there} rows looked at, such as {one!r}, where the training rows have {known}; they count as other"

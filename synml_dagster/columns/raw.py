@@ -157,14 +157,16 @@ def _storage(kind: DataType) -> Storage | None:
     from pyspark.sql import types
 
     name = kind.simpleString()
+    if isinstance(kind, types.BooleanType):
+        return "boolean"
+    if isinstance(kind, types.DateType):
+        return "date"
+    if isinstance(kind, types.TimestampType | types.TimestampNTZType):
+        return "timestamp"
     if name in _INTEGERS:
         return "integer"
     if name in ("float", "double") or name.startswith("decimal"):
         return "number"
-    if name in ("boolean", "date", "timestamp"):
-        return name
-    if name == "timestamp_ntz":
-        return "timestamp"
     if isinstance(kind, types.StringType | types.CharType | types.VarcharType):
         return "string"
     if isinstance(kind, types.ArrayType) and isinstance(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
     from synml_dagster.features.compile.spark import assemble, label_columns, labelled
     from synml_dagster.features.fitting.fit import fit_plan
+    from synml_dagster.features.fitting.roles import check_roles
     from synml_dagster.features.names import BALANCE, GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
@@ -32,6 +33,7 @@ _MODULES = {
     "compile.onnx": "onnx_fragment onnx_model",
     "compile.spark": "assemble label_columns labelled",
     "fitting.fit": "fit_plan",
+    "fitting.roles": "check_roles",
     "names": "BALANCE GROUP LABEL ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
@@ -64,6 +66,7 @@ __all__ = [
     "assemble",
     "assemble_files",
     "changes_since",
+    "check_roles",
     "fit_plan",
     "label_columns",
     "labelled",

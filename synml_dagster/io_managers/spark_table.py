@@ -173,7 +173,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         self, context: dg.OutputContext, part: MarkedRows, aside: str, store: Callable[[Any], Written]
     ) -> tuple[Written, Table | None]:
         session = self._session(context)
-        if part.reason is None:
+        if part.reason is None or isinstance(part.frame, MadeRows):  # what tasks write all stays
             table = store(part.frame if isinstance(part.frame, MadeRows) else part.good(part.frame))
             return table, clear_aside(session, aside, self.keep)
         # Each of the two tables would run the scoring once more: so it is written once, where nobody reads it, and both
@@ -281,7 +281,7 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
         )
     key = sf.col(quoted(column)).cast("string")
     others = sf.count_if(~sf.coalesce(key.isin(keys), sf.lit(False)))
-    if lost := frame.agg(others).first()[0]:
+    if lost := frame.agg(others).collect()[0][0]:
         raise DataError(
             f"{lost} rows belong to none of the run's {len(keys)} partitions by their column {column!r}; they would be lost. Return the rows of these partitions alone."
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWriter
 
 from synml_dagster.errors import ModelError
 
-Stage = TypeVar("Stage")
+Stage = TypeVar("Stage", bound=MLReadable[Any])
 
 
 class ModelWriter(MLWriter):

@@ -21,6 +21,7 @@ from synml_dagster.assets.reasons import build_attributions, build_effects, buil
 from synml_dagster.assets.report import build_report
 from synml_dagster.assets.shadow import build_shadow_predictions
 from synml_dagster.assets.sweep import build_sweep
+from synml_dagster.features import check_roles
 from synml_dagster.resources.mlflow import EXPERIMENT
 from synml_dagster.tuning.choice import check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
@@ -41,6 +42,14 @@ def build_assets(pipeline: MLPipeline) -> list[dg.AssetsDefinition]:
             pipeline.automation.minimum_rows,
             [pipeline.score.path, why.path if why else None],
             pipeline.score.keep if pipeline.score.source is None else (),
+            partial(
+                check_roles,
+                label=pipeline.label,
+                features=pipeline.features,
+                split=pipeline.split,
+                weight=pipeline.weight,
+                group=pipeline.group,
+            ),
         ),
         build_feature_plan(
             name,

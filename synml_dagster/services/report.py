@@ -99,7 +99,7 @@ def report_of(ledger: DataFrame, rows: int, distinct: int, sending: Sending, sec
         sf.max("finished").alias("ended"),
         sf.percentile_approx(served, [0.5, 0.95]).alias("p"),
         *(sf.count_if(sf.col("reason") == reason).alias(f"reason {reason}") for reason in REASONS),
-    ).first()
+    ).collect()[0]
     reasons = {reason: told[f"reason {reason}"] for reason in REASONS if told[f"reason {reason}"]}
     span = (told["ended"] or 0) - (told["began"] or 0)
     rate = told["calls"] / span * 60 if span > 0 else 0.0

@@ -26,6 +26,7 @@ from synml_dagster.spark.task_errors import typed_errors
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 _TRIES = 3
 """Times that a job is begun, where workers were killed: what they had finished is in the journal."""
@@ -124,12 +125,11 @@ class Run:
 
     def __init__(self, spark: SparkSession, sending: Sending, run: str) -> None:
         from pyspark.sql.pandas.types import to_arrow_schema
-        from pyspark.sql.types import StructType
 
         self.spark, self.sending = spark, sending
         self.place = Place.of(sending.journal, sending.service, run)
         try:
-            fields = StructType.fromDDL(f"value {sending.value_type}")
+            fields = _columns(f"value {sending.value_type}")
             self.schema = answers_schema(to_arrow_schema(fields, timezone="UTC").field("value").type)
         except Exception as problem:
             first = (
@@ -138,7 +138,7 @@ class Run:
             raise ConfigError(
                 f"{sending.service.name}: answer.type {sending.value_type!r} is no type of a column: {first}"
             ) from problem
-        self._ledger_ddl = StructType.fromDDL(LEDGER)
+        self._ledger_ddl = _columns(LEDGER)
         self.ledger_schema = to_arrow_schema(self._ledger_ddl, timezone="UTC")
         self._ledgers: list[str] = []
 
@@ -249,11 +249,20 @@ class Run:
                 self.spark.conf.set(name, before)
 
 
+def _columns(ddl: str) -> StructType:
+    from pyspark.sql.types import StructType
+
+    columns = StructType.fromDDL(ddl)
+    assert isinstance(columns, StructType)  # DDL of columns; pyspark's hint knows DDL of any type
+    return columns
+
+
 def counted(wanted: DataFrame) -> tuple[int, int]:
     """Return how many rows there are, and how many distinct inputs among them."""
     from pyspark.sql import functions as sf
 
-    found = wanted.agg(sf.count("*").alias("rows"), sf.count_distinct("key").alias("distinct")).first()
+    asked = wanted.agg(sf.count("*").alias("rows"), sf.count_distinct("key").alias("distinct"))
+    (found,) = asked.collect()
     return found["rows"], found["distinct"]
 
 

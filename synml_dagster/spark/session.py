@@ -207,10 +207,8 @@ def is_connect(spark: SparkSession) -> bool:
 def is_local(spark: SparkSession) -> bool:
     """Return whether `spark` runs its tasks on this host, in processes that share its files and its Python."""
     try:
-        return (
-            spark.conf.get("spark.master", "").startswith("local[")
-            or spark.conf.get("spark.master", "") == "local"
-        )
+        master = spark.conf.get("spark.master", "") or ""
+        return master.startswith("local[") or master == "local"
     except Exception:
         return False
 
@@ -264,7 +262,9 @@ def leave_call(spark: SparkSession) -> None:
     middle, the next question, which can be pyspark's own on the way out, would wait for or take the old answer.
     """
     if not is_connect(spark):
-        spark.sparkContext._gateway._gateway_client.thread_connection.connection = None
+        gateway = spark.sparkContext._gateway
+        assert gateway is not None  # the session is open
+        gateway._gateway_client.thread_connection.connection = None
 
 
 def ship_code(spark: SparkSession) -> None:

@@ -37,7 +37,7 @@ class Trained:
 
     def features(self, split: str) -> np.ndarray:
         """The features of one split, float32 `[rows, features]`."""
-        rows = self.table.files(**{SPLIT: split}).dataframe(self.spark).toPandas()
+        rows = self.table.files(**{SPLIT: split}).dataframe(self.spark).toArrow().to_pandas()
         return rows[self.plan.feature_names].to_numpy(np.float32)
 
 
@@ -92,7 +92,9 @@ class LearnerContract:
         metric, maximize = trained.learner.metric(trained.plan, trained.spec)
         name, value = trained.model.validation_score(metric)
         assert name.split("@")[0] == metric
-        labels = trained.table.files(**{SPLIT: "validation"}).dataframe(trained.spark).toPandas()[LABEL]
+        labels = (
+            trained.table.files(**{SPLIT: "validation"}).dataframe(trained.spark).toArrow().to_pandas()[LABEL]
+        )
         if trained.task == "regression":
             assert value < labels.std()
         elif trained.task != "ranking":
@@ -138,7 +140,7 @@ class LearnerContract:
         files = trained.table.files(**{SPLIT: "test"})
         names = trained.plan.feature_names
         for data in (files, files.dataframe(trained.spark)):
-            scored = trained.model.transform(data, keep=names, spark=trained.spark).toPandas()
+            scored = trained.model.transform(data, keep=names, spark=trained.spark).toArrow().to_pandas()
             assert len(scored) == files.count()
             expected = trained.model.predict(scored[names].to_numpy(np.float32))
             if trained.task in ("binary", "multiclass"):
@@ -182,7 +184,7 @@ class LearnerContract:
         graph = OnnxModel(export_pipeline(trained.plan, trained.model))
         form = trained.model.form
         rows = trained.raw.limit(100 if is_explained_exactly(form) else 3)
-        told = explain_predictions(rows, graph, trained.model, trained.plan, keep=[]).toPandas()
+        told = explain_predictions(rows, graph, trained.model, trained.plan, keep=[]).toArrow().to_pandas()
         added = [f"contribution_{column.name}" for column in trained.plan.columns]
         raw = told["raw_score"].to_numpy()
         size = max(1.0, float(np.abs(raw).max()))

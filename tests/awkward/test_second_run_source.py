@@ -7,6 +7,7 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.assets.raw import build_raw
+from synml_dagster.errors import DataError
 from synml_dagster.io_managers import SparkTableIOManager
 from synml_dagster.resources import SparkResource
 from synml_dagster.sources import Source
@@ -82,6 +83,21 @@ def test_a_table_of_too_few_rows_ends_the_run_and_leaves_the_snapshot(place):
             automation={"minimum_rows": 5},
             partitions={"column": "a", "static": ["1"]},
         )
+
+
+def test_rows_that_no_plan_is_made_of_in_the_run_need_no_label(place):
+    def refuse(frame):
+        raise DataError(f"columns {frame.columns} have no label")
+
+    @dg.asset(key=["p", "feature_plan"], deps=[dg.AssetKey(["p", "raw"])])
+    def feature_plan():
+        pass
+
+    (place / "t.csv").write_text("a,b\n1,2\n")
+    raw = build_raw("p", Source(path=str(place / "t.csv")), check_columns=refuse)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert materialized([raw, feature_plan], instance, raw.key)[1] == ""
+        assert "['a', 'b'] have no label" in materialized([raw, feature_plan], instance)[1]
 
 
 @pytest.mark.parametrize(("own", "scores"), [("mine", ()), ("mine/own", ()), ("own", ["mine/scores"])])

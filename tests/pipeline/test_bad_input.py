@@ -49,10 +49,14 @@ def no_features(frame):
     return frame[["left"]].assign(same=1)
 
 
+def test_a_misspelt_name_is_said_before_any_row_is_kept(tmp_path):
+    assert "Did you mean 'left'" in failures_of(GOOD, tmp_path, label="lefd")
+    assert not list((tmp_path / "data").rglob("*.parquet"))
+
+
 @pytest.mark.parametrize(
     ("change", "more", "says"),
     [
-        (lambda f: f, {"label": "lefd"}, r"'lefd'.*Did you mean 'left'"),
         (constant, {}, r"'left'.*(one|same|constant)"),
         (without_label_values, {}, r"'left'.*(null|missing)"),
         (one_row_class, {}, r"'maybe'"),
@@ -68,7 +72,6 @@ def no_features(frame):
         (lambda f: f, {"task": "regression"}, r"'left'.*regression|regression.*'left'"),
     ],
     ids=[
-        "label missing",
         "label constant",
         "label all null",
         "class with one row",

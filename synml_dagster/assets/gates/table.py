@@ -178,9 +178,9 @@ def _newest(made: dg.AssetMaterialization, column: str, spark: SparkResource) ->
     # As text: a session's time zone would move a time on its way to Python.
     greatest = sf.max(sf.col(quoted(column)))
     if types[column] == "timestamp":
-        row = frame(made, spark.session).agg(sf.unix_micros(greatest)).first()
+        row = frame(made, spark.session).agg(sf.unix_micros(greatest)).collect()[0]
         return None if row[0] is None else datetime.fromtimestamp(row[0] / 1e6, UTC)
-    row = frame(made, spark.session).agg(greatest.cast("string")).first()
+    row = frame(made, spark.session).agg(greatest.cast("string")).collect()[0]
     if row[0] is None:
         return None
     return date.fromisoformat(row[0]) if types[column] == "date" else datetime.fromisoformat(row[0])

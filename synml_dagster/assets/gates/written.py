@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,6 +10,9 @@ from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.tables import open_table
 from synml_dagster.tables.table import found_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 _MOST = 1000
 
@@ -38,7 +41,7 @@ def row_count(made: dg.AssetMaterialization) -> int | None:
     return None
 
 
-def frame(made: dg.AssetMaterialization, spark: Any) -> Any:
+def frame(made: dg.AssetMaterialization, spark: SparkSession) -> DataFrame:
     """Open the table that a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it."""
     told = made.metadata
     if "path" in told:

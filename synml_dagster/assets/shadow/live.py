@@ -48,11 +48,11 @@ def both_live(
         whole = whole.unionByName(frame, allowMissingColumns=True)
     whole = rows_of(whole, shadow)
     found = {}
-    for who, rows, version in (
+    for who, answers, version in (
         ("champion", whole, champion),
         ("challenger", challenger_answers(whole), shadow.version),
     ):
-        joined, _ = labelled_since(rows, labels, plan, spec.key, str(version.version))
+        joined, _ = labelled_since(answers, labels, plan, spec.key, str(version.version))
         joined = joined.cache()
         try:
             if joined.isEmpty():

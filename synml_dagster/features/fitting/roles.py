@@ -59,6 +59,25 @@ class Roles:
         )
 
 
+def check_roles(
+    df: DataFrame,
+    *,
+    label: str,
+    features: FeatureSpec | None = None,
+    split: SplitSpec | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+) -> None:
+    """Refuse a table whose columns cannot have the roles that a description gives them; no row is read.
+
+    Raises
+    ------
+    DataError, ConfigError
+        What `fit_plan` raises of the table's schema: a column that is named is not there, or cannot have that role.
+    """
+    roles_of(df, label, features or FeatureSpec(), split or SplitSpec(), weight, group, None)
+
+
 def roles_of(
     df: DataFrame,
     label: str,

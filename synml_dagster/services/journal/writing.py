@@ -83,6 +83,6 @@ def _fingerprint(wanted: DataFrame) -> str:
         sf.count("*").alias("rows"),
         sf.sum(hashed.cast("decimal(38,0)")).alias("sum"),
         sf.bit_xor(hashed).alias("parity"),
-    ).first()
+    ).collect()[0]
     whole = (int(told["sum"] or 0) << 64) ^ (int(told["parity"] or 0) & (2**64 - 1))
     return f"{told['rows']}-{whole & (2**128 - 1):032x}"

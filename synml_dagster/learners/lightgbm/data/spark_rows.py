@@ -81,11 +81,8 @@ def vector_width(frame: DataFrame, column: str) -> tuple[int, float]:
         size = sf.when(sf.col(quoted(column)).isNotNull(), sf.size(quoted(column))).cast("long")
         sizes = frame.select(size.alias("low"), size.alias("high"), size.alias("stored"))
         sizes = sizes.withColumn("rows", sf.lit(1))
-    found = sizes.agg(sf.min("low"), sf.max("high"), sf.sum("stored") / sf.sum("rows")).toDF(
-        "low", "high", "stored"
-    )
-    found = found.first()
-    assert found is not None
+    asked = sizes.agg(sf.min("low"), sf.max("high"), sf.sum("stored") / sf.sum("rows"))
+    (found,) = asked.toDF("low", "high", "stored").collect()
     if not found["high"]:
         raise DataError(f"features: column {column!r} holds no values.")
     if found["low"] != found["high"]:
