@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -118,15 +119,17 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
 
 
 def _copied_here(pairs: Sequence[tuple[str, str]], folder: str) -> int:
+    given_up = threading.Event()
+
     def one(pair: tuple[str, str]) -> int:
-        _copy(pair[0], folder, pair[1])
+        _copy(pair[0], folder, pair[1], given_up)
         return int(open_parquet(f"{folder}/{pair[1]}").metadata.num_rows)
 
     with ThreadPoolExecutor(max_workers=4) as threads:
         try:
             return sum(threads.map(one, pairs))
-        except BaseException:  # a run that is cancelled: what has not begun does not begin
-            threads.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # a run that is cancelled, too: nobody waits for the rest of a large file
+            given_up.set()
             raise
 
 
@@ -279,7 +282,7 @@ def _whole_or_not(folder: str, name: str) -> Iterator[Path]:
         raise
 
 
-def _copy(source: str, folder: str, name: str) -> None:
+def _copy(source: str, folder: str, name: str, given_up: threading.Event | None = None) -> None:
     try:
         if "://" in source and "://" in folder:
             here, inside = file_system_of(source)
@@ -288,7 +291,10 @@ def _copy(source: str, folder: str, name: str) -> None:
                 there.copy_file(inside, place)
                 return
         with _whole_or_not(folder, name) as target, _reading(source) as reading, target.open("wb") as writing:
-            shutil.copyfileobj(reading, writing, _PIECE)
+            while piece := reading.read(_PIECE):
+                if given_up is not None and given_up.is_set():
+                    raise InterruptedError(f"{source!r} is copied no further")
+                writing.write(piece)
     except FileNotFoundError as problem:
         raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
 
