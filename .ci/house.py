@@ -44,7 +44,7 @@ DOORS: dict[str, str] = {
     "plots": "drift effects evaluation explanations groups style training",
     # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
     "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason run_tags said_first",
-    "services": "batches.client batches.records description engine.outcome",
+    "services": "batches.allowance batches.client batches.records description engine.outcome",
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",
     # What all work on Spark shares.

@@ -131,7 +131,7 @@ def build_sweep(
                 "train": train.model_dump(exclude={"ranks", "refit"}),
                 "rows": sweep_spec.rows,
                 "folds": [folds.folds, folds.repeats],
-                "pruning": sweep_spec.prunes,
+                "pruning": sweep_spec.prunes and (sweep_spec.pruner == "median" or sweep_spec.pruner),
                 "metric": metric,
             }
             if (weights := reweighing_of(features)) is not None:
@@ -150,10 +150,13 @@ def build_sweep(
                     spark.session, feature_plan, rows, validation, specs, measure, own, answers
                 )
             else:
-                parallel = sweep_spec.parallel or slots_for_trials(spark.session)
+                # A session that trains a trial by itself takes all executors for it.
+                here = all(learner_of(name).in_session for name in names)
+                parallel = 1 if here else sweep_spec.parallel or slots_for_trials(spark.session)
                 data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
+                pruner = sweep_spec.pruner if sweep_spec.prunes else None
                 threads = threads_of_a_trial(spark.session, parallel)
-                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, sweep_spec.prunes)
+                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, pruner)
             context.log.info(
                 f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"
             )

@@ -99,7 +99,14 @@ def _asked(frame: "DataFrame", service: Service, column: "ServiceColumn") -> Ans
         "output": column.output, "journal": journal_of(column), "input": column.input, "key": column.key, "usage": column.usage,
     }  # fmt: skip
     if column.batch is not None:
-        return batches.collect(frame, service, discount=column.batch.discount, **told)
+        return batches.collect(
+            frame,
+            service,
+            discount=column.batch.discount,
+            window=column.batch.window,
+            budget=column.budget,
+            **told,
+        )
     return call_service(
         frame, service, deadline=column.deadline, budget=column.budget, senders=column.senders, **told
     )

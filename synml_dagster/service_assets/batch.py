@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import clearly, markdown_table
+from synml_dagster.assets.stage import clearly, figure, markdown_table
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import DataDirectory, SparkResource
 from synml_dagster.services import batches
@@ -47,6 +47,7 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
             context.log.warning(f"source: {note}")
         sent = batches.submit(
             frame, service, journal=journal_of(column), input=column.input, key=column.key, window=told.window, most_requests=told.requests,
+            budget=column.budget, discount=told.discount,
         )  # fmt: skip
         context.log.info(
             f"{sent.requests} of {sent.distinct} distinct inputs were submitted, in {len(sent.batches)} batches"
@@ -54,7 +55,8 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "rows": sent.rows, "distinct inputs": sent.distinct, "answered before": sent.finished, "in batches of before": sent.waiting,
-                "submitted": sent.requests, "cannot be sent": sent.rejected,
+                "submitted": sent.requests, "cannot be sent": sent.rejected, "left by the budget": sent.left,
+                "tokens at most": sent.expected_tokens, "cost at most": figure(sent.expected_cost),
                 "batches": markdown_table(("batch", "requests"), ((str(one.batch), one.requests) for one in sent.batches)),
             }
         )  # fmt: skip

@@ -99,7 +99,8 @@ class ServiceColumn(BaseModel):
         description="How long a run sends, such as 2h; what is left then is sent by the next run.",
     )
     budget: Budget | None = Field(
-        default=None, description="The most that a run may spend; the next one goes on from there."
+        default=None,
+        description="The most that a run may spend; the next one goes on from there. Of batches what is expected at the most counts before they are sent.",
     )
     batch: BatchSpec | None = Field(
         default=None,
@@ -148,10 +149,13 @@ class ServiceColumn(BaseModel):
         """Refuse what batches cannot keep."""
         if self.batch is None:
             return
+        from synml_dagster.services.batches.allowance import Allowance
         from synml_dagster.services.batches.client import Address
 
         Address.of(service)
-        for name in ("deadline", "budget", "limits", "senders"):
+        if self.budget is not None:
+            Allowance(self.budget, service, self.batch.discount)
+        for name in ("deadline", "limits", "senders"):
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ConfigError(
                     f"{name} does not go with batch, whose requests the service sends by itself; leave one out"

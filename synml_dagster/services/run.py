@@ -74,24 +74,8 @@ class Sending:
             raise ConfigError(
                 f"limits.tokens_per_minute: {self.service.name} does not say what takes tokens; describe its usage, or leave the limit out"
             )
-        for name in ("tokens", "money"):
-            if (
-                self.budget is not None
-                and getattr(self.budget, name)
-                and self.service.usage is None
-                and not self.service.prices.thousand_requests
-            ):
-                raise ConfigError(
-                    f"budget.{name}: {self.service.name} does not say what it takes; describe its usage and prices, or give budget.requests"
-                )
-        if (
-            self.budget is not None
-            and self.budget.money
-            and self.service.prices == type(self.service.prices)()
-        ):
-            raise ConfigError(
-                f"budget.money: {self.service.name} has no prices; give them as prices: {{input: ..., output: ...}} for a million tokens"
-            )
+        if self.budget is not None:
+            check_budget(self.service, self.budget)
         try:
             speculates = spark.conf.get("spark.speculation", "false") == "true"
         except Exception:  # a server that does not tell
@@ -112,6 +96,25 @@ class Sending:
                 raise ConfigError(
                     f"{name}: {self.service.name} runs in Spark's tasks, and knows no such thing; leave it out"
                 )
+
+
+def check_budget(service: Service, budget: Budget) -> None:
+    """Refuse a budget of what nobody counts.
+
+    Raises
+    ------
+    ConfigError
+        It names the bound.
+    """
+    for name in ("tokens", "money"):
+        if getattr(budget, name) and service.usage is None and not service.prices.thousand_requests:
+            raise ConfigError(
+                f"budget.{name}: {service.name} does not say what it takes; describe its usage and prices, or give budget.requests"
+            )
+    if budget.money and service.prices == type(service.prices)():
+        raise ConfigError(
+            f"budget.money: {service.name} has no prices; give them as prices: {{input: ..., output: ...}} for a million tokens"
+        )
 
 
 class Run:

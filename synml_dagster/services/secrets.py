@@ -61,6 +61,21 @@ class SecretReference:
         return checked(_added(half, self.pad).decode(), self.env)
 
 
+def key_here(key: Key | None) -> str | None:
+    """Return the value of a key that this process itself sends, None where there is no key.
+
+    Raises
+    ------
+    ConfigError
+        The variable is not set here.
+    """
+    if key is None:
+        return None
+    if not os.environ.get(key.env, "").strip():
+        raise ConfigError(f"key: the environment variable {key.env} is not set in this process")
+    return checked(os.environ[key.env], key.env)
+
+
 @contextmanager
 def sent_key(spark: SparkSession, key: Key | None, tasks: int) -> Iterator[SecretReference | None]:
     """Lend how workers find `key`; what was laid down for it on this host goes with the block.

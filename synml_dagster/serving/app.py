@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from urllib.parse import unquote
 
 from synml_dagster.errors import DataError
 from synml_dagster.serving import inference_v2, invocations
-from synml_dagster.serving.batcher import MOST_ROWS, Batcher, in_thread
+from synml_dagster.serving.batcher import Batcher, in_thread
 from synml_dagster.serving.gate import Gate
 from synml_dagster.serving.http import (
     ClientGoneError,
@@ -29,23 +26,18 @@ from synml_dagster.serving.http import (
     media_type,
     read_whole,
 )
-from synml_dagster.serving.metrics import MEDIA_TYPE, SECONDS, Metrics
+from synml_dagster.serving.metrics import MEDIA_TYPE, Metrics
 from synml_dagster.serving.model import ServedModel
 from synml_dagster.serving.options import ServingOptions
-from synml_dagster.serving.rows import RequestError, Rows
-from synml_dagster.serving.shadow import Answered, Shadow
+from synml_dagster.serving.rows import RequestError
+from synml_dagster.serving.scoring import INFER, INVOCATIONS, SMALL_BODY, Answers, Asked, Scoring
+from synml_dagster.serving.shadow import Shadow
 from synml_dagster.serving.source import ModelSource, model_source
 from synml_dagster.serving.swap import deployments
 
 log = logging.getLogger("synml_dagster.serving")
 
-_SMALL_BODY = 64 * 2**10
-"""Bytes of a body that is read where it arrives; a larger one is read in a thread."""
-
 _VERSION = version("synml-dagster")
-_SCORING = ("/invocations", "/v2/infer")
-
-_Writer = Callable[[ServedModel, dict[str, list[Any]]], bytes]
 
 
 class ServingApp:
@@ -69,7 +61,8 @@ class ServingApp:
                 options.shadow_keep,
             )
         self.gate = Gate(options.max_queue, options.max_body, options.max_wait, options.threads, self.metrics)
-        self._batcher = Batcher(self.metrics, self.gate.scored)
+        self.batcher = Batcher(self.metrics, self.gate.scored)
+        self.scoring = Scoring(options, self.metrics, self.shadow)
         self._pool: ThreadPoolExecutor | None = None
         self._ready = True
         self._describe()
@@ -120,14 +113,14 @@ class ServingApp:
         route, status, v2 = "other", 500, path.startswith("/v2")
         head = scope["method"] == "HEAD"
         try:
-            if path == "/invocations":
+            if path == INVOCATIONS:
                 route = path
                 _only(scope, "POST")
-                status = await self._score(scope, receive, send, self.deployment.current, v2=False)
+                status = await self._score(scope, receive, send, self.model_at(path), v2=False)
             elif path.startswith("/v2/models/") and path.endswith("/infer"):
-                route = "/v2/infer"
+                route = INFER
                 _only(scope, "POST")
-                status = await self._score(scope, receive, send, self._named(path), v2=True)
+                status = await self._score(scope, receive, send, self.model_at(path), v2=True)
             else:
                 _only(scope, "GET", "HEAD")
                 route, status, body, kind = self._told(path)
@@ -146,18 +139,17 @@ class ServingApp:
             log.exception("a request for %s failed", route)  # its body is not logged
             await answer(send, 500, _told_error("The model could not be run; see the server's log.", 500, v2))
         finally:
-            self.metrics.add("synml_requests_total", path=route, status=str(status))
-            if route in _SCORING:
-                self.metrics.observe(
-                    "synml_request_seconds", time.perf_counter() - began, SECONDS, path=route
-                )
+            if route in (INVOCATIONS, INFER):
+                self.scoring.count(route, status, time.perf_counter() - began)
+            else:
+                self.metrics.add("synml_requests_total", path=route, status=str(status))
 
     async def _score(self, scope: Scope, receive: Receive, send: Send, model: ServedModel, v2: bool) -> int:
         """Read, score and answer by `model`, which is the one that served when the request came."""
         self.start()
         told = content_length(scope)
-        large = told is None or told > _SMALL_BODY
-        self.gate.enter(large, self._batcher.waited(time.perf_counter()))
+        large = told is None or told > SMALL_BODY
+        self.gate.enter(large, self.batcher.waited(time.perf_counter()))
         size = 0
         try:
             kind = media_type(scope, invocations.JSON)
@@ -170,34 +162,23 @@ class ServingApp:
                 scope, receive, self.gate, self.options.max_body, self.options.body_seconds
             )
             size = len(body)
-            if size <= _SMALL_BODY and kind != invocations.PARQUET:
+            if size <= SMALL_BODY and kind != invocations.PARQUET:
                 whole = time.perf_counter()
                 if not large:
-                    self.gate.check(self._batcher.waited(whole))
-                rows, write = self._read(model, body, kind, v2)
-                ready = model.read(rows, self.options.require_columns)
-                if ready.rows <= MOST_ROWS:
-                    answers = await self._batcher.score(model, ready, whole)
+                    self.gate.check(self.batcher.waited(whole))
+                asked = self.scoring.read(model, body, kind, v2)
+                if asked.ready.rows <= self.batcher.most_rows:
+                    answers = await self.batcher.score(model, asked.ready, whole)
                 else:
-                    answers = await in_thread(self._threads, lambda: model.score(ready))
-                reply = write(model, answers)
-                absent = ready.absent
+                    answers = await in_thread(self._threads, lambda: model.score(asked.ready))
+                reply = asked.write(answers)
             else:
-                rows, answers, reply, absent = await in_thread(
+                asked, answers, reply = await in_thread(
                     self._threads, lambda: self._all_at_once(model, body, kind, v2)
                 )
         finally:
             self.gate.leave(size, large)
-        self.metrics.add("synml_rows_total", rows.count)
-        for name in absent:
-            self.metrics.add("synml_absent_column_rows_total", rows.count, column=name)
-        headers = [("x-model-name", model.name), ("x-model-version", model.version)]
-        request = header(scope, b"x-request-id")
-        if self.shadow is not None:
-            request = request or uuid.uuid4().hex
-            self.shadow.offer(Answered(datetime.now(UTC), request[:128], model, rows, answers, size))
-        if request is not None:
-            headers.append(("x-request-id", request[:128]))
+        headers = self.scoring.answered(asked, answers, header(scope, b"x-request-id"))
         await answer(send, 200, reply, headers=headers)
         return 200
 
@@ -208,23 +189,20 @@ class ServingApp:
 
     def _all_at_once(
         self, model: ServedModel, body: bytes, kind: str, v2: bool
-    ) -> tuple[Rows, dict[str, list[Any]], bytes, tuple[str, ...]]:
-        rows, write = self._read(model, body, kind, v2)
-        ready = model.read(rows, self.options.require_columns)
-        answers = model.score(ready)
-        return rows, answers, write(model, answers), ready.absent
+    ) -> tuple[Asked, Answers, bytes]:
+        asked = self.scoring.read(model, body, kind, v2)
+        answers = model.score(asked.ready)
+        return asked, answers, asked.write(answers)
 
-    def _read(self, model: ServedModel, body: bytes, kind: str, v2: bool) -> tuple[Rows, _Writer]:
-        if not v2:
-            rows = invocations.read_body(body, kind, self.options.max_rows, model.only)
-            return rows, lambda _, answers: invocations.write_reply(answers)
-        types = model.answer_types()
-        asked = inference_v2.read_request(body, self.options.max_rows, list(types))
+    def model_at(self, path: str) -> ServedModel:
+        """Return the model that answers at a path for scores.
 
-        def write(model: ServedModel, answers: dict[str, list[Any]]) -> bytes:
-            return inference_v2.write_reply(answers, types, model.name, model.version, asked)
-
-        return asked.rows, write
+        Raises
+        ------
+        RequestError
+            The path names another one than the one that serves.
+        """
+        return self.deployment.current if path == INVOCATIONS else self._named(path)
 
     def _named(self, path: str) -> ServedModel:
         """Return the model where `path`, of version 2, names it, or its version that serves."""

@@ -16,7 +16,8 @@ MOST_ROWS = 256
 """Rows that are scored together where they arrive: about a millisecond. More go to a thread, so that others are read meanwhile."""
 
 Answers = dict[str, list[Any]]
-_Waiting = tuple[ServedModel, ReadRows, "asyncio.Future[Answers]", float]
+Settle = Callable[[Answers | Exception], None]
+_Waiting = tuple[ServedModel, ReadRows, Settle, float]
 
 
 class Batcher:
@@ -25,10 +26,18 @@ class Batcher:
     The requests of a turn are read before the batch is run, because the run is put behind them in the loop's queue. While it
     runs, others arrive and make the next batch. So there is no timer, and a batch is as large as the load makes it.
     Rows read by different versions are never in one batch.
+
+    Parameters
+    ----------
+    metrics
+        Gets the sizes of batches.
+    scored
+        Is told after each turn how many requests were scored, and when that began by `time.perf_counter`.
     """
 
     def __init__(self, metrics: Metrics, scored: Callable[[int, float], None]) -> None:
         self._waiting: list[_Waiting] = []
+        self.most_rows = MOST_ROWS
         self._metrics = metrics
         self._scored = scored
 
@@ -36,20 +45,32 @@ class Batcher:
         """Return the seconds that the first of the waiting requests has waited, 0 where none does."""
         return now - self._waiting[0][3] if self._waiting else 0
 
+    def put(self, model: ServedModel, rows: ReadRows, began: float, settle: Settle) -> None:
+        """Have the rows of one request scored, which was whole at `began`; `settle` gets the answers, or what went wrong."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._run)
+        self._waiting.append((model, rows, settle, began))
+
     async def score(self, model: ServedModel, rows: ReadRows, began: float) -> Answers:
         """Return the answers of `model` for the rows of one request, which was whole at `began` of `time.perf_counter`."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answers] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._run)
-        self._waiting.append((model, rows, future, began))
+        future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+
+        def settle(found: Answers | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(found, Exception):
+                future.set_exception(found)
+            else:
+                future.set_result(found)
+
+        self.put(model, rows, began, settle)
         return await future
 
     def _run(self) -> None:
-        began, requests = self._waiting[0][3], len(self._waiting)
+        began, requests = time.perf_counter(), len(self._waiting)
         while self._waiting:
             self._run_batch()
-        self._scored(requests, time.perf_counter() - began)
+        self._scored(requests, began)
 
     def _run_batch(self) -> None:
         batch: list[_Waiting] = []
@@ -65,14 +86,13 @@ class Batcher:
             answers = model.score_all([one[1] for one in batch])
         except Exception as problem:
             if len(batch) == 1:
-                _settle(batch[0][2], problem)
+                batch[0][2](problem)
             else:  # one request must not fail the others
                 for one in batch:
                     _alone(one)
             return
-        for (_, _, future, _), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        for (_, _, settle, _), answer in zip(batch, answers, strict=True):
+            settle(answer)
 
 
 async def in_thread(pool: Executor, work: Callable[[], Any]) -> Any:
@@ -81,16 +101,10 @@ async def in_thread(pool: Executor, work: Callable[[], Any]) -> Any:
 
 
 def _alone(waiting: _Waiting) -> None:
-    model, rows, future, _ = waiting
+    model, rows, settle, _ = waiting
     try:
         answer = model.score_all([rows])[0]
     except Exception as problem:
-        _settle(future, problem)
+        settle(problem)
         return
-    if not future.done():
-        future.set_result(answer)
-
-
-def _settle(future: asyncio.Future[Answers], problem: Exception) -> None:
-    if not future.done():
-        future.set_exception(problem)
+    settle(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from synml_dagster.serving.metrics import Metrics
 from synml_dagster.serving.rows import RequestError
@@ -14,15 +15,32 @@ _LARGE_A_THREAD = 16
 """How many large requests may be in for each thread that scores them."""
 
 _FEWEST = 32
-"""How many small requests are let in at the least, however long they wait: a few dozen clients are no overload."""
+"""How many small requests a turn lets in at the least, however long they wait: a few dozen clients are no overload."""
+
+_AT_ONCE = 0.001
+"""A turn that begins so many seconds after another has ended found its requests waiting."""
 
 
 class Gate:
     """Counts what is in the server, and refuses what goes beyond the limits.
 
-    Small requests are let in as long as the first of those that will be scored with them has not waited `max_wait`, and as long as
-    those that have come in one turn of the event loop are no more than can be scored in that time. Under overload each turn
-    takes in so much and says no to the rest at once: what is in is not slowed down by what cannot be answered anyway.
+    A turn of the event loop reads what has come since the one before has looked, and scores it. So what it finds may have waited as
+    long as that one took, and is answered when this one ends. Small requests are let in as long as the two together are expected to
+    take no more than `max_wait`; the rest of the turn's are told no at once. Under overload a turn takes in so much as it
+    can answer in time: what is in is not slowed down by what cannot be answered anyway.
+
+    Parameters
+    ----------
+    max_queue
+        Requests that may be in.
+    max_body
+        Bytes of a body of the largest size.
+    max_wait
+        Seconds that a small request may wait, from when it may have come at the earliest until it is answered.
+    threads
+        Threads that score large requests.
+    metrics
+        Gets the refusals by reason.
     """
 
     def __init__(
@@ -33,28 +51,35 @@ class Gate:
         self._max_queue, self._max_bytes = max_queue, _BODIES * max_body
         self._max_large = _LARGE_A_THREAD * threads
         self._max_wait = max_wait
-        self._came, self._cost = 0, 0.0
+        self._turn = _Turn()
+        self._cost = 0.0
         self._metrics = metrics
         metrics.describe("synml_in_flight", "Requests for scores that are in the server.")
         metrics.gauge("synml_in_flight", lambda: [((), self.requests)])
         metrics.gauge("synml_in_flight_limit", lambda: [((), max_queue)])
 
-    def is_shut(self) -> bool:
-        """Return whether the requests that have come in this turn of the event loop are as many as it can score in `max_wait`."""
-        return self._came >= _FEWEST and self._came * self._cost > self._max_wait
+    def admits(self) -> bool:
+        """Return whether one more small request is let in by this turn, and count it if so."""
+        now = time.perf_counter()
+        turn = self._turn
+        if not turn.goes_on:
+            self._turn = turn = turn.next(now, self._max_wait)
+            asyncio.get_running_loop().call_soon(self._ends)
+        expected = turn.behind + now - turn.began + (turn.let_in + 1) * self._cost
+        if expected > self._max_wait and turn.let_in >= (0 if turn.too_late else _FEWEST):
+            turn.refused += 1
+            return False
+        turn.let_in += 1
+        return True
 
-    def came(self) -> None:
-        """Count a request of this turn, before it is read."""
-        if self._came == 0:
-            asyncio.get_running_loop().call_soon(self._turn)
-        self._came += 1
+    def _ends(self) -> None:
+        self._turn.goes_on, self._turn.ended = False, time.perf_counter()
 
-    def _turn(self) -> None:
-        self._came = 0
-
-    def scored(self, requests: int, seconds: float) -> None:
-        """Learn how long a turn of the loop took with so many requests."""
-        self._cost += 0.1 * (seconds / requests - self._cost)
+    def scored(self, requests: int, began: float) -> None:
+        """Learn what the scoring of so many requests took, which began at `began` and has just ended."""
+        now = time.perf_counter()
+        self._cost += 0.1 * ((now - began) / requests - self._cost)
+        self._turn.ended = now
 
     def enter(self, large: bool, waited: float) -> None:
         """Let a request in.
@@ -118,3 +143,36 @@ class Gate:
     def _turn_away(self, reason: str) -> None:
         self._metrics.add("synml_rejected_total", reason=reason)
         raise RequestError("The server is full; try again later.", 503, [("retry-after", "1")])
+
+
+class _Turn:
+    """One turn of the event loop that found requests.
+
+    Attributes
+    ----------
+    began, ended
+        When it found its first request, and when it had scored them.
+    behind
+        Seconds that its first request may have waited unread: since the turn before looked.
+    let_in, refused
+        What it did with its requests.
+    too_late
+        Whether what it found has waited too long already, so that it lets none in: the process was kept from running.
+    """
+
+    __slots__ = ("began", "behind", "ended", "goes_on", "let_in", "refused", "too_late")
+
+    def __init__(self) -> None:
+        self.began = self.ended = self.behind = 0.0
+        self.let_in = self.refused = 0
+        self.goes_on = self.too_late = False
+
+    def next(self, now: float, max_wait: float) -> _Turn:
+        """Return the turn that begins now, after this one."""
+        turn = _Turn()
+        turn.began, turn.goes_on = now, True
+        if now - self.ended < _AT_ONCE:
+            turn.behind = now - self.began
+        # Never two in a row: where all turns are long, every second one answers.
+        turn.too_late = turn.behind > max_wait and self.refused > 0 and not self.too_late
+        return turn

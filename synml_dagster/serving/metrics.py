@@ -14,6 +14,49 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000)
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Counter:
+    """One series of a counter, for those that count it often."""
+
+    __slots__ = ("_lock", "value")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock, self.value = lock, 0.0
+
+    def add(self, value: float = 1) -> None:
+        """Count `value` more."""
+        with self._lock:
+            self.value += value
+
+
+class Histogram:
+    """One series of a histogram, for those that count in it often."""
+
+    __slots__ = ("_lock", "buckets", "counts", "total")
+
+    def __init__(self, lock: threading.Lock, buckets: tuple[float, ...]) -> None:
+        self._lock, self.buckets = lock, buckets
+        self.counts = [0] * (len(buckets) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        with self._lock:
+            self.counts[bisect_left(self.buckets, value)] += 1
+            self.total += value
+
+    def lines(self, name: str, key: Labels) -> list[str]:
+        """Return it as Prometheus reads it."""
+        below, lines = 0, []
+        for limit, count in zip([*map(_number, self.buckets), "+Inf"], self.counts, strict=True):
+            below += count
+            lines.append(f"{name}_bucket{_labels((*key, ('le', limit)))} {below}")
+        return [
+            *lines,
+            f"{name}_sum{_labels(key)} {_number(self.total)}",
+            f"{name}_count{_labels(key)} {below}",
+        ]
+
+
 class Metrics:
     """What a server counts; `text` is what `/metrics` answers.
 
@@ -22,8 +65,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[str, dict[Labels, float]] = {}
-        self._histograms: dict[str, dict[Labels, _Histogram]] = {}
+        self._counters: dict[str, dict[Labels, Counter]] = {}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {}
         self._gauges: dict[str, Callable[[], Iterable[tuple[Labels, float]]]] = {}
         self._help: dict[str, str] = {}
 
@@ -33,20 +76,31 @@ class Metrics:
 
     def add(self, name: str, value: float = 1, **labels: str) -> None:
         """Count `value` more."""
+        self.counter(name, **labels).add(value)
+
+    def counter(self, name: str, **labels: str) -> Counter:
+        """Return the series of a counter, which is there from now on."""
         key = tuple(labels.items())
         with self._lock:
             series = self._counters.setdefault(name, {})
-            series[key] = series.get(key, 0) + value
+            found = series.get(key)
+            if found is None:
+                found = series[key] = Counter(self._lock)
+            return found
 
     def observe(self, name: str, value: float, buckets: tuple[float, ...], **labels: str) -> None:
         """Count one value in a histogram."""
+        self.histogram(name, buckets, **labels).add(value)
+
+    def histogram(self, name: str, buckets: tuple[float, ...], **labels: str) -> Histogram:
+        """Return the series of a histogram, which is there from now on."""
         key = tuple(labels.items())
         with self._lock:
             series = self._histograms.setdefault(name, {})
             found = series.get(key)
             if found is None:
-                found = series[key] = _Histogram(buckets)
-            found.add(value)
+                found = series[key] = Histogram(self._lock, buckets)
+            return found
 
     def gauge(self, name: str, ask: Callable[[], Iterable[tuple[Labels, float]]]) -> None:
         """Have `ask` say the values of `name` whenever they are read."""
@@ -54,7 +108,8 @@ class Metrics:
 
     def value(self, name: str, **labels: str) -> float:
         """Return a counter's value, 0 where nothing was counted."""
-        return self._counters.get(name, {}).get(tuple(labels.items()), 0)
+        found = self._counters.get(name, {}).get(tuple(labels.items()))
+        return 0 if found is None else found.value
 
     def text(self) -> str:
         """Return all of it as Prometheus reads it."""
@@ -62,7 +117,9 @@ class Metrics:
         with self._lock:
             for name, series in sorted(self._counters.items()):
                 lines += self._head(name, "counter")
-                lines += [f"{name}{_labels(key)} {_number(value)}" for key, value in sorted(series.items())]
+                lines += [
+                    f"{name}{_labels(key)} {_number(found.value)}" for key, found in sorted(series.items())
+                ]
             for name, histograms in sorted(self._histograms.items()):
                 lines += self._head(name, "histogram")
                 for key, found in sorted(histograms.items()):
@@ -76,28 +133,6 @@ class Metrics:
     def _head(self, name: str, kind: str) -> list[str]:
         told = [f"# HELP {name} {self._help[name]}"] if name in self._help else []
         return [*told, f"# TYPE {name} {kind}"]
-
-
-class _Histogram:
-    def __init__(self, buckets: tuple[float, ...]) -> None:
-        self.buckets = buckets
-        self.counts = [0] * (len(buckets) + 1)
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(self.buckets, value)] += 1
-        self.total += value
-
-    def lines(self, name: str, key: Labels) -> list[str]:
-        below, lines = 0, []
-        for limit, count in zip([*map(_number, self.buckets), "+Inf"], self.counts, strict=True):
-            below += count
-            lines.append(f"{name}_bucket{_labels((*key, ('le', limit)))} {below}")
-        return [
-            *lines,
-            f"{name}_sum{_labels(key)} {_number(self.total)}",
-            f"{name}_count{_labels(key)} {below}",
-        ]
 
 
 def _labels(key: Labels) -> str:

@@ -20,7 +20,7 @@ class ServingOptions(BaseModel):
     max_wait: float = Field(
         default=0.01,
         gt=0,
-        description="Seconds that small requests may wait for their turn; while the first of them has waited longer, further ones get 503.",
+        description="Seconds that a small request may be expected to wait for its answer when the server has more than it can do; further ones get 503 at once.",
     )
     max_body: int = Field(
         default=16 * 2**20, ge=1, description="Bytes of one request's body; a larger one gets 413."

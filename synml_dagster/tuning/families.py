@@ -61,8 +61,8 @@ class Question:
         The learner and its parameters.
     origin
         The candidate's name, or "search".
-    curves
-        Of trials of the family that have ended: what this one may be stopped by.
+    curves, pruned
+        Of trials of the family that have ended: what this one may be stopped by, and which of them were stopped.
     """
 
     order: int
@@ -70,6 +70,7 @@ class Question:
     params: Mapping[str, Value]
     origin: str
     curves: tuple[tuple[float, ...], ...] = ()
+    pruned: tuple[bool, ...] = ()
 
 
 def first_questions(families: Sequence[Family]) -> list[tuple[str, Candidate]]:

@@ -1,8 +1,8 @@
-"""When a trial is stopped half-way: at rungs, where it is worse than the median of those that came that far."""
+"""The rungs at which trials are compared, and what is kept of a trial there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 RUNGS = tuple(0.5 * 2.0**i for i in range(10))
@@ -13,35 +13,33 @@ _OTHERS = 4
 Curve = tuple[float, ...]
 """A trial's best metric up to each rung that it came to."""
 
+Rule = Callable[[Curve], bool]
+"""Says of a trial's curve so far whether the trial stops; asked once on each rung."""
+
 
 class RungJudge:
     """Keeps a trial's curve and says when it has fallen behind.
 
     Parameters
     ----------
-    others
-        Curves of trials of the same family that have ended. One that stopped early by itself keeps its last value on
-        later rungs.
     maximize
         Whether more of the metric is better.
-    judges
-        Whether it says stop at all; otherwise it keeps the curve.
+    rule
+        Who says so; nobody where None.
     """
 
-    def __init__(self, others: Sequence[Curve], maximize: bool, judges: bool = True) -> None:
-        self._others, self._sign, self._judges = [c for c in others if c], -1.0 if maximize else 1.0, judges
+    def __init__(self, maximize: bool, rule: Rule | None = None) -> None:
+        self._sign, self._rule = -1.0 if maximize else 1.0, rule
         self._best = float("inf")
-        self._rung = 0
         self._curve: list[float] = []
 
     def __call__(self, progress: float, value: float) -> bool:
         """Take the metric after a round and return whether to stop."""
         self._best = min(self._best, self._sign * value)
         stop = False
-        while self._rung < len(RUNGS) and progress >= RUNGS[self._rung]:
+        while len(self._curve) < len(RUNGS) and progress >= RUNGS[len(self._curve)]:
             self._curve.append(self._sign * self._best)
-            stop = stop or (self._judges and self._behind(self._rung))
-            self._rung += 1
+            stop = stop or (self._rule is not None and self._rule(self.curve))
         return stop
 
     @property
@@ -49,7 +47,18 @@ class RungJudge:
         """The curve so far."""
         return tuple(self._curve)
 
-    def _behind(self, rung: int) -> bool:
-        if len(self._others) < _OTHERS:
+
+def median_rule(others: Sequence[Curve], maximize: bool) -> Rule:
+    """Return the rule that stops a trial which is worse than the median of `others` on the same rung.
+
+    One of these that came less far keeps its last value on later rungs. Nothing stops before there are four.
+    """
+    sign = -1.0 if maximize else 1.0
+
+    def behind(curve: Curve) -> bool:
+        if len(others) < _OTHERS:
             return False
-        return self._best > median(self._sign * curve[min(rung, len(curve) - 1)] for curve in self._others)
+        rung = len(curve) - 1
+        return sign * curve[-1] > median(sign * other[min(rung, len(other) - 1)] for other in others)
+
+    return behind

@@ -98,8 +98,8 @@ class TrialJobs:
         Where the answers of trials for held-out rows are kept, a file each.
     threads
         Of each trial.
-    prunes
-        Whether trials of the search are stopped half-way; candidates never are.
+    pruner
+        The rule by which trials of the search are stopped half-way, None where they are not; candidates never are.
     """
 
     spark: SparkSession
@@ -108,7 +108,7 @@ class TrialJobs:
     specs: Mapping[str, TrainSpec]
     folder: Path
     threads: int = 1
-    prunes: bool = True
+    pruner: str | None = "median"
     _tag: str = field(default_factory=lambda: f"synml-trial-{uuid.uuid4().hex[:12]}")
     _one_here: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _cancelled: set[int] = field(default_factory=set, repr=False)
@@ -129,7 +129,8 @@ class TrialJobs:
             self.threads,
             with_labels=not labels.exists(),
             curves=question.curves,
-            prunes=self.prunes and question.origin == "search",
+            pruned=question.pruned,
+            pruner=self.pruner if question.origin == "search" else None,
         )
         with job_tag(self.spark, self._tag_of(question)):
             if learner_of(question.family).in_session:

@@ -10,9 +10,11 @@ from synml_dagster.errors import ConfigError, SetupError, did_you_mean
 if TYPE_CHECKING:
     import optuna
 
-SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp")
-SEVERAL = ("tpe", "random", "qmc", "gp")
+SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp", "nsgaii")
+SEVERAL = ("tpe", "random", "qmc", "gp", "nsgaii")
 """Those that search for several objectives."""
+_POPULATION = 10
+"""Trials of a generation: with Optuna's 50 most sweeps would end before the second."""
 _NEEDS = {"cmaes": "cmaes", "gp": "torch"}
 
 
@@ -51,4 +53,6 @@ def sampler(name: str, seed: int, asked: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.CmaEsSampler(seed=draws, warn_independent_sampling=False)
     if name == "gp":
         return optuna.samplers.GPSampler(seed=draws)
+    if name == "nsgaii":
+        return optuna.samplers.NSGAIISampler(seed=draws, population_size=_POPULATION)
     return optuna.samplers.TPESampler(seed=draws, n_startup_trials=5, multivariate=True)

@@ -10,6 +10,7 @@ from synml_dagster.errors import did_you_mean
 from synml_dagster.features import FeatureChoices
 from synml_dagster.learners import ParameterRange, learner_of
 from synml_dagster.tuning.aims import Aims, Cost
+from synml_dagster.tuning.pruners import check_pruner
 from synml_dagster.tuning.samplers import SEVERAL, check_sampler
 
 
@@ -61,7 +62,7 @@ class SweepSpec(BaseModel):
     seed: int = Field(default=0, ge=0, description="Seed of the sampler; another seed starts another study.")
     sampler: str = Field(
         default="tpe",
-        description="Who asks after the first candidates: tpe, random, qmc, cmaes or gp, each Optuna's.",
+        description="Who asks after the first candidates: tpe, random, qmc, cmaes, gp or nsgaii, each Optuna's.",
     )
     against: list[Cost] = Field(
         default_factory=list,
@@ -79,7 +80,11 @@ class SweepSpec(BaseModel):
     )
     pruning: bool = Field(
         default=True,
-        description="Stop trials of boosted trees half-way where they are worse than the median of those that came that far.",
+        description="Stop trials of boosted trees half-way where they have fallen behind those that came that far.",
+    )
+    pruner: str = Field(
+        default="median",
+        description="Who says that a trial has fallen behind: median, percentile (the best quarter goes on), successive_halving or hyperband; all but the first are Optuna's.",
     )
     storage: str | None = Field(
         default=None,
@@ -133,6 +138,11 @@ class SweepSpec(BaseModel):
     def _is_a_sampler(cls, name: str) -> str:
         return check_sampler(name)
 
+    @field_validator("pruner")
+    @classmethod
+    def _is_a_pruner(cls, name: str) -> str:
+        return check_pruner(name)
+
     @field_validator("storage")
     @classmethod
     def _is_an_address(cls, storage: str | None) -> str | None:
@@ -146,6 +156,8 @@ class SweepSpec(BaseModel):
             raise ValueError(
                 "pruning does not go with against: a trial that falls behind in quality half-way may be the smallest or the quickest. Leave pruning out."
             )
+        if "pruner" in self.model_fields_set and not self.prunes:
+            raise ValueError("pruner says how trials are stopped half-way, and none is; leave it out")
         if self.sampler not in SEVERAL and self.against:
             raise ValueError(
                 f"sampler {self.sampler!r} searches for one objective; with against choose one of {', '.join(SEVERAL)}"

@@ -24,6 +24,7 @@ from synml_dagster.learners.one_process.rows import Rows, rows_of
 from synml_dagster.tuning.feature_choice import split_choice
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.losses import Measure
+from synml_dagster.tuning.pruners import rule_of
 from synml_dagster.tuning.rungs import Curve, RungJudge
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class Trial:
     threads: int
     with_labels: bool
     curves: tuple[Curve, ...] = ()
-    prunes: bool = False
+    pruned: tuple[bool, ...] = ()
+    pruner: str | None = None
 
     def __call__(self, batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
         """Yield one row: JSON, the answers for the held-out rows, and their labels where they were asked for."""
@@ -109,6 +111,7 @@ class Trial:
                 "value": stopped.value,
                 "rounds": stopped.rounds,
                 "pruned": True,
+                "pruner": self.pruner,
                 "folds": [],
                 "curve": judge.curve,
             }
@@ -125,7 +128,8 @@ class Trial:
     def _judge(self, loaded: Loaded) -> RungJudge:
         """Return what compares this trial with the others on its first training, by the metric that its family stops by."""
         _, maximize = learner_of(self.spec.learner).metric(loaded.plan, self.spec)
-        return RungJudge(self.curves, maximize, self.prunes)
+        rule = rule_of(self.pruner, self.curves, self.pruned, maximize) if self.pruner is not None else None
+        return RungJudge(maximize, rule)
 
 
 def run(

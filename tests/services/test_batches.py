@@ -13,6 +13,8 @@ from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.services import Policy, Prices, batches, call_service, openai
 from synml_dagster.services.batches.client import Client, asked
 from synml_dagster.services.batches.records import Record, Records
+from synml_dagster.services.batches.sending import Sending
+from synml_dagster.services.description import Budget
 from synml_dagster.services.journal.place import Place
 from tests.services.server import Server, fault, reset
 from tests.services.test_openai import completion, sdk
@@ -208,19 +210,18 @@ def records_of(service, folder):
 
 
 def test_a_batch_that_was_submitted_before_the_crash_is_found_and_not_sent_again(tmp_path):
-    from synml_dagster.services.batches.submitting import _send
-
     service = Service()
     with Server(service) as server:
         told = chat(server)
         records, record = records_of(told, tmp_path)
-        _send(told, records, record, "24h", new=True)
+        sending = Sending(told, records, "r", "24h")
+        sending.send(record, new=True)
         records.plan(
             record, pa.table({"key": ["k"]}), b'{"custom_id":"k"}\n'
         )  # the crash came before it was written down
         for other in ("a", "b"):
             asked(told, lambda client, other=other: client.create("file-0", other, "24h"))
-        done = _send(told, records, record, "24h", new=False)
+        done = sending.send(record, new=False)
         assert (done.state, done.batch, len(service.batches), len(service.files)) == (
             "submitted",
             "batch_0",
@@ -325,12 +326,14 @@ def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tm
         dg.Definitions.validate_loadable(definitions)
         for name, value in {
             "deadline": "2h",
-            "budget": {"requests": 3},
             "limits": {"in_flight": 3},
             "senders": 1,
         }.items():
             with pytest.raises(ValueError, match=f"{name} does not go with batch"):
                 ServiceColumn(**(column.model_dump(exclude_unset=True) | {name: value}))
+        for budget, why in (({"money": 1}, "no prices"), ({"tokens": 9}, "longest answer has to be known")):
+            with pytest.raises(ValueError, match=why):
+                ServiceColumn(**(column.model_dump(exclude_unset=True) | {"budget": budget}))
         (sensor,) = definitions.sensors
 
         def tick():
@@ -354,3 +357,148 @@ def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tm
         assert sorted((row["id"], row["short"]) for row in rows) == [(1, "A"), (2, "B"), (3, "A")]
         assert "No batch is waited for" in tick().skip_message
         assert len(service.batches) == 1
+
+
+SCHEMA = {
+    "title": "mark",
+    "type": "object",
+    "properties": {"stars": {"type": "integer"}},
+    "required": ["stars"],
+    "additionalProperties": False,
+}
+
+
+def marks(broken):
+    """Answers whose first one has words in place of stars for what is in `broken`, and so has the second for "hopeless"."""
+
+    def answer(prompt):
+        text = prompt.removeprefix("Sum up: ")
+        return completion('{"stars": "many"}' if text in broken else f'{{"stars": {len(text)}}}')
+
+    return answer
+
+
+def test_answers_that_break_the_schema_are_asked_for_once_more_in_a_batch_of_their_own(spark, tmp_path):
+    service, journal = Service(), str(tmp_path)
+    texts = ["a", "bb", "ccc", "hopeless", "bb"]
+    frame = spark.createDataFrame([(t,) for t in texts], "text string")
+    with Server(service) as server:
+        told = chat(server, schema=SCHEMA, prices=Prices(input=1e6, output=0))
+
+        def collect():
+            return batches.collect(frame, told, output="mark", journal=journal, usage=True)
+
+        batches.submit(frame, told, journal=journal)
+        service.end("batch_0", marks({"bb", "hopeless"}))
+        first = collect()
+        assert (first.report.calls, first.report.reasons) == (4, {"waiting": 2})
+        waiting = first.frame.where("text = 'bb'").first()
+        assert waiting["mark_error"]["message"] == "the repair of its answer, in batch batch_1, has not ended"
+        (record,) = batches.look(told, journal=journal)
+        assert (record.batch, record.requests, record.repair) == ("batch_1", 2, 1)
+        for line in service.requests(service.batches["batch_1"]):
+            asked_again = line["body"]["messages"]
+            assert [one["role"] for one in asked_again] == ["user", "assistant", "user"]
+            assert asked_again[1]["content"] == '{"stars": "many"}'
+            assert "stars" in asked_again[2]["content"]
+        # Neither a further look nor a further submission sends them again while they are out.
+        collect()
+        assert batches.submit(frame, told, journal=journal).batches == ()
+        assert len(service.batches) == 2
+
+        service.end("batch_1", marks({"hopeless"}))
+        second = collect()
+        assert (second.report.calls, second.report.reasons) == (2, {"schema": 1})
+        rows = {row["text"]: row for row in second.frame.collect()}
+        assert {t: row["mark"] and row["mark"]["stars"] for t, row in rows.items()} == {
+            "a": 1, "bb": 2, "ccc": 3, "hopeless": None,
+        }  # fmt: skip
+        # What the first answer took is part of the price of the second.
+        assert [rows[t]["mark_usage"]["input_tokens"] for t in ("a", "bb")] == [10, 20]
+        assert [rows[t]["mark_usage"]["cost"] for t in ("a", "bb")] == [5, 10]
+        collect()
+        assert len(service.batches) == 2
+        # The next submission begins with it from the start.
+        (again,) = batches.submit(frame, told, journal=journal).batches
+        (line,) = service.requests(service.batches["batch_2"])
+        assert (again.requests, again.repair, len(line["body"]["messages"])) == (1, 0, 1)
+
+
+def test_a_repair_that_was_planned_before_a_crash_goes_out_once(classic_spark, tmp_path, monkeypatch):
+    service, journal = Service(), str(tmp_path)
+    frame = classic_spark.createDataFrame([("bb",), ("c",)], "text string")
+    with Server(service) as server:
+        told = chat(server, schema=SCHEMA)
+        batches.submit(frame, told, journal=journal)
+        service.end("batch_0", marks({"bb"}))
+        send = Sending.send
+
+        def killed(self, record, *, new):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Sending, "send", killed)
+        with pytest.raises(KeyboardInterrupt):
+            batches.collect(frame, told, output="mark", journal=journal)
+        monkeypatch.setattr(Sending, "send", send)
+        assert len(service.batches) == 1
+        assert batches.collect(frame, told, output="mark", journal=journal).report.reasons == {"waiting": 1}
+        assert len(service.batches) == 2
+        service.end("batch_1", marks({}))
+        got = batches.collect(frame, told, output="mark", journal=journal).frame
+        assert sorted(row["mark"]["stars"] for row in got.collect()) == [1, 2]
+        assert len(service.batches) == 2
+
+
+def test_a_budget_stops_the_submission_and_the_next_one_goes_on(spark, tmp_path):
+    service, journal = Service(), str(tmp_path)
+    frame = spark.createDataFrame([(f"t{i}",) for i in range(10)], "text string")
+    with Server(service) as server:
+        told = chat(server, max_tokens=100, prices=Prices(input=1e6, output=2e6))
+
+        def submit(**budget):
+            return batches.submit(frame, told, journal=journal, budget=Budget(**budget))
+
+        one = submit(requests=3)
+        assert (one.requests, one.left, one.rejected, one.finished) == (3, 7, 0, 0)
+        line = service.requests(service.batches["batch_0"])[0]
+        prompt = -(-len(json.dumps(line["body"], separators=(",", ":"))) // 4)
+        assert one.expected_tokens == 3 * (prompt + 100)
+        assert one.expected_cost == pytest.approx(3 * (prompt + 2 * 100) / 2)
+        each = (prompt + 200) / 2
+        two = submit(money=2.5 * each)
+        assert (two.requests, two.waiting, two.left) == (2, 3, 5)
+        three = submit(tokens=prompt + 100)
+        assert (three.requests, three.left) == (1, 4)
+        got = batches.collect(frame, told, output="short", journal=journal).report
+        assert got.reasons == {"waiting": 6, "budget": 4}
+        nothing = submit(tokens=prompt + 99)
+        assert (nothing.requests, nothing.batches, nothing.left) == (0, (), 4)
+        rest = submit(requests=100)
+        assert (rest.requests, rest.left) == (4, 0)
+        for name in service.batches:
+            service.end(name, answer)
+        done = batches.collect(frame, told, output="short", journal=journal).report
+        assert (done.answered, done.reasons) == (10, {})
+        assert sorted(service.rows()) == sorted(f"Sum up: t{i}" for i in range(10))
+        (record, *_) = Records(Place.of(journal, told, "")).all()
+        assert (record.took_tokens, record.took_cost) == (3 * 15, 3 * (10 + 2 * 5) / 2)
+
+
+def test_repairs_are_paid_from_the_budget_that_paid_for_the_rows(classic_spark, tmp_path):
+    """By what the first answers took, and not by what was expected of them."""
+    frame = classic_spark.createDataFrame([(t,) for t in ("aa", "bb", "cc")], "text string")
+    service = Service()
+    with Server(service) as server:
+        told = chat(server, schema=SCHEMA, max_tokens=1000)
+        for tokens, repaired in ((45 + 1200, 1), (3300, 2)):
+            journal = str(tmp_path / f"{tokens}")
+            before = len(service.batches)
+            budget = Budget(tokens=4000)
+            assert batches.submit(frame, told, journal=journal, budget=budget).requests == 3
+            service.end(f"batch_{before}", marks({"aa", "bb"}))
+            got = batches.collect(frame, told, output="mark", journal=journal, budget=Budget(tokens=tokens))
+            assert got.report.reasons.get("waiting") == repaired
+            assert got.report.reasons.get("schema", 0) == 2 - repaired
+            assert len(service.batches) == before + 2
+        with pytest.raises(ConfigError, match="a batch cannot be stopped once it is sent"):
+            batches.submit(frame, chat(server), journal=str(tmp_path / "x"), budget=Budget(tokens=5))

@@ -17,7 +17,7 @@ import pytest
 
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.serving import ServingApp, create_app
-from synml_dagster.serving.server import bind, uvicorn_server
+from synml_dagster.serving.server import bind, listeners, uvicorn_server
 from tests.onnx.conftest import exported, make_table, pipelines, table  # noqa: F401
 
 
@@ -85,7 +85,7 @@ def running(app: ServingApp, shutdown_seconds: float = 10) -> Iterator[Client]:
     """Serve `app` on a free port until the block is left."""
     listening = bind("127.0.0.1", 0)
     server = uvicorn_server(app, shutdown_seconds)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listeners(listening)}, daemon=True)
     thread.start()
     end = time.monotonic() + 30
     while not server.started:

@@ -25,10 +25,10 @@ def costly(question):
     return TrialOutcome(1 / leaves, kilobytes=10.0 * leaves, milliseconds=0.01 * leaves)
 
 
-def sweep(path, trials=20, **aims):
+def sweep(path, trials=20, sampler="tpe", **aims):
     return run_sweep(
         costly, families=[LEAVES], storage=path / "s.db", key=aims, metric="logloss", maximize=False,
-        trials=trials, minutes=2, aims=Aims(**aims),
+        trials=trials, minutes=2, sampler=sampler, aims=Aims(**aims),
     )  # fmt: skip
 
 
@@ -50,15 +50,17 @@ def test_where_no_trial_holds_the_limits_the_nearest_is_named(tmp_path):
         sweep(tmp_path, 3, most_kilobytes=1.0, most_milliseconds=0.5)
 
 
-def test_a_search_against_costs_finds_a_front(tmp_path):
-    found = sweep(tmp_path, 25, against=("kilobytes",))
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii"])
+def test_a_search_against_costs_finds_a_front(tmp_path, sampler):
+    asked = {"sampler": sampler, "against": ("kilobytes",)}
+    found = sweep(tmp_path, 25, **asked)
     assert found.best_params["leaves"] == max(t.params["leaves"] for t in found.trials)
     shown = found.front()
     assert len(shown) > 10  # each number of leaves is the best of its size
     assert [t.value for t in shown] == sorted(t.value for t in shown)
     assert {t.params["leaves"] < 100 for t in shown} == {True, False}
     assert found.importance.keys() <= {"leaves"}
-    again = sweep(tmp_path, 30, against=("kilobytes",))
+    again = sweep(tmp_path, 30, **asked)
     assert again.resumed == 25
     assert len(again.trials) == 30
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synml_dagster.errors import ConfigError
 from synml_dagster.features import FeaturePlan, fit_plan
 from synml_dagster.learners import ParameterRange, TrainSpec, learner_of
 from synml_dagster.learners.judging import StoppedError
 from synml_dagster.learners.one_process.rows import Rows
-from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
+from synml_dagster.tuning import Candidate, Family, SweepSpec, TrialOutcome, run_sweep
+from synml_dagster.tuning.pruners import PRUNERS, check_pruner, rule_of
 from synml_dagster.tuning.rungs import RUNGS, RungJudge
 
 GOOD = tuple(1.0 / (i + 1) for i in range(len(RUNGS)))
@@ -20,28 +22,69 @@ def told(judge, values, rate=0.5):
     return next((i for i, value in enumerate(values, 1) if judge(i * rate, value)), None)
 
 
+def judge(others, *, maximize=False, pruner="median", pruned=None):
+    return RungJudge(maximize, rule_of(pruner, others, pruned or [False] * len(others), maximize))
+
+
 def test_a_trial_behind_the_median_of_four_is_stopped_at_its_next_rung():
     worse, better = [2.0] * 200, [0.001] * 200
-    assert told(RungJudge([GOOD] * 3, maximize=False), worse) is None
-    assert told(RungJudge([GOOD] * 4, maximize=False), worse) == 1
-    assert told(RungJudge([GOOD] * 4, maximize=False), better) is None
-    assert told(RungJudge([GOOD] * 4, maximize=False, judges=False), worse) is None
+    assert told(judge([GOOD] * 3), worse) is None
+    assert told(judge([GOOD] * 4), worse) == 1
+    assert told(judge([GOOD] * 4), better) is None
+    assert told(RungJudge(maximize=False), worse) is None
 
 
 def test_it_is_compared_at_equal_progress_and_not_at_equal_rounds():
     slow = [1 / (1 + 0.02 * i) for i in range(1, 2000)]  # as good for its progress as the others for theirs
     fast = tuple(1 / (1 + rung) for rung in RUNGS)
-    assert told(RungJudge([fast] * 4, maximize=False), slow, rate=0.02) is None
+    assert told(judge([fast] * 4), slow, rate=0.02) is None
 
 
 def test_a_trial_that_stopped_early_keeps_its_last_value_and_more_may_be_better():
     short = (0.6, 0.7)
-    behind = RungJudge([short] * 4, maximize=True)
+    behind = judge([short] * 4, maximize=True)
     assert told(behind, [0.65] * 400, rate=0.125) == 8  # progress 1.0, the second rung
-    assert told(RungJudge([short] * 4, maximize=True), [0.75] * 400, rate=0.125) is None
-    judge = RungJudge([], maximize=True)
-    told(judge, [0.5, 0.8, 0.7, 0.9])
-    assert judge.curve == (0.5, 0.8, 0.9)
+    assert told(judge([short] * 4, maximize=True), [0.75] * 400, rate=0.125) is None
+    kept = judge([], maximize=True)
+    told(kept, [0.5, 0.8, 0.7, 0.9])
+    assert kept.curve == (0.5, 0.8, 0.9)
+
+
+LEVELS = [(1.0 + i,) * len(RUNGS) for i in range(8)]
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_the_percentile_keeps_the_best_quarter_and_counts_none_that_was_stopped(maximize):
+    sign = -1.0 if maximize else 1.0
+    others = [tuple(sign * v for v in level) for level in LEVELS]
+    asked = {"pruner": "percentile", "maximize": maximize}
+    assert told(judge(others, **asked), [sign * 4.0] * 9) == 1
+    assert told(judge(others, **asked), [sign * 2.0] * 9) is None
+    stopped = [True] * 4 + [False] * 4  # of 5, 6, 7 and 8 the best quarter ends between 5 and 6
+    assert told(judge(others, pruned=stopped, **asked), [sign * 5.5] * 9) is None
+    assert told(judge(others, pruned=stopped, **asked), [sign * 6.0] * 9) == 1
+
+
+def test_successive_halving_stops_at_the_rungs_of_its_budget():
+    # The budget of its rungs is 1, 4, 16 ...: progress 0.5, 2 and 8. Of nine trials two go on, of the two one.
+    assert told(judge(LEVELS, pruner="successive_halving"), [2.5] * 40) == 1
+    assert told(judge(LEVELS, pruner="successive_halving"), [0.5] * 40) is None
+    late = [0.5] * 3 + [1.5] * 40  # the best so far is what is compared, so that a bad end changes nothing
+    assert told(judge(LEVELS, pruner="successive_halving"), late) is None
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_the_best_of_all_goes_on_and_the_first_has_nobody_to_stand_behind(pruner):
+    better = [1.0 / (i + 2) for i in range(600)]
+    assert told(judge([GOOD, *LEVELS], pruner=pruner), better) is None
+    assert told(judge([], pruner=pruner), better) is None
+
+
+def test_a_pruner_that_there_is_none_of_is_refused():
+    with pytest.raises(ConfigError, match=r"no 'medain'.*Did you mean 'median'"):
+        check_pruner("medain")
+    with pytest.raises(ValueError, match="and none is; leave it out"):
+        SweepSpec(pruning=False, pruner="hyperband")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +122,9 @@ def test_boosted_trees_stop_where_the_judge_says_so(plan, name):
 def test_a_stopped_trial_is_spent_and_never_the_best(tmp_path):
     def train(question):
         if question.origin == "search" and len(question.curves) >= 3:
-            return TrialOutcome(0.0, rounds=5, pruned=True, curve=(9.0,))
+            assert question.pruned == (False,) * 3 + (True,) * (question.order - 3)
+            rule = "hyperband" if question.order == 5 else "median"
+            return TrialOutcome(0.0, rounds=5, pruned=True, curve=(9.0,), pruner=rule)
         return TrialOutcome(1.0 + question.order, rounds=50, curve=GOOD)
 
     space = {"x": ParameterRange(low=0.0, high=1.0)}
@@ -96,6 +141,7 @@ def test_a_stopped_trial_is_spent_and_never_the_best(tmp_path):
         on_trial=lambda trial, best: seen.append((trial.state, best.number)),
     )
     assert [t.state for t in found.trials] == ["complete"] * 3 + ["pruned"] * 3
-    assert found.trials[-1].reason == "worse than the median after 5 rounds"
+    assert found.trials[-2].reason == "worse than the median after 5 rounds"
+    assert found.trials[-1].reason == "stopped by hyperband after 5 rounds"
     assert found.best_trial == 0
     assert seen[-1] == ("pruned", 0)

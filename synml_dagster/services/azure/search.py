@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from synml_dagster.errors import ConfigError
+from pydantic import ValidationError
+
+from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.services.azure.offer import Offer, optional, required
-from synml_dagster.services.description import Key, Service
+from synml_dagster.services.description import Key, SearchIndex, Service
+from synml_dagster.services.description.service import plain_problems
 from synml_dagster.services.description.template import literal
 
 VERSION = "2026-04-01"
+
+_CREATE = ("vectors", "metric", "filterable")
 
 ACTIONS = ("mergeOrUpload", "upload", "merge", "delete")
 
@@ -38,6 +43,7 @@ class SearchOffer(Offer):
         if action not in ACTIONS:
             raise ConfigError(f"{self.name}: there is no action {action!r}; there are {', '.join(ACTIONS)}")
         fields = _fields(self.name, given.pop("fields", None), action)
+        create, columns = given.pop("create", None), dict(fields)
         if isinstance(id, str):
             each = {"@search.action": action, id: _column(fields.pop(id, id))}
             given["document"] = each | {
@@ -47,7 +53,38 @@ class SearchOffer(Offer):
         given["key"] = given["key"] and Key.model_validate(given["key"]).over(
             Key(env=self.key, header="api-key", prefix="")
         )
-        return super().bound({"policy": _POLICY} | given)
+        made = super().bound({"policy": _POLICY} | given)
+        if create is None:
+            return made
+        return made.model_copy(update={"index": _index(self.name, given, columns, action, create)})
+
+
+def _index(
+    service: str, given: Mapping[str, Any], columns: dict[str, str], action: str, create: Any
+) -> SearchIndex:
+    """Return the index that is made of the rows."""
+    if action in ("merge", "delete"):
+        raise ConfigError(
+            f"{service}: create does not go with action {action}, which changes documents that are there"
+        )
+    if not isinstance(create, Mapping):
+        raise ConfigError(f"{service}: create is a mapping, such as {{vectors: {{embedding: 384}}}}")
+    url = f"{str(given['endpoint']).rstrip('/')}/indexes('{given['index']}')"
+    told = {
+        "url": url,
+        "version": VERSION,
+        "id": given["id"],
+        "fields": {given["id"]: given["id"], **columns},
+    }
+    for name in create:
+        if name not in _CREATE:
+            raise ConfigError(
+                f"{service}: create has no parameter {name!r}; it takes {', '.join(_CREATE)}.{did_you_mean(name, _CREATE)}"
+            )
+    try:
+        return SearchIndex.model_validate({**create, **told})
+    except ValidationError as problem:
+        raise ConfigError(f"{service}: {plain_problems(problem)}") from None
 
 
 def check_index_name(name: Any) -> None:
@@ -91,6 +128,9 @@ OFFERS: list[Offer] = [
             "id": required("The index's key field; its column has the same name, unless `fields` say another."),
             "fields": optional("Columns that are fields of the index, or a mapping of fields to columns."),
             "action": optional("mergeOrUpload, upload, merge or delete.", ACTIONS[0]),
+            "create": optional(
+                "Make the index where there is none, of the columns' types: vectors (field: numbers in a vector), metric (cosine, dotProduct or euclidean) and filterable (fields of text)."
+            ),
             "document": optional("Made of `fields`."),
         },
         service={

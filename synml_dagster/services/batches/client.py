@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synml_dagster.errors import ConfigError, SetupError
-from synml_dagster.services.description import Limits, Part, Service
+from synml_dagster.services.description import Part, Service
 from synml_dagster.services.engine.caller import Caller, Clock
+from synml_dagster.services.engine.conversation import conversation
 from synml_dagster.services.engine.outcome import RowError, Tally
-from synml_dagster.services.engine.pace import CoolDown, Gate
 from synml_dagster.services.engine.request import Request, multipart
-from synml_dagster.services.engine.spend import Purse
-from synml_dagster.services.engine.transport import Transport
-from synml_dagster.services.secrets import checked
+from synml_dagster.services.secrets import key_here
 
 _ENDPOINTS = ("/chat/completions", "/responses", "/embeddings")
 _MARK = "synml_digest"
@@ -164,36 +160,11 @@ def asked(service: Service, work: Callable[[Client], Awaitable[Result]]) -> Resu
     SetupError
         The service refuses, or cannot be reached.
     """
-    secret = check_key(service)
-
-    async def run() -> Result:
-        header = (service.key.header, service.key.prefix + secret) if secret and service.key else None
-        transport = Transport(secret=header, most_bytes=_MOST, schemes=service.schemes)
-        dice, limits = random.Random(), Limits()
-        async with transport:
-            gate = Gate(limits, limits, CoolDown(), dice)
-            caller = Caller(service, transport, gate, Purse(None, service.prices), dice, secret)
-            return await work(Client(service, caller))
-
+    secret = key_here(service.key)
     try:
-        return asyncio.run(run())
+        return conversation(service, secret, lambda caller: work(Client(service, caller)), most_bytes=_MOST)
     except RowError as problem:
         raise SetupError(f"batch: {service.name}: {problem.message}") from None
-
-
-def check_key(service: Service) -> str | None:
-    """Return the key's value, None where the service wants none.
-
-    Raises
-    ------
-    ConfigError
-        The variable is not set in this process, which talks to the service.
-    """
-    if service.key is None:
-        return None
-    if not os.environ.get(service.key.env, "").strip():
-        raise ConfigError(f"key: the environment variable {service.key.env} is not set in this process")
-    return checked(os.environ[service.key.env], service.key.env)
 
 
 def _text(told: dict[str, Any], name: str) -> str:

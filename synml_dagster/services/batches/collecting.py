@@ -8,25 +8,44 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.services.answers.reading import Reader
+from synml_dagster.services.answers.repair import Repairer
+from synml_dagster.services.batches.allowance import Allowance, reduced
 from synml_dagster.services.batches.client import Address, Client, asked
 from synml_dagster.services.batches.records import ENDED, Record, Records
-from synml_dagster.services.description import Key, Prices, Service
+from synml_dagster.services.batches.repairing import (
+    broken_row,
+    broken_table,
+    send_repairs,
+    to_repair,
+    with_before,
+)
+from synml_dagster.services.batches.sending import Sending
+from synml_dagster.services.description import Budget, Key, Service
 from synml_dagster.services.description.paths import MISSING, find
 from synml_dagster.services.engine.outcome import Outcome, RowError, Tally
 from synml_dagster.services.engine.transport import Reply
-from synml_dagster.services.journal.journal import writer
-from synml_dagster.services.journal.place import files_in
+from synml_dagster.services.journal.journal import answered_keys, writer
 from synml_dagster.services.sender import answers_batch, ledger_line
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.services.columns import Answers
+    from synml_dagster.services.columns import Answers, Opened
     from synml_dagster.services.run import Run
 
 _AT_ONCE = 2000
+
+_NUMBERS = (
+    "calls",
+    "answered",
+    "started",
+    "finished",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cost",
+)
 
 
 def collect(
@@ -39,12 +58,15 @@ def collect(
     key: str | Key | None = None,
     usage: bool = False,
     discount: float = 0.5,
+    window: str = "24h",
+    budget: Budget | None = None,
 ) -> Answers:
-    """Return the rows of a table with what batches have answered, and send none.
+    """Return the rows of a table with what batches have answered. It sends nothing but repairs.
 
-    Batches that have ended are fetched into the journal, where they count as any answers do. A row has an error where its request
-    failed, where its batch has not ended (`waiting`), and where it is in no batch (`not_sent`). The next `submit` sends those that
-    failed once more.
+    Batches that have ended are fetched into the journal, where they count as any answers do. Answers that do not fit their schema are
+    asked for once more, in a batch that goes out now, with what came and what is wrong with it. A row has an error where its request
+    failed, where its batch or its repair has not ended (`waiting`), where the budget left it for the next `submit`, and where it is in
+    no batch (`not_sent`). The next `submit` sends those that failed once more.
 
     Parameters
     ----------
@@ -52,9 +74,15 @@ def collect(
         As for `call_service`.
     discount
         The part of the service's prices that batches cost.
+    window
+        How long the service may take for repairs.
+    budget
+        That of `submit`: repairs are paid from what the call of `submit` that sent the rows has left.
 
     Raises
     ------
+    ConfigError
+        The budget bounds what is not known before.
     SetupError
         The service refuses, or cannot be reached. What was fetched is kept.
     """
@@ -65,21 +93,30 @@ def collect(
     began = time.time()
     Address.of(service)
     rows_of = opened(frame, service, journal=journal, input=input, key=key, output=output, usage=usage)
-    prices = rows_of.service.prices
-    service = rows_of.service.model_copy(update={"prices": _reduced(prices, discount)})
+    full = rows_of.service
+    Allowance(budget, full, discount)  # what cannot be is said before anything is fetched
+    service = full.model_copy(update={"prices": reduced(full.prices, discount)})
     run = rows_of.run
     run.place.create(service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
     records = Records(run.place)
     new = _fetch_all(service, records, run)
+    _repair(rows_of, records, window, budget, discount)
     run.told(_ledger(records, run, new))
     rows, distinct = counted(rows_of.wanted)
     report = report_of(run.ledger(), rows, distinct, run.sending, time.time() - began)
     return Answers(rows_of.joined(output, usage), report)
 
 
-def _reduced(prices: Prices, discount: float) -> Prices:
-    told = prices.model_dump()
-    return Prices(**{name: None if price is None else price * discount for name, price in told.items()})
+def _repair(rows_of: Opened, records: Records, window: str, budget: Budget | None, discount: float) -> None:
+    """Ask for answers again that broke the schema; each run's repairs are paid from its own budget."""
+    for one in records.all():
+        if one.state == "planned" and one.repair:
+            Sending(rows_of.service, records, one.run, window).send(one, new=False)
+    for record, table in to_repair(records, rows_of.run.place):
+        before = [one for one in records.all() if one.run == record.run]
+        allowance = Allowance(budget, rows_of.service, discount, before)
+        sending = Sending(rows_of.service, records, record.run, window)
+        send_repairs(rows_of, sending, record, table, allowance)
 
 
 def _fetch_all(service: Service, records: Records, run: Run) -> list[Record]:
@@ -104,6 +141,13 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
     import pyarrow as pa
 
     service, left = client.service, records.keys(record)
+    repairer = Repairer(service.answer.repair)
+    before = (
+        {row["key"]: row for row in records.table(f"{record.digest}.keys.parquet").to_pylist()}
+        if record.repair
+        else {}
+    )
+    broken: list[dict[str, Any]] = []
     reader = Reader(service.answer, run.schema.field("value").type)
     journal = writer(run.place, run.schema)
     outcomes: list[Outcome] = []
@@ -116,8 +160,11 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
             left.discard(told["custom_id"])
             outcome = _outcome(told, client, reader, now)
             outcomes.append(outcome)
-            if outcome.error is None:
-                good.append(outcome)
+            if again := broken_row(outcome, repairer, before.get(outcome.key), record.repair):
+                broken.append(again)
+            elif outcome.error is None:
+                good.append(with_before(outcome, before.get(outcome.key)))
+                outcome.value = None  # it may be large, and the ledger has no use for it
             if len(good) >= _AT_ONCE:
                 _keep(journal, good, run, service)
                 good = []
@@ -135,6 +182,8 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
                 ),
             )
         )
+    if broken:
+        records.put_table(f"{record.digest}.broken.parquet", broken_table(broken))
     lines = [ledger_line(one, service, 0) for one in outcomes]
     records.put_table(f"{record.digest}.ledger.parquet", pa.Table.from_pylist(lines, run.ledger_schema))
     failed = sum(one.error is not None for one in outcomes)
@@ -144,6 +193,9 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
         status=str(now.get("status")),
         answered=len(outcomes) - failed,
         failed=failed,
+        took_tokens=sum(line["input_tokens"] + line["output_tokens"] for line in lines),
+        took_cost=sum(line["cost"] for line in lines),
+        broken=len(broken),
     )
     records.keep(done)
     return done
@@ -151,8 +203,6 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
 
 def _keep(journal: Any, good: list[Outcome], run: Run, service: Service) -> None:
     journal.append(answers_batch(good, run.schema, service.prices))
-    for one in good:
-        one.value = None
 
 
 def _lines(content: bytes) -> Iterator[dict[str, Any]]:
@@ -210,31 +260,37 @@ def _ledger(records: Records, run: Run, new: list[Record]) -> Any:
     """Return the lines of the new batches' rows, and the errors of before that still stand."""
     import pyarrow as pa
 
-    answered = _answered(run)
+    answered = answered_keys(run.place)
     fresh = {one.digest for one in new}
+    told = run.sending.service
     lines: dict[str, dict[str, Any]] = {}
+
+    def say(key: str, reason: str, message: str) -> None:
+        """Say why a row has no answer yet; what it took just now is kept."""
+        line = ledger_line(Outcome(key, error=RowError(reason, message)), told, 0)
+        lines[key] = line | {name: lines[key][name] for name in (_NUMBERS if key in counted else ())}
+
+    counted: set[str] = set()
     for key, message in records.rejected().items():
-        lines[key] = ledger_line(Outcome(key, error=RowError("input", message)), run.sending.service, 0)
+        say(key, "input", message)
+    for key in records.left():
+        say(
+            key, "budget", "the budget of the last submission did not hold it; the next one goes on from here"
+        )
     for record in records.all():
         if record.state == "collected":
             for line in records.table(f"{record.digest}.ledger.parquet").to_pylist():
                 if line["reason"] is not None or record.digest in fresh:
                     lines[line["key"]] = line
+                if record.digest in fresh:
+                    counted.add(line["key"])
         else:
-            error = RowError("waiting", f"the batch {record.batch or record.digest} has not ended")
+            what = "the repair of its answer, in" if record.repair else "the"
             for key in records.keys(record):
-                lines[key] = ledger_line(Outcome(key, error=error), run.sending.service, 0)
+                say(
+                    key,
+                    "waiting",
+                    f"{what} batch {record.batch or record.digest}{',' * bool(record.repair)} has not ended",
+                )
     kept = [line for key, line in lines.items() if line["reason"] is None or key not in answered]
     return pa.Table.from_pylist(kept, run.ledger_schema)
-
-
-def _answered(run: Run) -> set[str]:
-    """Return the keys of all answers in the journal."""
-    import pyarrow.parquet as pq
-
-    found: set[str] = set()
-    for path in files_in(run.place.answers, ".parquet"):
-        filesystem, inside = filesystem_of(path)
-        with filesystem.open(inside, "rb") as file:
-            found.update(pq.read_table(file, columns=["key"]).column("key").to_pylist())
-    return found

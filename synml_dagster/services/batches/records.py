@@ -4,7 +4,9 @@
                 /<digest>.keys.parquet    the rows that it asks about
                 /<digest>.jsonl           its requests, until they are submitted
                 /<digest>.ledger.parquet  what became of the rows, once it is collected
+                /<digest>.broken.parquet  rows whose answer is to be asked for again
                 /rejected.json            rows that could not be sent, by their key, with the reason
+                /left.parquet             rows that the budget left for the next run
 """
 
 from __future__ import annotations
@@ -46,6 +48,16 @@ class Record:
         What the service said last.
     answered, failed
         What came of its requests, once it is collected.
+    run
+        The run that sent it, and whose budget pays for it.
+    repair
+        How often answers of its rows were asked for again, with this time.
+    expected_tokens, expected_cost
+        What it was expected to take at the most.
+    took_tokens, took_cost
+        What it took, once it is collected.
+    broken
+        How many of its answers are to be asked for again.
     """
 
     digest: str
@@ -56,6 +68,13 @@ class Record:
     status: str | None = None
     answered: int | None = None
     failed: int | None = None
+    run: str = ""
+    repair: int = 0
+    expected_tokens: int = 0
+    expected_cost: float = 0.0
+    took_tokens: int | None = None
+    took_cost: float | None = None
+    broken: int = 0
 
 
 class Records:
@@ -126,6 +145,19 @@ class Records:
             json.loads(self._filesystem.cat_file(path)) if self._filesystem.exists(path) else {}
         )
         return told
+
+    def leave(self, keys: list[str]) -> None:
+        """Write down the rows that the budget left for the next run."""
+        import pyarrow as pa
+
+        self.put_table("left.parquet", pa.table({"key": pa.array(keys, pa.string())}))
+
+    def left(self) -> list[str]:
+        """Return the rows that the budget left when rows were last submitted."""
+        if not self._filesystem.exists(f"{self._inside}/left.parquet"):
+            return []
+        found: list[str] = self.table("left.parquet")["key"].to_pylist()
+        return found
 
     def put_table(self, name: str, table: pa.Table) -> None:
         """Write a table beside the records."""

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.services.batches.client import Address, Client, asked, check_key
+from synml_dagster.services.batches.allowance import Allowance
+from synml_dagster.services.batches.client import Address
 from synml_dagster.services.batches.records import Record, Records
-from synml_dagster.services.description import InputError, Key, Service
-from synml_dagster.services.engine.request import Renderer
+from synml_dagster.services.batches.rendering import Line, rendered
+from synml_dagster.services.batches.repairing import send_repairs, to_repair
+from synml_dagster.services.batches.sending import MOST_REQUESTS, Sending
+from synml_dagster.services.description import Budget, Key, Service
+from synml_dagster.services.secrets import key_here
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame
-
-MOST_REQUESTS = 50_000
-"""Requests of one batch."""
-
-_MOST_BYTES = 190_000_000  # of 200 MB
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class Submitted:
         Distinct inputs that are in batches of before.
     rejected
         Distinct inputs that no request can hold.
+    left
+        Distinct inputs that the budget left for the next run.
     batches
         The batches that are new at the service.
     """
@@ -48,12 +45,23 @@ class Submitted:
     finished: int
     waiting: int
     rejected: int
+    left: int
     batches: tuple[Record, ...]
 
     @property
     def requests(self) -> int:
         """Requests of the new batches."""
         return sum(one.requests for one in self.batches)
+
+    @property
+    def expected_tokens(self) -> int:
+        """Tokens that the new batches take at the most."""
+        return sum(one.expected_tokens for one in self.batches)
+
+    @property
+    def expected_cost(self) -> float:
+        """What the new batches cost at the most."""
+        return sum(one.expected_cost for one in self.batches)
 
 
 def submit(
@@ -65,6 +73,8 @@ def submit(
     key: str | Key | None = None,
     window: str = "24h",
     most_requests: int = MOST_REQUESTS,
+    budget: Budget | None = None,
+    discount: float = 0.5,
 ) -> Submitted:
     """Send the rows of a table to a service's Batch API: those that have no answer in the journal, and are in no batch.
 
@@ -83,11 +93,17 @@ def submit(
         How long the service may take.
     most_requests
         Requests of one batch.
+    budget
+        The most that this call, and the repairs of its rows, may spend. A batch cannot be stopped once it is sent: so each request
+        counts with its prompt and its longest answer, and rows that the budget does not hold so are left for the next call.
+    discount
+        The part of the service's prices that batches cost.
 
     Raises
     ------
     ConfigError
-        There is no Batch API for the service, or a column or the key is not there. Nothing was sent.
+        There is no Batch API for the service, or a column or the key is not there; or a budget bounds what is not known before. Nothing
+        was sent.
     SetupError
         The service refuses, or cannot be reached.
     """
@@ -99,60 +115,25 @@ def submit(
     Address.of(service)
     rows_of = opened(frame, service, journal=journal, input=input, key=key)
     service, run = rows_of.service, rows_of.run
-    check_key(service)
+    allowance = Allowance(budget, service, discount)
+    key_here(service.key)
     run.place.create(service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
     records = Records(run.place)
-    # What an earlier call has planned, it may have submitted, too.
-    made = [
-        _send(service, records, one, window, new=False) for one in records.all() if one.state == "planned"
-    ]
+    sending = Sending(service, records, run.place.run, window, most_requests)
+    made = sending.send_planned()
+    for record, table in to_repair(records, run.place):
+        made += send_repairs(rows_of, sending, record, table, allowance)
     waiting = set[str]().union(*(records.keys(one) for one in records.all() if one.state == "submitted"))
     rows, distinct = counted(rows_of.wanted)
     seen = _Seen()
     todo = run.unfinished(rows_of.wanted).dropDuplicates(["key"])
-    render = _Render(service.model_dump_json(by_alias=True), rows_of.inputs)
-    lines = todo.mapInArrow(render, "key string, line string, refused string").toLocalIterator()
-    for requests in _files(_new(lines, waiting, seen), most_requests):
-        seen.sent += len(requests)
-        made.append(_send(service, records, _plan(records, requests), window, new=True))
+    made += sending.send_all(
+        _new(rendered(todo, service, rows_of.inputs), waiting, allowance, seen), allowance
+    )
     records.reject(seen.refused)
-    finished = distinct - seen.sent - seen.waiting - len(seen.refused)
-    return Submitted(rows, distinct, finished, seen.waiting, len(seen.refused), tuple(made))
-
-
-@dataclass(frozen=True)
-class _Render:
-    """Makes the requests of rows in a task, from the same values as a sender does."""
-
-    service: str
-    inputs: tuple[str, ...]
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        service = Service.model_validate_json(self.service)
-        renderer, endpoint = Renderer(service), Address.of(service).endpoint
-        schema = pa.schema([(name, pa.string()) for name in ("key", "line", "refused")])
-        for batch in batches:
-            made = []
-            for row in batch.to_pylist():
-                key, *values = row.values()
-                line, refused = None, None
-                try:
-                    body = _body(renderer, service, dict(zip(self.inputs, values, strict=True)))
-                    told = {"custom_id": key, "method": "POST", "url": endpoint, "body": body}
-                    line = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-                except InputError as problem:
-                    refused = str(problem)
-                made.append({"key": key, "line": line, "refused": refused})
-            yield pa.RecordBatch.from_pylist(made, schema)
-
-
-def _body(renderer: Renderer, service: Service, row: Mapping[str, Any]) -> Any:
-    if service.documents is None:
-        return renderer.request(row).json
-    document, _, _ = renderer.document(row)
-    return renderer.together([document], row).json
+    records.leave(seen.left)
+    finished = distinct - seen.sent - seen.waiting - len(seen.refused) - len(seen.left)
+    return Submitted(rows, distinct, finished, seen.waiting, len(seen.refused), len(seen.left), tuple(made))
 
 
 @dataclass
@@ -161,55 +142,19 @@ class _Seen:
 
     sent: int = 0
     waiting: int = 0
+    left: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def _new(rows: Iterable[Any], waiting: set[str], seen: _Seen) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines of rows that are in no batch."""
-    for key, line, refused in rows:
-        if key in waiting:
+def _new(lines: Iterable[Line], waiting: set[str], allowance: Allowance, seen: _Seen) -> Iterator[Line]:
+    """Yield the lines of rows that are in no batch, as far as the budget goes."""
+    for line in lines:
+        if line.key in waiting:
             seen.waiting += 1
-        elif refused is not None:
-            seen.refused[key] = refused
+        elif line.refused is not None:
+            seen.refused[line.key] = line.refused
+        elif allowance.takes(line):
+            seen.sent += 1
+            yield line
         else:
-            yield key, line.encode() + b"\n"
-
-
-def _files(lines: Iterator[tuple[str, bytes]], most: int) -> Iterator[list[tuple[str, bytes]]]:
-    """Yield the lines of one batch after the other."""
-    some: list[tuple[str, bytes]] = []
-    size = 0
-    for key, line in lines:
-        if some and (len(some) >= most or size + len(line) > _MOST_BYTES):
-            yield some
-            some, size = [], 0
-        some.append((key, line))
-        size += len(line)
-    if some:
-        yield some
-
-
-def _plan(records: Records, requests: list[tuple[str, bytes]]) -> Record:
-    import pyarrow as pa
-
-    content = b"".join(line for _, line in requests)
-    # The time is in it: the same rows may be asked for once more, where an earlier batch has failed them.
-    now = time.time()
-    digest = hashlib.sha256(content + repr(now).encode()).hexdigest()[:32]
-    record = Record(digest, len(requests), now)
-    records.plan(record, pa.table({"key": [key for key, _ in requests]}), content)
-    return record
-
-
-def _send(service: Service, records: Records, record: Record, window: str, *, new: bool) -> Record:
-    """Bring a planned batch to the service, unless it is there."""
-
-    async def work(client: Client) -> dict[str, Any]:
-        there = None if new else await client.find(record.digest)
-        if there is not None:
-            return there
-        file = await client.upload(records.requests(record), f"synml-{record.digest}.jsonl")
-        return await client.create(file, record.digest, window)
-
-    told = asked(service, work)
-    return records.submitted(record, str(told["id"]), str(told.get("status") or "validating"))
+            seen.left.append(line.key)

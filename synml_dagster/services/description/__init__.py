@@ -1,18 +1,11 @@
 """A service as data, and the small parts that it is made of."""
 
+from synml_dagster.services.description.answer import Answer, Fails, Poll, Repair, Usage
+from synml_dagster.services.description.bodies import Documents, Part
+from synml_dagster.services.description.local_model import LocalModel
 from synml_dagster.services.description.policy import Policy
-from synml_dagster.services.description.service import (
-    Answer,
-    Documents,
-    Fails,
-    LocalModel,
-    Part,
-    Poll,
-    Repair,
-    Service,
-    Usage,
-    described,
-)
+from synml_dagster.services.description.search_index import SearchIndex
+from synml_dagster.services.description.service import Service, described
 from synml_dagster.services.description.settings import Budget, Key, Limits, Prices, Seconds
 from synml_dagster.services.description.template import InputError
 
@@ -30,6 +23,7 @@ __all__ = [
     "Poll",
     "Prices",
     "Repair",
+    "SearchIndex",
     "Seconds",
     "Service",
     "Usage",

@@ -10,233 +10,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from synml_dagster.errors import ConfigError
+from synml_dagster.services.description.answer import Answer, Poll, Usage
+from synml_dagster.services.description.bodies import Documents, Part
+from synml_dagster.services.description.local_model import LocalModel
 from synml_dagster.services.description.paths import steps
 from synml_dagster.services.description.policy import Policy
-from synml_dagster.services.description.settings import FROZEN, Key, Limits, Prices, Seconds, check_no_secret
+from synml_dagster.services.description.search_index import SearchIndex
+from synml_dagster.services.description.settings import FROZEN, Key, Limits, Prices, check_no_secret
 from synml_dagster.services.description.template import columns_of
 
 RENDERING = 1
 """Counts up when the same description comes to mean another request; finished answers of before are then asked for anew."""
-
-
-class Part(BaseModel):
-    """One part of a multipart body: exactly one of `bytes`, `text` and `json`."""
-
-    model_config = FROZEN
-
-    name: str = Field(description="The part's name.")
-    bytes: str | None = Field(default=None, description="Template of one column, which holds bytes.")
-    text: str | None = Field(default=None, description="Template of a text.")
-    json_: Any = Field(default=None, alias="json", description="A JSON value of templates.")
-    filename: str | None = Field(default=None, description="Template of the file name that is told.")
-    content_type: str | None = Field(default=None, description="The part's content type.")
-
-    @model_validator(mode="after")
-    def _one_content(self) -> Part:
-        if sum(one is not None for one in (self.bytes, self.text, self.json_)) != 1:
-            raise ValueError(f"part {self.name!r} needs exactly one of bytes, text and json")
-        return self
-
-
-class Documents(BaseModel):
-    """Several rows in one request: an array of documents, each of which has its own answer.
-
-    A request that the service refuses as a whole (400, 413, 422) is halved until the row at fault stands alone.
-    """
-
-    model_config = FROZEN
-
-    at: str = Field(description="Where in the body the array goes.")
-    each: Any = Field(description="One document: a JSON value of templates.")
-    id: str | None = Field(
-        default=None,
-        description="Name under which a document and its answer have a number; answers are taken by position where absent.",
-    )
-    index: str | None = Field(
-        default=None,
-        description="Name under which an answer has its document's position, where documents have no number.",
-    )
-    answers: str = Field(description="Where in the answer the array of answers is.")
-    most: int = Field(ge=1, description="Documents of one request.")
-    most_tokens: int | None = Field(default=None, ge=1, description="Tokens of one request, as estimated.")
-    most_bytes: int = Field(default=900_000, ge=1, description="Bytes of the documents of one request.")
-    errors: str | None = Field(
-        default=None, description="Where in the answer documents are listed that have an error, by `id`."
-    )
-    key: str | None = Field(
-        default=None,
-        description="Name under which each document holds a key of its own, by which answers name it; two rows of one key are refused.",
-    )
-    answer_key: str | None = Field(
-        default=None, description="Name under which an answer has that key; the document's own where absent."
-    )
-    status: str | None = Field(
-        default=None,
-        description="Name under which an answer has an HTTP status of its own: what the policy tries again is sent again without the others.",
-    )
-    nulls: bool = Field(
-        default=False, description="Whether a column without a value is sent as null, in place of an error."
-    )
-
-    @model_validator(mode="after")
-    def _one_name(self) -> Documents:
-        if sum(name is not None for name in (self.id, self.index, self.key)) > 1:
-            raise ValueError("documents are told apart by one of id, index and key")
-        if self.key is not None and self.key_column is None:
-            raise ValueError(f"documents.each needs {self.key!r}, one column in braces and nothing else")
-        return self
-
-    @property
-    def key_column(self) -> str | None:
-        """The column that `key` is, where documents have one."""
-        each = self.each.get(self.key) if isinstance(self.each, Mapping) else None
-        return each[1:-1] if isinstance(each, str) and each == "{" + each[1:-1] + "}" else None
-
-
-class Poll(BaseModel):
-    """Submit and poll: the first answer names an operation, which is asked until it has ended."""
-
-    model_config = FROZEN
-
-    header: str | None = Field(
-        default=None, description="Header of the first answer that holds the operation's address."
-    )
-    path: str | None = Field(
-        default=None, description="Where in the first answer's body the operation's address is."
-    )
-    status: str = Field(default="status", description="Where in the operation's answer its state is.")
-    done: tuple[str, ...] = Field(
-        default=("succeeded", "completed"), description="States that mean success, in any case."
-    )
-    failed: tuple[str, ...] = Field(
-        default=(
-            "failed",
-            "canceled",
-            "cancelled",
-            "cancelling",
-            "validationfailed",
-            "validation_failed",
-            "rejected",
-            "expired",
-            "partiallycompleted",
-        ),
-        description="States that mean failure, in any case; all others are waited for.",
-    )
-    interval: Seconds = Field(
-        default=1.0, gt=0, description="The first wait; each is half as long again, up to 15 s."
-    )
-    result: str | None = Field(
-        default=None,
-        description="Where in the last answer the address of the result is, which is then fetched.",
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Poll:
-        if (self.header is None) == (self.path is None):
-            raise ValueError("poll needs one of header and path, which say where the operation's address is")
-        return self
-
-
-class Fails(BaseModel):
-    """An answer with a good status that is none: a refusal, a length cut, a failed document."""
-
-    model_config = FROZEN
-
-    path: str = Field(description="Where to look.")
-    equals: tuple[str, ...] | None = Field(
-        default=None, description="What is a failure there; anything but nothing where absent."
-    )
-    reason: str = Field(description="The error's reason.")
-    message: str | None = Field(default=None, description="Where the error's message is.")
-
-
-class Repair(BaseModel):
-    """One more request where an answer does not fit its schema: what is added to the body's list of messages.
-
-    `{answer}` is the text that did not fit, `{problem}` says why.
-    """
-
-    model_config = FROZEN
-
-    at: str = Field(description="Where in the body the list is.")
-    add: tuple[dict[str, Any], ...] = Field(description="What is added to it.")
-    tries: int = Field(default=1, ge=0, le=5, description="How often.")
-
-
-class Answer(BaseModel):
-    """Where in an answer the value is, and what type it has."""
-
-    model_config = FROZEN
-
-    path: str = Field(default="", description="Where the value is; all of it where empty.")
-    type: str = Field(
-        default="string",
-        description="Spark's type of the value, such as array<float>; an object or list as string is its JSON text, and binary the body itself.",
-    )
-    json_schema: dict[str, Any] | None = Field(
-        default=None,
-        description="Schema of the JSON that the value, a text, has to hold; the type is then that of the schema.",
-    )
-    fails: tuple[Fails, ...] = Field(default=(), description="Good answers that are errors.")
-    repair: Repair | None = Field(
-        default=None, description="What to do where the value does not fit the schema."
-    )
-    error: str = Field(default="error.message", description="Where an error's message is.")
-    code: str = Field(default="error.code", description="Where an error's code is.")
-    absent: Literal["error", "null_text"] = Field(
-        default="error", description="What nothing at the path means: an error, or the text `null`."
-    )
-
-
-class Usage(BaseModel):
-    """Where in an answer the tokens are that it has used."""
-
-    model_config = FROZEN
-
-    input: str = Field(description="Tokens of the prompt, the cached ones among them.")
-    output: str | None = Field(default=None, description="Tokens of the answer.")
-    cached: str | None = Field(default=None, description="Tokens of the prompt that were cached.")
-    longest: tuple[str, ...] = Field(
-        default=(),
-        description="Where in the request the longest answer is said, in tokens, which limits count before it is there.",
-    )
-
-
-class LocalModel(BaseModel):
-    """A model that runs in Spark's tasks, in place of a service: a text becomes the embedding that an ONNX graph gives it.
-
-    Its files lie in one folder, which workers reach by the same path.
-    """
-
-    model_config = FROZEN
-
-    folder: str = Field(description="The folder.")
-    model: str = Field(default="model.onnx", description="The graph's file in it.")
-    tokenizer: str = Field(default="tokenizer.json", description="The tokenizer's file in it.")
-    pooling: Literal["mean", "cls", "last"] = Field(
-        default="mean",
-        description="How a text's tokens become one embedding, where the graph gives one for each token: their mean, the first, the last.",
-    )
-    normalize: bool = Field(default=True, description="Whether an embedding is made as long as 1.")
-    output: str | None = Field(
-        default=None, description="The graph's output; the only one, or the one that is known, where absent."
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=2,
-        description="The longest text, in tokens; what the tokenizer or config.json says where absent.",
-    )
-    truncate: bool = Field(
-        default=False, description="Whether a longer text is cut off; it has an error otherwise."
-    )
-    tokens_a_batch: int = Field(
-        default=16_384, ge=1, description="Tokens that go through the graph at once, padding among them."
-    )
-    threads: int | None = Field(
-        default=None,
-        ge=1,
-        description="Threads of one task; the host's cores, divided by the senders, where absent.",
-    )
 
 
 class Service(BaseModel):
@@ -298,6 +82,10 @@ class Service(BaseModel):
     writes: bool = Field(
         default=False,
         description="Whether requests change what the service holds: the journal then spans one writing of the rows, and the next sends all of them.",
+    )
+    index: SearchIndex | None = Field(
+        default=None,
+        description="The index of Azure AI Search that rows are written to, where it is made of them.",
     )
     private_addresses: bool = Field(
         default=False,
@@ -384,6 +172,7 @@ class Service(BaseModel):
                 "private_addresses",
                 "schemes",
                 "writes",
+                "index",
             },
         )
         if self.documents:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.services.answers.reading import Reader, SchemaMisfitError
+from synml_dagster.services.answers.repair import Repairer
 from synml_dagster.services.description import Documents, InputError, Service
-from synml_dagster.services.description.paths import MISSING, find, put
-from synml_dagster.services.description.template import compiled
+from synml_dagster.services.description.paths import MISSING, find
 from synml_dagster.services.engine.caller import Caller, Clock, SplitError
 from synml_dagster.services.engine.outcome import AgainError, Outcome, RowError, Tally
 from synml_dagster.services.engine.polling import finished
@@ -69,8 +68,7 @@ class Asker:
         self.renderer = Renderer(service)
         self.reader = Reader(service.answer, kind)
         self.binary = service.answer.type == "binary"
-        repair = service.answer.repair
-        self._repair = None if repair is None else compiled(list(repair.add))
+        self._repairer = Repairer(service.answer.repair)
 
     async def ask(self, item: Item) -> list[Outcome]:
         """Return the outcome of each row of an item, in its order; nothing is raised for what happens to a row."""
@@ -124,19 +122,13 @@ class Asker:
             if not reply.body:
                 raise RowError("malformed", "the answer is empty", status=reply.status)
             return reply.body
-        repair = self.service.answer.repair
-        for tries_left in range(repair.tries if repair else 0, -1, -1):
+        for tries_left in range(self._repairer.tries, -1, -1):
             try:
                 return self.reader.value(body)
             except SchemaMisfitError as problem:
-                if not tries_left or self._repair is None or repair is None:
+                if not tries_left:
                     raise
-                added = self._repair({"answer": problem.text, "problem": problem.problem})
-                asked = copy.deepcopy(request.json)
-                messages = find(asked, repair.at)
-                if isinstance(messages, str):
-                    messages = [{"role": "user", "content": messages}]
-                put(asked, repair.at, [*messages, *added])
+                asked = self._repairer.body(request.json, self._repairer.added(problem))
                 request = self.renderer.again(request, asked)
                 reply, body = await self.caller.call(request, tally, clock)
         raise AssertionError("the last try returns or raises")

@@ -124,12 +124,9 @@ class Renderer:
         return replace(request, body=content, json=body, tokens=self._tokens(body, content))
 
     def _tokens(self, body: Any, content: bytes) -> int:
-        usage = self.service.usage
-        if usage is None:
-            return 0
-        asked = (find(body, path) for path in usage.longest)
-        longest = next((n for n in asked if n is not MISSING and isinstance(n, int)), 0)
-        return tokens_in(len(content)) + longest
+        return (
+            0 if self.service.usage is None else tokens_in(len(content)) + longest_answer(self.service, body)
+        )
 
     def _finished(self, row: Row, content: bytes | None, kind: str | None) -> Request:
         headers = {name: _header(make(row)) for name, make in self._headers}
@@ -150,6 +147,12 @@ class Renderer:
 def tokens_in(size: int) -> int:
     """Return about how many tokens so many bytes of text are: a quarter, as services estimate it, too."""
     return -(-size // 4)
+
+
+def longest_answer(service: Service, body: Any) -> int:
+    """Return the tokens of the longest answer that a request's body asks for, 0 where it does not say."""
+    asked = (find(body, path) for path in (service.usage.longest if service.usage else ()))
+    return next((n for n in asked if n is not MISSING and isinstance(n, int)), 0)
 
 
 def _encoded(value: Any) -> bytes:

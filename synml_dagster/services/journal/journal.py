@@ -44,6 +44,18 @@ def finished_keys(place: Place, schema: pa.Schema) -> set[str]:
     return found
 
 
+def answered_keys(place: Place) -> set[str]:
+    """Return the keys of all answers that are in their final form."""
+    import pyarrow.parquet as pq
+
+    found: set[str] = set()
+    for path in files_in(place.answers, ".parquet"):
+        filesystem, inside = filesystem_of(path)
+        with filesystem.open(inside, "rb") as file:
+            found.update(pq.read_table(file, columns=["key"]).column("key").to_pylist())
+    return found
+
+
 def recover_all(place: Place, schema: pa.Schema) -> None:
     """Turn what killed senders of earlier runs have left into answers like any.
 

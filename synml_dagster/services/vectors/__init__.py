@@ -1,4 +1,4 @@
-"""Vectors and what belongs to them, written to PostgreSQL (pgvector) by Spark: `df.write.format("synml_vectors")`, batch and stream."""
+"""Vectors and what belongs to them, written to PostgreSQL (pgvector) or Qdrant by Spark: `df.write.format("synml_vectors")`, batch and stream."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def register(spark: SparkSession) -> None:
       several hold lists of numbers.
 
     `mode("append")` writes the rows; `mode("overwrite")` also removes those that are not among them.
+
+    With the address of a Qdrant server it writes to a collection, whose points have ids made of the key. A point is there as soon as its
+    task has sent it. Its options are `url` (`http://host:6333`), `api_key_env`, `collection`, `key`, `vector`, `dimensions`, and `distance` of a
+    collection that is made: Cosine, Dot, Euclid or Manhattan.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class Settings:
                 raise ConfigError(f"vectors: the option {name} is missing")
         if not told["url"].startswith(("postgresql://", "postgres://")):
             raise ConfigError(
-                "vectors: url is no address of PostgreSQL, such as postgresql://user@host:5432/database"
+                "vectors: url is no address of PostgreSQL, such as postgresql://user@host:5432/database, nor one of Qdrant, such as http://host:6333"
             )
         if not _TABLE.fullmatch(told["table"].strip()):
             raise ConfigError(

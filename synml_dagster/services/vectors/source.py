@@ -1,4 +1,4 @@
-"""The format `synml_vectors` as Spark knows formats: a source whose tasks copy rows, and whose commit writes them."""
+"""The format `synml_vectors` as Spark knows formats: a place to write to, which the address says what it is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from pyspark.sql.datasource import (
     WriterCommitMessage,
 )
 
+from synml_dagster.errors import ConfigError
+from synml_dagster.services.vectors.qdrant.collection import Collection
+from synml_dagster.services.vectors.qdrant.settings import QdrantSettings
+from synml_dagster.services.vectors.qdrant.writing import PointStreamWriter, PointWriter
 from synml_dagster.services.vectors.settings import Settings
 from synml_dagster.services.vectors.staging import Staging
 from synml_dagster.services.vectors.table import Table
@@ -32,20 +36,32 @@ class Copied(WriterCommitMessage):
 
 
 class VectorSource(DataSource):
-    """A table of PostgreSQL as a place to write to."""
+    """A table of PostgreSQL, or a collection of Qdrant, as a place to write to."""
 
     @classmethod
     def name(cls) -> str:
         """Return the format's name."""
         return "synml_vectors"
 
-    def writer(self, schema: StructType, overwrite: bool) -> Writer:
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:
         """Return what writes a table's rows."""
+        if self._is_qdrant:
+            return PointWriter(Collection.found(QdrantSettings.of(self.options), schema), overwrite)
         return Writer(Staging.of(Table.found(Settings.of(self.options), schema)), overwrite)
 
-    def streamWriter(self, schema: StructType, overwrite: bool) -> StreamWriter:  # noqa: N802
+    def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamArrowWriter:  # noqa: N802
         """Return what writes a stream's batches."""
+        if self._is_qdrant:
+            if overwrite:
+                raise ConfigError(
+                    "vectors: a stream in outputMode complete writes its whole table with each batch; Qdrant takes append and update"
+                )
+            return PointStreamWriter(Collection.found(QdrantSettings.of(self.options), schema))
         return StreamWriter(Staging.of(Table.found(Settings.of(self.options), schema)), overwrite)
+
+    @property
+    def _is_qdrant(self) -> bool:
+        return str(self.options.get("url", "")).strip().lower().startswith(("http://", "https://"))
 
 
 class Writer(DataSourceArrowWriter):

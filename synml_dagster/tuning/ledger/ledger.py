@@ -199,21 +199,23 @@ class Ledger:
             for name, r in self.families[family].space.items()
             if name not in unsaid
         }
+        ended = self._ended(study)
         question = Question(
             order=int(attrs.get("order", trial.number)),
             family=family,
             params={**attrs.get("fixed", {}), **params},
             origin=str(attrs.get("origin", "search")),
-            curves=self._curves(study),
+            curves=tuple(curve for curve, _ in ended),
+            pruned=tuple(pruned for _, pruned in ended),
         )
         self._running[question.order] = (family, trial)
         return question
 
-    def _curves(self, study: optuna.Study) -> tuple[Curve, ...]:
-        """Return the curves of the trials that the sampler was told of."""
+    def _ended(self, study: optuna.Study) -> list[tuple[Curve, bool]]:
+        """Return the curves of the trials that the sampler was told of, and which of them were stopped."""
         done = study.get_trials(deepcopy=False, states=[self._states.COMPLETE, self._states.PRUNED])
         answers = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
-        return tuple(tuple(one["curve"]) for one in answers if one.get("curve"))
+        return [(tuple(one["curve"]), bool(one.get("pruned"))) for one in answers if one.get("curve")]
 
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""

@@ -20,8 +20,8 @@ class TrialOutcome:
         The metric of each fold, where there are several.
     kilobytes, milliseconds
         Size of the model, and what it takes to score 1,000 rows.
-    pruned
-        Whether it was stopped half-way, being worse than others at that point.
+    pruned, pruner
+        Whether it was stopped half-way, being worse than others at that point, and by which rule.
     curve
         Of its first training, see `synml_dagster.tuning.rungs`.
     """
@@ -32,6 +32,7 @@ class TrialOutcome:
     kilobytes: float | None = None
     milliseconds: float | None = None
     pruned: bool = False
+    pruner: str = "median"
     curve: tuple[float, ...] = ()
 
     def to_json(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.tuning.result import TrialRecord
 
@@ -34,6 +34,11 @@ def record_of(trial: optuna.trial.FrozenTrial, family: str) -> TrialRecord:
         folds=list(said.get("folds") or []),
         kilobytes=said.get("kilobytes"),
         milliseconds=said.get("milliseconds"),
-        reason=str(attrs.get("reason", ""))
-        or (f"worse than the median after {said['rounds']} rounds" if said.get("pruned") else ""),
+        reason=str(attrs.get("reason", "")) or (_why_stopped(said) if said.get("pruned") else ""),
     )
+
+
+def _why_stopped(said: dict[str, Any]) -> str:
+    rule = said.get("pruner", "median")
+    why = "worse than the median" if rule == "median" else f"stopped by {rule}"
+    return f"{why} after {said['rounds']} rounds"

@@ -1,0 +1,1 @@
+"""Points of a Qdrant collection, over its REST API."""

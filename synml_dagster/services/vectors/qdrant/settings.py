@@ -1,0 +1,114 @@
+"""What a write to Qdrant is told: the options of the format, checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.services.description import Answer, Key, Policy, Service
+from synml_dagster.services.secrets import checked
+
+KNOWN = ("url", "api_key_env", "collection", "key", "vector", "dimensions", "distance")
+DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
+
+_OF_SPARK = ("checkpointlocation", "queryname", "outputmode")
+_MOST_DIMENSIONS = 65_535
+
+
+@dataclass(frozen=True)
+class QdrantSettings:
+    """The options of one write."""
+
+    url: str = field(repr=False)
+    collection: str
+    key: tuple[str, ...]
+    api_key_env: str | None = None
+    vector: str | None = None
+    dimensions: int | None = None
+    distance: str = DISTANCES[0]
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> QdrantSettings:
+        """Return the settings that Spark's options say.
+
+        Raises
+        ------
+        ConfigError
+            An option is unknown, missing, or cannot be.
+        """
+        told = {str(name).lower(): str(value).strip() for name, value in options.items()}
+        told = {name: value for name, value in told.items() if name not in _OF_SPARK}
+        if "api_key" in told or re.search(r"://[^/]*@", told.get("url", "")):
+            raise ConfigError(
+                "vectors: a key does not belong into options, which Spark writes into plans. Name the environment variable that holds it "
+                "where workers run: option api_key_env."
+            )
+        for name in told:
+            if name not in KNOWN:
+                raise ConfigError(
+                    f"vectors: there is no option {name!r} for Qdrant; there are {', '.join(KNOWN)}.{did_you_mean(name, KNOWN)}"
+                )
+        for name in ("url", "collection", "key"):
+            if not told.get(name):
+                raise ConfigError(f"vectors: the option {name} is missing")
+        parts = urlsplit(told["url"])
+        if not parts.hostname or parts.query or parts.fragment:
+            raise ConfigError(
+                f"vectors: {told['url']!r} is no address of Qdrant, such as http://localhost:6333"
+            )
+        if not re.fullmatch(r"[^\x00-\x1f/\\<>:\"|?*]{1,255}", told["collection"]):
+            raise ConfigError(f"vectors: {told['collection']!r} is no name of a collection")
+        key = tuple(one.strip() for one in told["key"].split(","))
+        if not all(key) or len(set(key)) < len(key):
+            raise ConfigError(
+                f"vectors: key {told['key']!r} is no list of columns; write their names with commas between"
+            )
+        dimensions = told.get("dimensions")
+        if dimensions is not None and not (dimensions.isdigit() and 0 < int(dimensions) <= _MOST_DIMENSIONS):
+            raise ConfigError(
+                f"vectors: dimensions is {dimensions!r}, and a vector has 1 to {_MOST_DIMENSIONS} numbers"
+            )
+        distance = told.get("distance", DISTANCES[0]).capitalize()
+        if distance not in DISTANCES:
+            raise ConfigError(
+                f"vectors: there is no distance {told['distance']!r}; there are {', '.join(DISTANCES)}.{did_you_mean(distance, DISTANCES)}"
+            )
+        return cls(
+            told["url"].rstrip("/"), told["collection"], key, told.get("api_key_env"), told.get("vector"),
+            int(dimensions) if dimensions else None, distance,
+        )  # fmt: skip
+
+    @property
+    def place(self) -> str:
+        """The collection and its host, for messages."""
+        return f"{self.collection} of {urlsplit(self.url).hostname}"
+
+    @property
+    def address(self) -> str:
+        """The collection's address."""
+        return f"{self.url}/collections/{quote(self.collection, safe='')}"
+
+    @property
+    def secret(self) -> str | None:
+        """The key's value, where a key is named.
+
+        Raises
+        ------
+        SetupError
+            The variable is not set where this runs.
+        """
+        return checked(os.environ.get(self.api_key_env, ""), self.api_key_env) if self.api_key_env else None
+
+    @property
+    def service(self) -> Service:
+        """The collection as a service: its key, and what is tried again."""
+        key = Key(env=self.api_key_env, header="api-key", prefix="") if self.api_key_env else None
+        more: dict[str, Any] = {"policy": Policy(stop=(401, 403)), "answer": Answer(error="status.error")}
+        return Service(
+            name=f"qdrant {self.collection}"[:100], url=self.address, method="PUT", key=key, body={}, **more
+        )
