@@ -38,7 +38,7 @@ DOORS: dict[str, str] = {
     # Rooms of families and what is shared between them, for exact explanations, the graph, ensembles, ml and sweeps.
     "learners": "ensemble judging lightgbm lightgbm.model_text one_process.rows onnx tree_models.compiled trees",
     # Graphs while they are built, and scoring as the work of tasks.
-    "onnx": "graph row_scorer scorer shipping spark_scoring worker",
+    "onnx": "forest graph outputs row_scorer scorer shipping spark_scoring worker",
     "partitions": "run_parts spec",
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
     "plots": "drift effects evaluation explanations groups style training",

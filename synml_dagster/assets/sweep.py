@@ -8,12 +8,12 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.assets.artifacts import check_classes, check_queries, check_weights, plan_of, side
-from synml_dagster.assets.groups import reweighing_of
+from synml_dagster.assets.artifacts import plan_of, side
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
+from synml_dagster.assets.search import Search
 from synml_dagster.assets.stage import clearly, inputs, stage, stored_once
 from synml_dagster.errors import ModelError
-from synml_dagster.features import GROUP, FeaturePlan
+from synml_dagster.features import GROUP
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.learners import TrainSpec, learner_of
@@ -23,21 +23,10 @@ from synml_dagster.spark.sampling import sample_by_content
 from synml_dagster.spark.session import SCRATCH
 from synml_dagster.tables import Table, written_table
 from synml_dagster.tuning import Candidate, SweepResult, SweepSpec, TrialRecord, run_sweep
-from synml_dagster.tuning.choice import families_of, family_names, train_spec
 from synml_dagster.tuning.ensemble import with_ensemble
-from synml_dagster.tuning.folds import FoldPlan, fewest_of
 from synml_dagster.tuning.guard import keep_default_within_noise
-from synml_dagster.tuning.ledger import check_database, name_of, shown
-from synml_dagster.tuning.losses import Measure
-from synml_dagster.tuning.runner import (
-    MOST_VALUES,
-    SessionTrials,
-    TrialJobs,
-    slots_for_trials,
-    threads_of_a_trial,
-    trial_data,
-    wait_for_a_task,
-)
+from synml_dagster.tuning.ledger import name_of, shown
+from synml_dagster.tuning.runner import wait_for_a_task
 
 
 class SweepRun(dg.Config):
@@ -74,32 +63,21 @@ def build_sweep(
         features: Table,
     ) -> SweepResult:
         trials = sweep_spec.trials if config.trials is None else config.trials
-        feature_plan = plan_of(features)
-        measure, own_metric = _measure(feature_plan, sweep_spec, train)
-        metric, maximize = own_metric or (measure.metric, measure.maximize)
-        names = family_names(sweep_spec, train, feature_plan.task)
-        specs = {name: train_spec(name, train) for name in names}
-        for name, spec in specs.items():  # says what does not go together before anything is trained
-            learner_of(name).params(feature_plan, spec, {})
-            if trials:
-                learner_of(name).check_session(spark.session)
-        if any(learner_of(name).in_session for name in names):
+        search = Search.of(plan_of(features), features, sweep_spec, train)
+        metric, maximize = search.metric
+        search.check(spark.session, training=trials > 0)
+        if any(learner_of(name).in_session for name in search.specs):
             spark.session.conf.set(SCRATCH, DataDirectory().path(pipeline, "sweep", "trees"))
-        if trials and sweep_spec.storage is not None:
-            check_database(sweep_spec.storage)
         # MLflow takes seconds to load, and so does an executor's Python.
         with ThreadPoolExecutor(1) as beside:
             asked = beside.submit(last_champion, mlflow, registered or pipeline) if trials else None
             if trials:
                 wait_for_a_task(spark.session)
-            check_weights(spark.session, feature_plan, features)
-            check_queries(spark.session, feature_plan, features)
-            absent = check_classes(spark.session, feature_plan, features)
+            absent = search.check_rows(spark.session)
             known, why = asked.result() if asked is not None else (None, "")
         if why:
             context.log.info(why)
-        offered = _offered(feature_plan, features, sweep_spec, context.log.warning)
-        families = families_of(names, sweep_spec, train, feature_plan.task, known, offered)
+        families = search.families(known, context.log.warning)
         for warning in absent:
             context.log.warning(warning)
         if absent:
@@ -118,47 +96,14 @@ def build_sweep(
             ChildRuns(run, context.log.warning) as children,
             _rows(spark, features, sweep_spec.rows, pipeline) as (rows, validation),
         ):
-            wide = (rows.count() + validation.count()) * len(feature_plan.feature_names) > MOST_VALUES
-            fewest = fewest_of(spark.session, feature_plan, rows, validation)
-            folds = FoldPlan.of(
-                feature_plan, sweep_spec.folds, rows.count(), validation.count(), wide, fewest
-            )
-            key = {
-                "plan": feature_plan.chosen({}).identity,  # other choices keep the trials that still fit
-                "params": {
-                    name: learner_of(name).params(feature_plan, specs[name], {}) for name in names[:1]
-                },
-                "train": train.model_dump(exclude={"ranks", "refit"}),
-                "rows": sweep_spec.rows,
-                "folds": [folds.folds, folds.repeats],
-                "pruning": sweep_spec.prunes and (sweep_spec.pruner == "median" or sweep_spec.pruner),
-                "metric": metric,
-            }
-            if (weights := reweighing_of(features)) is not None:
-                key["reweighing"] = weights.model_dump(mode="json", exclude={"notes"})
-            aims = sweep_spec.aims
-            if aims.against or aims.limits:  # a sampler keeps how far trials were over the limits of then
-                key["aims"] = [list(aims.against), aims.limits]
-            if aims.against and sweep_spec.pruning:
+            folds = search.folds(spark.session, rows, validation)
+            key = search.key(folds)
+            if sweep_spec.against and sweep_spec.pruning:
                 context.log.info("no trial is stopped half-way: quality is not all that is searched for")
             answers = DataDirectory().kept_here(pipeline, "sweep", "answers", name_of(key, sweep_spec.seed))
-            own = own_metric[0] if own_metric else None
-            runner: TrialJobs | SessionTrials
-            if wide:
-                parallel = 1
-                runner = SessionTrials(
-                    spark.session, feature_plan, rows, validation, specs, measure, own, answers
-                )
-            else:
-                # A session that trains a trial by itself takes all executors for it.
-                here = all(learner_of(name).in_session for name in names)
-                parallel = 1 if here else sweep_spec.parallel or slots_for_trials(spark.session)
-                data, frame = trial_data(spark.session, feature_plan, rows, validation, folds, measure, own)
-                pruner = sweep_spec.pruner if sweep_spec.prunes else None
-                threads = threads_of_a_trial(spark.session, parallel)
-                runner = TrialJobs(spark.session, data, frame, specs, answers, threads, pruner)
+            runner, parallel = search.runner(spark.session, rows, validation, folds, answers)
             context.log.info(
-                f"{trials} trials of {', '.join(names)}, {parallel} at a time, measured by {metric} on {folds.why}"
+                f"{trials} trials of {', '.join(search.specs)}, {parallel} at a time, measured by {metric} on {folds.why}"
             )
             result = run_sweep(
                 runner,
@@ -171,20 +116,22 @@ def build_sweep(
                 minutes=config.minutes or sweep_spec.minutes,
                 seed=sweep_spec.seed,
                 sampler=sweep_spec.sampler,
-                aims=aims,
+                aims=sweep_spec.aims,
                 parallel=parallel,
                 cancel=runner.cancel,
                 on_trial=_teller(context, metric, trials, children),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
-            result = keep_default_within_noise(result, names[0], measure, answers, folds.folds)
+            result = keep_default_within_noise(
+                result, next(iter(search.specs)), search.measure, answers, folds.folds
+            )
             if sweep_spec.ensemble:
-                result = with_ensemble(result, measure, answers, sweep_spec.ensemble)
+                result = with_ensemble(result, search.measure, answers, sweep_spec.ensemble)
             for note in result.notes:
                 context.log.info(note)
             if result.resumed:
                 context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
             pictures = drawn(result)
-            context.add_output_metadata(stored_once(context, sweep_metadata(result, specs, pictures)))
+            context.add_output_metadata(stored_once(context, sweep_metadata(result, search.specs, pictures)))
             run.log_metrics(
                 {
                     f"sweep/{metric}": result.best_value,
@@ -196,17 +143,6 @@ def build_sweep(
         return result
 
     return sweep
-
-
-def _offered(plan: FeaturePlan, features: Table, spec: SweepSpec, warn: Callable[[str], None]) -> FeaturePlan:
-    """Return the plan with the ways to make features that trials choose from: none where they would not fit into a task."""
-    rows = sum(min(side(features, split).count(), spec.rows) for split in ("train", "validation"))
-    if not plan.alternatives or rows * plan.most_features <= MOST_VALUES:
-        return plan
-    warn(
-        f"sweep.features: {rows:,} rows of up to {plan.most_features:,} features are too many values for a task, so features are made as described in all trials. Lower sweep.rows to search them."
-    )
-    return plan.chosen({})
 
 
 def last_champion(mlflow: MLflowResource, registered: str) -> tuple[tuple[str, Candidate] | None, str]:
@@ -227,17 +163,6 @@ def last_champion(mlflow: MLflowResource, registered: str) -> tuple[tuple[str, C
     else:
         family, params = chosen.learner or "lightgbm", chosen.best_params
     return ((family, Candidate(f"champion {version.version}", params)) if params else None), ""
-
-
-def _measure(
-    plan: FeaturePlan, sweep: SweepSpec, train: TrainSpec
-) -> tuple[Measure, tuple[str, bool] | None]:
-    """Return what compares trials: the task's own score, or the metric that the description names for its one learner."""
-    several = sweep.learners == "all" or (sweep.learners is not None and sweep.learners != [train.learner])
-    own = (
-        learner_of(train.learner).metric(plan, train) if train.params.get("metric") and not several else None
-    )
-    return Measure.of(plan.task, plan.linear_gain), own
 
 
 def _storage(spec: SweepSpec, pipeline: str, context: dg.AssetExecutionContext) -> str | Path:

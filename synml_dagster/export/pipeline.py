@@ -141,7 +141,8 @@ def export_pipeline(
         about |= {"classes": json.dumps(list(classes.values), ensure_ascii=False), "class_type": classes.type}
     if costs is not None:
         about["costs"] = json.dumps([list(row) for row in costs])
-    opsets = {domain: max(OPSETS.get(domain, 1), fragment.opsets.get(domain, 1)) for domain in OPSETS}
+    # Tokens of texts need a domain beside those of models.
+    opsets = {d: max(OPSETS.get(d, 1), fragment.opsets.get(d, 1)) for d in [*OPSETS, *fragment.opsets]}
     return _finish(
         graph,
         fragment.inputs,

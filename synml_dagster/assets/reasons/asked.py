@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.assets.artifacts import ExportedPipeline
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
-from synml_dagster.features import LABEL, SPLIT, FeaturePlan, labelled
+from synml_dagster.features import GROUP, LABEL, SPLIT, WEIGHT, FeaturePlan, labelled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,17 +51,28 @@ class Asked:
         """How the features are made."""
         return self.exported.fitted.plan
 
-    def rows(self, spark: SparkSession, side: str, most: int | None = None) -> DataFrame:
-        """Return raw rows of one side of the split with their label: all, or up to `most`, chosen by their content."""
+    def rows(
+        self, spark: SparkSession, side: str, most: int | None = None, *, measured: bool = False
+    ) -> DataFrame:
+        """Return raw rows of one side of the split with their label: all, or up to `most`, chosen by their content.
+
+        `measured` rows have their weight and their query, too; of rankings they are whole queries, of which there is at least one.
+        """
         from pyspark.sql import functions as sf
 
+        from synml_dagster.explain.effects.grid import whole_queries
         from synml_dagster.spark import task_slots
         from synml_dagster.spark.quoting import quoted
 
         known = labelled(self.exported.fitted.raw.dataframe(spark), self.plan).where(sf.col(SPLIT) == side)
-        narrow = known.select(*(sf.col(quoted(c)) for c in self.reads), LABEL)
+        roles = [c for c in (WEIGHT, GROUP) if measured and c in known.columns]
+        narrow = known.select(*(sf.col(quoted(c)) for c in self.reads), LABEL, *roles)
         if most is not None and self.exported.fitted.rows.get(side, 0) > most:
-            narrow = narrow.orderBy(sf.xxhash64(*(sf.col(quoted(c)) for c in self.reads)), LABEL).limit(most)
+            if GROUP in roles:
+                narrow, _ = whole_queries(narrow, GROUP, most)
+            else:
+                content = sf.xxhash64(*(sf.col(quoted(c)) for c in self.reads))
+                narrow = narrow.orderBy(content, LABEL).limit(most)
             narrow = narrow.repartition(task_slots(spark) or 8)
         return narrow
 

@@ -19,14 +19,16 @@ from synml_dagster.assets.stage import (
     stored_once,
 )
 from synml_dagster.explain.effects import Effects
-from synml_dagster.features import LABEL
+from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.resources import MLflowResource, SparkResource
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-_METRICS = {"binary": "auc", "multiclass": "logloss", "regression": "rmse"}
+    from synml_dagster.explain.effects import PermutationImportance
+
+_METRICS = {"binary": "auc", "multiclass": "logloss", "regression": "rmse", "ranking": "ndcg@10"}
 _MOST_PICTURES, _MOST_LINES = 8, 60
 
 
@@ -50,7 +52,7 @@ def build_effects(pipeline: str, spec: EffectsSpec) -> dg.AssetsDefinition:
         onnx_model: ExportedPipeline,
     ) -> Effects:
         asked = Asked.of(onnx_model)
-        rows = asked.rows(spark.session, "test", spec.rows).persist()
+        rows = asked.rows(spark.session, "test", spec.rows, measured=True).persist()
         try:
             found = measured(rows, asked, spec)
         finally:
@@ -81,7 +83,6 @@ def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
     from synml_dagster.explain.effects import (
         accumulated_local_effects,
         partial_dependence,
-        permutation_importance,
     )
     from synml_dagster.explain.effects.grid import is_number, sampled
 
@@ -96,50 +97,71 @@ def measured(rows: "DataFrame", asked: Asked, spec: EffectsSpec) -> Effects:
         columns = [c for c in columns if len(values[c])]
     numbers = [c for c in columns if is_number(values[c].type) and len(values[c]) > 1]
     graph, output = asked.exported.onnx, asked.output
+    weight = WEIGHT if asked.plan.weight is not None else None
+    if weight is not None and not rows.agg({weight: "sum"}).collect()[0][0]:
+        weight = None
+        notes.append("The test rows that were looked at weigh nothing, and count the same here.")
     dependence = partial_dependence(
         rows,
         graph,
         [*columns, *((one, other) for one, other in spec.pairs)],
         points=spec.points,
         curves=spec.curves,
+        weight=weight,
         output=output,
     )
     accumulated = (
-        accumulated_local_effects(rows, graph, numbers, bins=spec.points, output=output) if numbers else []
+        accumulated_local_effects(rows, graph, numbers, bins=spec.points, weight=weight, output=output)
+        if numbers
+        else []
     )
-    task, permutation = asked.plan.task, None
-    metric = _METRICS.get(task)
-    if spec.shuffles and metric == "auc" and rows.select(LABEL).distinct().count() < 2:
-        metric = "logloss"
-        notes.append(
-            "The test rows that were looked at are all of one class: permutation importance is by logloss."
-        )
-    if spec.shuffles and metric is not None:
-        permutation = permutation_importance(
-            rows,
-            graph,
-            LABEL,
-            metric=metric,
-            features=asked.reads,
-            repeats=spec.shuffles,
-            rows=spec.rows,
-            classes=list(range(len(asked.plan.label.classes))) if asked.plan.label.classes else None,
-            seed=spec.seed,
-            output=output,
-        )
-    elif spec.shuffles:
-        notes.append("A ranking has no error of single rows, and no permutation importance here.")
-    if asked.plan.weight is not None:
-        notes.append(f"Rows count the same, whatever their {asked.plan.weight.name!r} is.")
+    permutation = _importance(rows, asked, spec, weight, notes) if spec.shuffles else None
     return Effects.of(
-        task,
+        asked.plan.task,
         asked.outputs,
         dependence[0].rows,
         dependence,
         accumulated,
         permutation,
-        _mean_answer(rows, asked),
+        _mean_answer(rows, asked, weight),
         notes,
+    )
+
+
+def _importance(
+    rows: "DataFrame", asked: Asked, spec: EffectsSpec, weight: str | None, notes: list[str]
+) -> "PermutationImportance | None":
+    """Return what the model is without each column; None, and a note, where the rows have nothing to be measured by."""
+    from synml_dagster.assets.evaluation import gains_of
+    from synml_dagster.explain.effects import permutation_importance
+
+    plan = asked.plan
+    metric = _METRICS[plan.task]
+    weighed = rows if weight is None else rows.where(f"{weight} > 0")
+    if metric == "auc" and weighed.select(LABEL).distinct().count() < 2:
+        metric = "logloss"
+        notes.append(
+            "The test rows that were looked at are all of one class: permutation importance is by logloss."
+        )
+    of_queries: dict[str, Any] = {}
+    if plan.task == "ranking":
+        gains = gains_of(plan, asked.exported.fitted.model)
+        if gains is None and plan.linear_gain:
+            gains = [float(grade) for grade in range(int(plan.label.maximum or 0) + 1)]
+        of_queries = {"query": GROUP, "gains": gains}
+    return permutation_importance(
+        rows,
+        asked.exported.onnx,
+        LABEL,
+        metric=metric,
+        features=asked.reads,
+        repeats=spec.shuffles,
+        rows=max(spec.rows, rows.count()) if of_queries else spec.rows,
+        classes=list(range(len(plan.label.classes))) if plan.label.classes else None,
+        weight=weight,
+        seed=spec.seed,
+        output=asked.output,
+        **of_queries,
     )
 
 
@@ -152,17 +174,20 @@ def _there(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return known.filter(pc.is_finite(known)) if pa.types.is_floating(known.type) else known
 
 
-def _mean_answer(rows: "DataFrame", asked: Asked) -> list[float]:
+def _mean_answer(rows: "DataFrame", asked: Asked, weight: str | None) -> list[float]:
     from pyspark.sql import functions as sf
 
     from synml_dagster.onnx import score
 
-    told = score(rows, asked.exported.onnx, keep=[], outputs=[asked.output])
-    if len(asked.outputs) == 1:
-        each = [sf.avg(asked.output)]
-    else:
-        each = [sf.avg(sf.get(sf.col(asked.output), sf.lit(i))) for i in range(len(asked.outputs))]
-    (line,) = told.agg(*each).collect()
+    told = score(rows, asked.exported.onnx, keep=[weight] if weight else [], outputs=[asked.output])
+    weights = sf.col(weight) if weight else sf.lit(1.0)
+    answer = sf.col(asked.output)
+    each = (
+        [answer]
+        if len(asked.outputs) == 1
+        else [sf.get(answer, sf.lit(i)) for i in range(len(asked.outputs))]
+    )
+    (line,) = told.agg(*(sf.sum(one * weights) / sf.sum(weights) for one in each)).collect()
     return [float(v) if v is not None else float(np.nan) for v in line]
 
 

@@ -46,7 +46,7 @@ class Scored:
     def open(self) -> Callable[[pa.RecordBatch], NDArray[np.float64]]:
         """Return the model as a function of batches; a graph's session is opened once a process."""
         if self.graph is not None:
-            return _opened(self.graph, self.output)
+            return opened(self.graph, self.output)
         assert self.function is not None
         return _Function(self.function, self.takes)
 
@@ -164,23 +164,24 @@ def _numbers(kind: Any) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _opened(graph: Shipment, output: str) -> Callable[[pa.RecordBatch], NDArray[np.float64]]:
+def opened(graph: Shipment, output: str) -> Callable[[pa.RecordBatch], NDArray[np.float64]]:
+    """Return an answer of a graph as a function of batches, [rows, outputs]; it is opened once a process."""
     from synml_dagster.onnx import Scorer
     from synml_dagster.onnx.worker import task_resources
 
     threads, _ = task_resources()
     scorer = Scorer(graph.open(), outputs=[output], threads=threads, provider="cpu")
+    return lambda batch: rows_of_numbers(scorer.score(batch).column(0))
 
-    def answers(batch: pa.RecordBatch) -> NDArray[np.float64]:
-        import pyarrow as pa
 
-        column = scorer.score(batch).column(0)
-        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            return np.asarray(flat, dtype=np.float64).reshape(len(column), -1)
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)[:, None]
+def rows_of_numbers(column: pa.Array, kind: type = np.float64) -> NDArray[Any]:
+    """Return a column of numbers, or of lists of as many numbers each, as [rows, numbers] of a NumPy type."""
+    import pyarrow as pa
 
-    return answers
+    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype=kind).reshape(len(column), -1)
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=kind)[:, None]
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:

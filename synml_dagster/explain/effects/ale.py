@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.explain.agnostic.models import Takes, needed, scored
+from synml_dagster.explain.effects.changed_rows import ChangedRows
 from synml_dagster.explain.effects.grid import check_columns, edges_of
-from synml_dagster.explain.effects.on_spark import answers, collected, summed, with_column
+from synml_dagster.explain.effects.on_spark import collected, summed
+from synml_dagster.explain.effects.weights import check_weight, row_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,7 @@ def accumulated_local_effects(
     features: Sequence[str],
     *,
     bins: int = 20,
+    weight: str | None = None,
     output: str | None = None,
     takes: Takes = "arrow",
 ) -> list[AccumulatedEffect]:
@@ -73,7 +76,7 @@ def accumulated_local_effects(
 
     Parameters
     ----------
-    df, model, features, output, takes
+    df, model, features, weight, output, takes
         As for `partial_dependence`.
     bins
         Bins at most, of about equal rows.
@@ -87,50 +90,49 @@ def accumulated_local_effects(
     """
     if bins < 1:
         raise ConfigError(f"bins must be at least 1 but got {bins}.")
+    check_weight(df, weight)
     opened = scored(model, output=output, takes=takes, spark=df.sparkSession)
-    reads = needed(opened, df.columns)
+    reads = [c for c in needed(opened, df.columns) if c != weight or opened.columns is not None]
     check_columns(features, reads, "features")
     edges = edges_of(df, features, bins)
-    found = summed(collected(df, opened, reads, _Differences(edges)))
+    found = summed(collected(df, opened, reads, _Differences(edges, weight), [weight] if weight else []))
     made = []
     for number, name in enumerate(features):
         if number not in found:
             raise DataError(f"Column {name!r} has no numbers.")
         sums = found[number].reshape(len(edges[name]) - 1, -1)
-        rows, total = sums[:, 0].astype(np.int64), sums[:, 1:]
-        step = total / np.maximum(rows, 1)[:, None]
+        rows, weights, total = sums[:, 0].astype(np.int64), sums[:, 1], sums[:, 2:]
+        if not weights.sum() > 0:
+            raise DataError(f"Column {weight!r} weighs no row with a number in {name!r} more than 0.")
+        step = total / np.where(weights > 0, weights, 1.0)[:, None]
         along = np.concatenate([np.zeros((1, step.shape[1])), np.cumsum(step, 0)])
         middle = (along[1:] + along[:-1]) / 2
-        mean = (rows[:, None] * middle).sum(0) / max(rows.sum(), 1)
+        mean = (weights[:, None] * middle).sum(0) / weights.sum()
         made.append(AccumulatedEffect(name, edges[name], along - mean, rows))
     return made
 
 
 class _Differences:
-    """The work of a task: by bin, the rows, and the sum of the answers at its upper edge less those at its lower."""
+    """The work of a task: by bin, the rows, their weight, and the sum of the answers at its upper edge less those at its lower."""
 
-    def __init__(self, edges: Mapping[str, NDArray[np.float64]]) -> None:
-        self._edges = edges
+    def __init__(self, edges: Mapping[str, NDArray[np.float64]], weight: str | None) -> None:
+        self._edges, self._weight = edges, weight
 
-    def __call__(
-        self, scores: Callable[[Any], NDArray[np.float64]], batch: pa.RecordBatch
-    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    def __call__(self, rows: ChangedRows, batch: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.float64]]]:
         import pyarrow as pa
 
+        weights = row_weights(batch, self._weight)
         for number, (name, edges) in enumerate(self._edges.items()):
             column = batch.column(name)
             values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            there = np.flatnonzero(np.isfinite(values))
-            if not len(there):
+            known = np.isfinite(values)
+            if not known.any():
                 continue
-            known = batch.take(pa.array(there))
             # A bin holds its upper edge; the first its lower one too, and values beyond the ends count to the outer bins.
             bins = len(edges) - 1
-            place = np.clip(np.searchsorted(edges, values[there], side="left") - 1, 0, bins - 1)
-            low, high = (
-                answers(scores, with_column(known, name, pa.array(edges[place + side]).cast(column.type)))
-                for side in (0, 1)
-            )
-            rows = np.bincount(place, minlength=bins)
-            steps = [np.bincount(place, (high - low)[:, j], minlength=bins) for j in range(low.shape[1])]
-            yield number, np.column_stack([rows, *steps]).reshape(-1)
+            place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, bins - 1)
+            low, high = rows.replaced(name, np.stack([place, place + 1]), pa.array(edges).cast(column.type))
+            step, there, heavy = (high - low)[known], place[known], weights[known]
+            counts = [np.bincount(there, each, minlength=bins) for each in (None, heavy)]
+            steps = [np.bincount(there, heavy * step[:, j], minlength=bins) for j in range(step.shape[1])]
+            yield number, np.column_stack([*counts, *steps]).reshape(-1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.explain.agnostic.models import Takes, needed, scored
+from synml_dagster.explain.effects.changed_rows import ChangedRows, open_rows
 from synml_dagster.explain.effects.grid import check_columns, grids_of, sampled
-from synml_dagster.explain.effects.on_spark import answers, collected, summed, with_column
+from synml_dagster.explain.effects.on_spark import collected, summed
+from synml_dagster.explain.effects.weights import check_weight, row_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +80,7 @@ def partial_dependence(
     points: int = 20,
     grid: Mapping[str, Sequence[Any]] | None = None,
     curves: int = 0,
+    weight: str | None = None,
     output: str | None = None,
     takes: Takes = "arrow",
 ) -> list[Dependence]:
@@ -97,6 +100,8 @@ def partial_dependence(
         Column -> the values to ask about instead.
     curves
         Rows whose own curves (ICE) are kept, chosen by their content; of single columns alone.
+    weight
+        The column that says how much each row counts in means and deviations; all alike when None.
     output
         The answer of a graph to look at.
 
@@ -105,10 +110,13 @@ def partial_dependence(
     ConfigError
         The model is given no such column, a pair is not of two columns, or a number is out of its range.
     DataError
-        The table is empty, or a column has no values.
+        The table is empty, a column has no values, or a weight is missing or negative.
     """
+    import pyarrow as pa
+
+    check_weight(df, weight)
     opened = scored(model, output=output, takes=takes, spark=df.sparkSession)
-    reads = needed(opened, df.columns)
+    reads = [c for c in needed(opened, df.columns) if c != weight or opened.columns is not None]
     asked = [(f,) if isinstance(f, str) else tuple(f) for f in features]
     check_columns([c for one in asked for c in one], reads, "features")
     for one in asked:
@@ -118,54 +126,68 @@ def partial_dependence(
         raise ConfigError(f"curves must be from 0 to {_MOST_CURVES:,} but got {curves}.")
     names = list(dict.fromkeys(c for one in asked for c in one))
     grids = grids_of(df, names, points, grid)
-    found = summed(collected(df, opened, reads, _Steps(asked, grids)))
+    found = summed(collected(df, opened, reads, _Steps(asked, grids, weight), [weight] if weight else []))
     if not found:
         raise DataError("There are no rows: the table is empty.")
-    shown = sampled(df, reads, curves) if curves else None
-    scores = scored(model, output=output, takes=takes).open() if shown is not None else None
+    shown = sampled(df, reads, curves).to_batches()[0] if curves else None
+    curve_rows = open_rows(scored(model, output=output, takes=takes))(shown) if shown is not None else None
     made = []
     for number, one in enumerate(asked):
         shape = [len(grids[c]) for c in one]
-        sums = found[number].reshape(3, *shape, -1)
-        rows = int(sums[0].flat[0])
-        mean = sums[1] / rows
-        own = None
-        if shown is not None and scores is not None and len(one) == 1:
-            batch = shown.to_batches()[0]
-            steps = [answers(scores, with_column(batch, one[0], value)) for value in grids[one[0]]]
-            own = np.stack(steps, axis=1)
+        sums = found[number].reshape(4, *shape, -1)
+        rows, weights = int(sums[0].flat[0]), float(sums[1].flat[0])
+        if not weights > 0:
+            raise DataError(f"Column {weight!r} weighs no row more than 0.")
+        mean = sums[2] / weights
+        own = (
+            _curves(curve_rows, {one[0]: grids[one[0]]}) if curve_rows is not None and len(one) == 1 else None
+        )
         made.append(
             Dependence(
                 columns=one,
                 grid=tuple(grids[c].to_pylist() for c in one),
                 mean=mean,
-                deviation=np.sqrt(np.maximum(sums[2] / rows - mean**2, 0)),
+                deviation=np.sqrt(np.maximum(sums[3] / weights - mean**2, 0)),
                 rows=rows,
                 curves=own,
-                curve_rows=shown if own is not None else None,
+                curve_rows=pa.Table.from_batches([shown]) if own is not None else None,
             )
         )
     return made
 
 
+def _curves(rows: ChangedRows, grids: Mapping[str, pa.Array]) -> NDArray[np.float64]:
+    """Return the answers [rows, steps, outputs]."""
+    parts = list(rows.stepped(grids))
+    count, steps = parts[-1].rows.stop, parts[-1].steps.stop
+    found = np.empty((count, steps, parts[0].answers.shape[2]))
+    for part in parts:
+        found[part.rows, part.steps] = part.answers
+    return found
+
+
 class _Steps:
-    """The work of a task: for each feature, the sums of answers and of their squares at each step, and the rows."""
+    """The work of a task: for each feature, at each step, the rows' weight and the sums of answers and of their squares."""
 
-    def __init__(self, asked: Sequence[tuple[str, ...]], grids: Mapping[str, pa.Array]) -> None:
-        self._asked, self._grids = asked, grids
+    def __init__(
+        self, asked: Sequence[tuple[str, ...]], grids: Mapping[str, pa.Array], weight: str | None
+    ) -> None:
+        self._asked, self._grids, self._weight = asked, grids, weight
 
-    def __call__(
-        self, scores: Callable[[Any], NDArray[np.float64]], batch: pa.RecordBatch
-    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    def __call__(self, rows: ChangedRows, batch: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        weights = row_weights(batch, self._weight)
         for number, columns in enumerate(self._asked):
-            sums, squares = [], []
-            for values in product(*(self._grids[c] for c in columns)):
-                changed = batch
-                for column, value in zip(columns, values, strict=True):
-                    changed = with_column(changed, column, value)
-                told = answers(scores, changed)
-                sums.append(told.sum(0))
-                squares.append((told**2).sum(0))
-            total = np.array(sums)
-            count = np.full_like(total, batch.num_rows)
-            yield number, np.stack([count, total, np.array(squares)]).reshape(-1)
+            grids = {column: self._grids[column] for column in columns}
+            found: NDArray[np.float64] | None = None
+            for part in rows.stepped(grids):
+                if found is None:
+                    steps = prod(len(grid) for grid in grids.values())
+                    found = np.zeros((2, steps, part.answers.shape[2]))
+                answers, here = part.answers, weights[part.rows]
+                flat = answers.reshape(len(answers), -1)
+                shape = answers.shape[1:]
+                found[0, part.steps] += (here @ flat).reshape(shape)
+                found[1, part.steps] += (here @ flat**2).reshape(shape)
+            assert found is not None
+            about = np.broadcast_to([[[batch.num_rows]], [[weights.sum()]]], (2, *found.shape[1:]))
+            yield number, np.concatenate([about, found]).reshape(-1)

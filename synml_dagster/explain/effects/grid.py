@@ -32,8 +32,13 @@ def check_columns(columns: Sequence[str], reads: Sequence[str], what: str) -> No
             raise ConfigError(f"{what}: the model is not given a column {name!r}.{did_you_mean(name, reads)}")
 
 
-def sampled(df: DataFrame, columns: Sequence[str], rows: int = _SAMPLE) -> pa.Table:
+def sampled(df: DataFrame, columns: Sequence[str], rows: int = _SAMPLE, of: int | None = None) -> pa.Table:
     """Return up to `rows` rows of some columns, chosen by their content and in the order of it.
+
+    Parameters
+    ----------
+    of
+        How many rows `df` has, where that is known: a large part of them is then chosen without Spark's sort.
 
     Raises
     ------
@@ -45,10 +50,95 @@ def sampled(df: DataFrame, columns: Sequence[str], rows: int = _SAMPLE) -> pa.Ta
     from synml_dagster.spark.quoting import quoted
 
     narrow = df.select(*(sf.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(columns)))
-    found = narrow.orderBy(sf.xxhash64(*narrow.columns), *narrow.columns).limit(rows).toArrow()
+    found = _with_smallest_hashes(narrow, rows, of) if of else None
+    if found is None:
+        found = narrow.orderBy(sf.xxhash64(*narrow.columns), *narrow.columns).limit(rows).toArrow()
     if not found.num_rows:
         raise DataError("There are no rows: the table is empty.")
     return found.rename_columns(list(columns)).combine_chunks()
+
+
+def _with_smallest_hashes(df: DataFrame, rows: int, of: int) -> pa.Table | None:
+    """Return the rows with the smallest hashes, in their order; None where the hash that should leave about enough does not.
+
+    Hashes are spread evenly, so that a filter leaves about as many rows as are wanted: only those are collected and sorted.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyspark.sql import functions as sf
+
+    kinds = [field.dataType.typeName() for field in df.schema.fields]
+    if any(kind in ("array", "struct", "map", "variant") for kind in kinds):
+        return None  # which Arrow does not sort
+    share = min(1.0, (rows + 6 * rows**0.5 + 100) / of)
+    limit = int(share * 2**64) - 2**63 - 1
+    hashed = df.select(sf.xxhash64(*df.columns).alias("hash"), *df.columns)
+    below = hashed if share == 1 else hashed.where(sf.col("hash") <= sf.lit(limit))
+    most = 2 * rows + 1_000  # a table of few distinct rows can have any number below
+    found = below.limit(most).toArrow()
+    if not min(rows, of) <= found.num_rows < most:
+        return None
+    hashes = found.column("hash").to_numpy()
+    order = np.argsort(hashes, kind="stable")
+    ranked = hashes[order]
+    # Equal rows have equal hashes, and so have some that differ in which of their values is missing.
+    ties = np.flatnonzero(np.r_[ranked[1:] == ranked[:-1], False] | np.r_[False, ranked[1:] == ranked[:-1]])
+    if len(ties):
+        alike = found.take(pa.array(order[ties]))
+        columns: dict[str, Any] = {}
+        for i, column in enumerate(alike.columns):
+            columns |= {
+                f"{i} is there": pc.is_valid(column),
+                str(i): column,
+            }  # missing values first, as Spark does
+        keys = [(name, "ascending") for name in columns]
+        order[ties] = order[ties][pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy()]
+    return found.drop_columns("hash").take(pa.array(order[:rows]))
+
+
+def sampled_queries(df: DataFrame, columns: Sequence[str], query: str, rows: int) -> pa.Table:
+    """Return up to `rows` rows of some columns as `sampled` does, but whole queries of them.
+
+    Raises
+    ------
+    DataError
+        The table is empty, a row is of no query, or one query alone has more rows than that.
+    """
+    chosen, together = whole_queries(df, query, rows)
+    if together > rows:
+        raise DataError(f"A query in {query!r} has {together:,} rows, and rows is {rows:,}; ask for more.")
+    return sampled(chosen, columns, max(1, together))
+
+
+def whole_queries(df: DataFrame, query: str, rows: int) -> tuple[DataFrame, int]:
+    """Return the rows of as many queries as have up to `rows` rows together, at least one, chosen by their names; and how many rows that is.
+
+    Raises
+    ------
+    DataError
+        A row is of no query.
+    """
+    from pyspark.sql import functions as sf
+
+    from synml_dagster.spark.quoting import quoted
+
+    of = sf.col(quoted(query))
+    sizes = df.groupBy(of.alias("query")).agg(sf.count(sf.lit(1)).alias("rows"))
+    listed = (
+        sizes.select(sf.xxhash64("query").alias("place"), sf.isnull("query").alias("none"), "rows")
+        .orderBy(sf.desc("none"), "place")
+        .limit(rows)  # queries, which are at least as many rows
+        .toArrow()
+    )
+    if not listed.num_rows:
+        return df, 0
+    if listed.column("none")[0].as_py():
+        raise DataError(
+            f"{listed.column('rows')[0].as_py():,} rows have no query in {query!r}; leave them out."
+        )
+    together = np.cumsum(listed.column("rows").to_numpy())
+    last = max(int(np.searchsorted(together, rows, side="right")) - 1, 0)
+    return df.where(sf.xxhash64(of) <= sf.lit(listed.column("place")[last].as_py())), int(together[last])
 
 
 def grids_of(

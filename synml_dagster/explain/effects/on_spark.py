@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synml_dagster.errors import DataError
 from synml_dagster.explain.agnostic.models import Scored
+from synml_dagster.explain.effects.changed_rows import ChangedRows, open_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-Work = Callable[
-    [Callable[[Any], NDArray[np.float64]], "pa.RecordBatch"], Iterator[tuple[int, NDArray[np.float64]]]
-]
-"""The opened model and a batch of rows, to pairs of a key and numbers."""
+Work = Callable[[ChangedRows, "pa.RecordBatch"], Iterator[tuple[int, NDArray[np.float64]]]]
+"""A batch of rows, of which a model can be asked, to pairs of a key and numbers."""
 
 
 def collected(
-    df: DataFrame, model: Scored, reads: Sequence[str], work: Work
+    df: DataFrame, model: Scored, reads: Sequence[str], work: Work, also: Sequence[str] = ()
 ) -> list[tuple[int, NDArray[np.float64]]]:
-    """Return all pairs of a key and numbers that `work` yields for the rows of `df`, whatever their order."""
+    """Return all pairs of a key and numbers that `work` yields for the rows of `df`, whatever their order.
+
+    Parameters
+    ----------
+    reads, also
+        The columns that the model is given, and those that `work` needs besides.
+    """
     from pyspark.sql import functions as sf
 
     from synml_dagster.spark.quoting import quoted
     from synml_dagster.spark.task_errors import typed_errors
 
-    names = list(reads)
+    names = list(dict.fromkeys([*reads, *also]))
+    given_to_model = list(reads)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        scores = model.open()
+        changed = open_rows(model)
         for batch in batches:
             if not batch.num_rows:
                 continue
             given = pa.RecordBatch.from_arrays(batch.columns, names=names)
-            told = list(work(scores, given))
+            told = list(work(changed(given.select(given_to_model)), given))
             keys = pa.array([key for key, _ in told], pa.int32())
             numbers = pa.array([numbers.tolist() for _, numbers in told], pa.list_(pa.float64()))
             yield pa.RecordBatch.from_arrays([keys, numbers], names=["key", "numbers"])
@@ -62,32 +67,4 @@ def summed(pairs: Sequence[tuple[int, NDArray[np.float64]]]) -> dict[int, NDArra
     found: dict[int, NDArray[np.float64]] = {}
     for key, numbers in pairs:
         found[key] = found[key] + numbers if key in found else numbers.copy()
-    return found
-
-
-def with_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch:
-    """Return a batch with another array, or one value for all rows, in the place of a column."""
-    import pyarrow as pa
-
-    place = batch.schema.get_field_index(name)
-    if isinstance(values, pa.Scalar):
-        values = pa.repeat(values, batch.num_rows)
-    columns = [values if i == place else column for i, column in enumerate(batch.columns)]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def answers(scores: Callable[[Any], NDArray[np.float64]], batch: pa.RecordBatch) -> NDArray[np.float64]:
-    """Return a model's answers, float64 [rows, outputs].
-
-    Raises
-    ------
-    DataError
-        Some are missing or infinite, of which no mean can be told.
-    """
-    found = np.asarray(scores(batch), dtype=np.float64).reshape(batch.num_rows, -1)
-    if not np.isfinite(found).all():
-        bad = int((~np.isfinite(found).all(axis=1)).sum())
-        raise DataError(
-            f"The model answered a number that is missing or infinite for {bad} of {batch.num_rows} rows, and no effect can be told of it."
-        )
     return found

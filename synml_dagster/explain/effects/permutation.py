@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
-from synml_dagster.explain.agnostic.models import Takes, needed, scored
-from synml_dagster.explain.effects.grid import check_columns, sampled
-from synml_dagster.explain.effects.metrics import METRICS, measure
-from synml_dagster.explain.effects.on_spark import answers, with_column
+from synml_dagster.explain.agnostic.models import Scored, Takes, needed, scored
+from synml_dagster.explain.effects.changed_rows import open_rows
+from synml_dagster.explain.effects.grid import check_columns, sampled, sampled_queries
+from synml_dagster.explain.effects.metrics import (
+    Truth,
+    check_metric,
+    measure,
+    measured_labels,
+    more_is_better,
+)
+from synml_dagster.explain.effects.metrics import gains as worth
+from synml_dagster.explain.effects.shipped_rows import ShippedRows, shipped
+from synml_dagster.explain.effects.weights import check_weight, row_weights
+from synml_dagster.spark import task_slots
+from synml_dagster.spark.task_errors import typed_errors
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-MOST_ROWS = 200_000
+MOST_ROWS = 1_000_000
 """Rows that each task can be sent whole."""
 
 
@@ -88,6 +99,9 @@ def permutation_importance(
     repeats: int = 5,
     rows: int = 50_000,
     classes: Sequence[Any] | None = None,
+    weight: str | None = None,
+    query: str | None = None,
+    gains: Sequence[float] | None = None,
     output: str | None = None,
     takes: Takes = "arrow",
     seed: int = 0,
@@ -107,15 +121,22 @@ def permutation_importance(
     label
         The column with the truth.
     metric
-        Of numbers: `rmse`, `mae`, `r2`. Of classes: `auc` (of two), `logloss`, `accuracy`.
+        Of numbers: `rmse`, `mae`, `r2`. Of classes: `auc` (of two), `logloss`, `accuracy`. Of rankings: `ndcg@10`, or of another
+        number of first rows.
     features
         Columns to shuffle; all that the model reads when None.
     repeats
         Shuffles of each column.
     rows
-        Rows that are asked about at most, chosen by their content; up to 200,000.
+        Rows that are asked about at most, chosen by their content; up to 1,000,000. Of rankings whole queries.
     classes
         The label's classes in the order of the probabilities; its values in order when None.
+    weight
+        The column that says how much each row counts in the metric; all alike when None.
+    query
+        Of rankings: the column that tells whose results a row is of. A column's values are shuffled across all queries.
+    gains
+        Of rankings: what each grade from 0 is worth; `2 ** grade - 1` when None.
     seed
         Of the shuffles.
 
@@ -124,110 +145,89 @@ def permutation_importance(
     ConfigError
         A column or a metric is not there, or a number is out of its range.
     DataError
-        The table is empty, labels are missing, or the metric cannot be computed from these rows.
+        The table is empty, labels, weights or queries are missing, or the metric cannot be computed from these rows.
     """
-    if metric not in METRICS:
-        raise ConfigError(
-            f"metric is one of {', '.join(METRICS)} but got {metric!r}.{did_you_mean(metric, METRICS)}"
-        )
+    check_metric(metric, query)
+    check_weight(df, weight)
     if repeats < 1:
         raise ConfigError(f"repeats must be at least 1 but got {repeats}.")
     if not 1 <= rows <= MOST_ROWS:
         raise ConfigError(f"rows must be from 1 to {MOST_ROWS:,} but got {rows:,}.")
-    if label not in df.columns:
-        raise ConfigError(f"The table has no label {label!r}.{did_you_mean(label, df.columns)}")
+    for what, name in (("label", label), ("query", query)):
+        if name is not None and name not in df.columns:
+            raise ConfigError(f"The table has no {what} {name!r}.{did_you_mean(name, df.columns)}")
     spark = df.sparkSession
     opened = scored(model, output=output, takes=takes, spark=spark)
-    reads = [c for c in needed(opened, df.columns) if c != label or opened.columns is not None]
+    roles = [c for c in (label, weight, query) if c is not None]
+    reads = [c for c in needed(opened, df.columns) if c not in roles or opened.columns is not None]
     chosen = list(reads if features is None else features)
     check_columns(chosen, reads, "features")
     total = df.count()
-    table = sampled(df, list(dict.fromkeys([*reads, label])), rows)
-    truth = measured_label(table.column(label), metric, classes)
+    wanted = list(dict.fromkeys([*reads, *roles]))
+    table = sampled(df, wanted, rows, total) if query is None else sampled_queries(df, wanted, query, rows)
+    labels = measured_labels(table.column(label), metric, classes)
+    if query is not None:
+        labels = worth(labels, gains)
+    truth = Truth(labels, row_weights(table, weight), _numbered(table, query))
+    if not truth.weights.sum() > 0:
+        raise DataError(f"Column {weight!r} weighs no row more than 0.")
     batch = table.select(reads).combine_chunks().to_batches()[0]
-    told = answers(scored(model, output=output, takes=takes).open(), batch)
-    baseline = measure(metric, truth, told)
     # One seed for all columns, as scikit-learn draws it, so that columns are shuffled alike.
     start = int(np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1))
-    work = _Shuffles(opened, batch, chosen, truth, metric, repeats, start)
-    losses = np.zeros((len(chosen), repeats))
-    from synml_dagster.spark import task_slots
-    from synml_dagster.spark.task_errors import typed_errors
-
-    tasks = max(1, min(len(chosen), task_slots(spark) or 8))
-    with typed_errors():
+    values = np.zeros((len(chosen) + 1, repeats))
+    tasks = max(1, min(len(chosen) + 1, task_slots(spark) or 8))
+    with typed_errors(), shipped(spark, batch) as on_the_way:
+        work = _Shuffles(opened, on_the_way, [None, *chosen], truth, metric, repeats, start)
         found = (
-            spark.range(0, len(chosen), 1, tasks)
+            spark.range(0, len(chosen) + 1, 1, tasks)
             .mapInArrow(work, "place int, repeat int, value double")
             .collect()
         )
-    sign = 1 if METRICS[metric] else -1
     for row in found:
-        losses[row["place"], row["repeat"]] = sign * (baseline - row["value"])
+        values[row["place"], row["repeat"]] = row["value"]
+    baseline = float(values[0, 0])
+    losses = (1 if more_is_better(metric) else -1) * (baseline - values[1:])
     order = np.argsort(-losses.mean(1), kind="stable")
     return PermutationImportance(
         metric, baseline, [chosen[i] for i in order], losses[order], batch.num_rows, total
     )
 
 
-def measured_label(column: Any, metric: str, classes: Sequence[Any] | None) -> NDArray[Any]:
-    """Return the truth as numbers, or as places of classes.
-
-    Raises
-    ------
-    DataError
-        A label is missing, or is none of the classes.
-    """
-    if column.null_count:
-        raise DataError(f"{column.null_count:,} rows have no label; leave them out.")
-    if metric in ("rmse", "mae", "r2"):
-        try:
-            truth = np.asarray(column.to_numpy(), dtype=np.float64)
-        except (TypeError, ValueError) as problem:
-            raise DataError(f"metric {metric} needs numbers in the label: {problem}") from problem
-        if not np.isfinite(truth).all():
-            raise DataError("A label is NaN or infinite; leave its row out.")
-        return truth
-    values = column.to_pylist()
-    known = sorted(set(values)) if classes is None else list(classes)
-    place = {value: i for i, value in enumerate(known)}
-    strange = [v for v in values if v not in place]
-    if strange:
-        raise DataError(f"The label holds {strange[0]!r}, which is none of the classes.")
-    return np.array([place[v] for v in values], dtype=np.int64)
+def _numbered(table: pa.Table, query: str | None) -> NDArray[np.int64] | None:
+    """Return the number of each row's query."""
+    if query is None:
+        return None
+    return np.asarray(table.column(query).combine_chunks().dictionary_encode().indices, np.int64)
 
 
 class _Shuffles:
-    """The work of a task: the metric of its columns, shuffled."""
+    """The work of a task: the metric of its columns, shuffled; None is all columns as they are."""
 
     def __init__(
         self,
-        model: Any,
-        batch: pa.RecordBatch,
-        columns: Sequence[str],
-        truth: NDArray[Any],
+        model: Scored,
+        rows: ShippedRows,
+        columns: Sequence[str | None],
+        truth: Truth,
         metric: str,
         repeats: int,
         seed: int,
     ) -> None:
-        self._model, self._batch, self._columns, self._truth = model, batch, columns, truth
+        self._model, self._rows, self._columns, self._truth = model, rows, columns, truth
         self._metric, self._repeats, self._seed = metric, repeats, seed
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        scores: Callable[[Any], NDArray[np.float64]] = self._model.open()
+        rows = open_rows(self._model)(self._rows.open())
+        orders = self._orders()
         for tasks in batches:
             lines = []
             for place in tasks.column(0).to_pylist():
                 name = self._columns[place]
-                random = np.random.RandomState(self._seed)
-                order, shuffled = np.arange(self._batch.num_rows), self._batch.column(name)
-                for repeat in range(self._repeats):
-                    random.shuffle(order)
-                    shuffled = shuffled.take(pa.array(order))  # again and again, as scikit-learn does
-                    told = answers(scores, with_column(self._batch, name, shuffled))
-                    lines.append((place, repeat, measure(self._metric, self._truth, told)))
+                told = iter([rows.as_they_are()]) if name is None else rows.replaced(name, orders)
+                for repeat, answers in enumerate(told):
+                    lines.append((place, repeat, measure(self._metric, self._truth, answers)))
             yield pa.RecordBatch.from_arrays(
                 [
                     pa.array([line[0] for line in lines], pa.int32()),
@@ -236,3 +236,14 @@ class _Shuffles:
                 ],
                 names=["place", "repeat", "value"],
             )
+
+    def _orders(self) -> NDArray[np.intp]:
+        """Return whose value each row gets, [repeats, rows]: shuffled again and again, as scikit-learn does."""
+        random = np.random.RandomState(self._seed)
+        order = np.arange(len(self._truth.labels))
+        now, found = order.copy(), []
+        for _ in range(self._repeats):
+            random.shuffle(order)
+            now = now[order]
+            found.append(now)
+        return np.stack(found)

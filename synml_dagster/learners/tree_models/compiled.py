@@ -36,3 +36,19 @@ def part_of_compiled(function: Callable[..., Any], **options: Any) -> Callable[.
     import numba
 
     return cast(Callable[..., Any], numba.njit(**options)(function))
+
+
+def lowest_bit() -> Callable[[Any], Any]:
+    """Return a function for compiled ones to call: the number of the lowest bit of a whole number that is set, of 0 how many bits it has."""
+    from llvmlite import ir  # what numba stands on
+    from numba import types
+    from numba.extending import intrinsic
+
+    def counted(typing_context: Any, number: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            found = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+            return context.cast(builder, found, number, types.int64)
+
+        return types.int64(number), generate
+
+    return cast(Callable[[Any], Any], intrinsic(counted))

@@ -24,6 +24,8 @@ MOST_LEAVES = 63
 """One bit of 64 stays free: it is a sign where masks are turned into numbers of leaves."""
 
 _CELLS_AT_ONCE = 1 << 22
+_DEEPEST = 300
+"""Choices above a leaf: each is two calls within each other."""
 
 
 class TooManyLeavesError(Exception):
@@ -48,13 +50,13 @@ class MaskedTree:
     depth: float
 
 
-def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
+def masked_tree(nodes: Nodes, tree: range, most: int = MOST_LEAVES) -> MaskedTree:
     """Return a tree as choices.
 
     Raises
     ------
     TooManyLeavesError
-        More than `MOST_LEAVES`.
+        More than `most`, or too many choices above one.
     """
     choices: list[Choice] = []
     weights: list[float] = []
@@ -67,14 +69,14 @@ def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
             if len(ways) > 1:
                 return choose(nodes.feature[node], ways, edges, above)
             node = ways[0][0]
-        if len(weights) == MOST_LEAVES:
+        if len(weights) == most:
             raise TooManyLeavesError
         weights.append(nodes.weight[node])
         depths.append(above)
         return 1 << (len(weights) - 1)
 
     def choose(feature: int, ways: list[tuple[int, int]], edges: list[float], above: int) -> int:
-        if above == MOST_LEAVES:  # each choice above has a way with leaves of its own
+        if above == min(most, _DEEPEST):  # each choice above has a way with leaves of its own
             raise TooManyLeavesError
         left = [0] * (len(edges) + 2)
         together = 0
@@ -90,6 +92,24 @@ def masked_tree(nodes: Nodes, tree: range) -> MaskedTree:
 
     visit(nodes.settled(tree.start), 0)
     return MaskedTree(choices, weights, sum(depths) / len(depths))
+
+
+def in_pieces(tree: MaskedTree) -> list[MaskedTree]:
+    """Return a tree as several of up to `MOST_LEAVES` leaves, whose answers add up to its own.
+
+    Leaves of other pieces have no bit in one: a row that ends in them leaves no bit at all there.
+    """
+    found, width = [], (1 << MOST_LEAVES) - 1
+    for start in range(0, len(tree.weights), MOST_LEAVES):
+        weights = tree.weights[start : start + MOST_LEAVES]
+        own = (1 << len(weights)) - 1
+        choices = []
+        for choice in tree.choices:
+            left = [mask >> start & width for mask in choice.left]
+            if any(mask & own != own for mask in left):
+                choices.append(Choice(choice.feature, choice.edges, left))
+        found.append(MaskedTree(choices, weights, tree.depth))
+    return found
 
 
 def ways_out(nodes: Nodes, first: int) -> tuple[list[tuple[int, int]], list[float]]:
