@@ -8,6 +8,7 @@ process itself came late by; how late, and what it costs, is told beside.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import time
 from collections import Counter, deque
@@ -17,6 +18,9 @@ from typing import Any
 import numpy as np
 
 TICK = 0.001
+WINDOW = 0.05
+CALM = 0.5
+"""In a calm window neither the server nor this process was ready to run, and had no core, for more than this part of it."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,7 +44,8 @@ class Connection(asyncio.Protocol):
         status = int(self.seen[9:12])
         if status == 503 and self.seen.find(b"retry-after: ", 0, end) < 0:
             status = -503
-        self.load.times.setdefault(status, []).append(time.perf_counter() - self.due)
+        now = time.perf_counter()
+        self.load.times.setdefault(status, []).append((now, now - self.due))
         self.seen, self.due = b"", 0.0
         self.load.free.append(self)
 
@@ -54,7 +59,9 @@ class Connection(asyncio.Protocol):
 class Load:
     """One go of requests."""
 
-    def __init__(self, port: int, asked: str, rate: float, seconds: float, connections: int) -> None:
+    def __init__(
+        self, port: int, asked: str, rate: float, seconds: float, connections: int, server: int | None = None
+    ) -> None:
         content = asked.encode()
         self.request = (
             b"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -62,7 +69,9 @@ class Load:
         )
         self.port, self.rate, self.seconds, self.connections = port, rate, seconds, connections
         self.free: deque[Connection] = deque()
-        self.times: dict[int, list[float]] = {}
+        self.server = server
+        self.waits: list[tuple[float, float, float]] = []
+        self.times: dict[int, list[tuple[float, float]]] = {}
         self.late: list[float] = []
         self.lost = self.not_sent = 0
         self.ends: float | None = None
@@ -87,6 +96,8 @@ class Load:
                 one = self.free.popleft()
                 one.due = began + number / self.rate
                 one.transport.write(self.request)
+            if self.server is not None and (not self.waits or now - self.waits[-1][0] >= WINDOW):
+                self.waits.append((now, waited(self.server)[1], waited(os.getpid())[1]))
             wanted = time.perf_counter() + TICK
             await asyncio.sleep(TICK)
         took = time.perf_counter() - began
@@ -98,9 +109,11 @@ class Load:
     def told(self, sent: int, took: float, used: float) -> dict[str, Any]:
         def at(status: int, q: float) -> float | None:
             found = self.times.get(status)
-            return None if not found else round(1000 * float(np.percentile(found, q)), 1)
+            return (
+                None if not found else round(1000 * float(np.percentile([took for _, took in found], q)), 1)
+            )
 
-        good = np.array(self.times.get(200, [0.0]))
+        good = np.array([took for _, took in self.times.get(200, [(0.0, 0.0)])])
         return {
             "due_a_second": round(sent / took),
             "accepted_a_second": round(len(self.times.get(200, [])) / took),
@@ -112,22 +125,48 @@ class Load:
             "accepted_within_50_ms": round(float((good < 0.05).mean()), 4),
             "refused_p50_ms": at(503, 50),
             "refused_p99_ms": at(503, 99),
+            **self.calm(),
             "other": {str(k): len(v) for k, v in self.times.items() if k not in (200, 503)}
             | Counter(lost=self.lost),
             "client_cores": round(used / took, 2),
             "client_late_p99_ms": round(1000 * float(np.percentile(self.late, 99)), 1),
         }
 
+    def calm(self) -> dict[str, Any]:
+        """What came of the requests whose whole time, from when they were due, lay in calm windows."""
+        if len(self.waits) < 2:
+            return {}
+        at, *waits = np.array(self.waits).T
+        length = np.diff(at)
+        calm = np.all([np.diff(one) / length < CALM for one in waits], axis=0) & (length < 2 * WINDOW)
+        ends = np.array(self.times.get(200, [(0.0, 0.0)]))
+        first, last = (
+            np.searchsorted(at, one, side="right") - 1 for one in (ends[:, 0] - ends[:, 1], ends[:, 0])
+        )
+        restless = np.concatenate([[0], np.cumsum(~calm)])
+        inside = (first >= 0) & (last < len(calm))
+        inside[inside] = restless[last[inside] + 1] == restless[first[inside]]
+        took = 1000 * ends[inside, 1]
+        told: dict[str, Any] = {"calm_windows": round(float(calm.mean()), 3), "calm_accepted": len(took)}
+        if len(took):
+            told |= {
+                "calm_p50_ms": round(float(np.median(took)), 1),
+                "calm_p99_ms": round(float(np.percentile(took, 99)), 1),
+            }
+        return told
 
-def flood(port: int, asked: str, rate: float, seconds: float, connections: int) -> dict[str, Any]:
-    """Return what came of requests that were sent at `rate` a second."""
+
+def flood(
+    port: int, asked: str, rate: float, seconds: float, connections: int, server: int | None = None
+) -> dict[str, Any]:
+    """Return what came of requests that were sent at `rate` a second; of the process `server` what kept it from running is looked at."""
     try:
         import uvloop
 
         runner = uvloop.run
     except ImportError:
         runner = asyncio.run
-    return runner(Load(port, asked, rate, seconds, connections).run())
+    return runner(Load(port, asked, rate, seconds, connections, server).run())
 
 
 def waited(pid: int) -> tuple[float, float]:

@@ -37,7 +37,9 @@ def main() -> None:
         for _ in range(given.rounds):
             can = wrk(port, asked, 32, 3)
             ran, ready = waited(server.pid)
-            found = flood(port, asked, given.times * can["a_second"], given.seconds, given.connections)
+            found = flood(
+                port, asked, given.times * can["a_second"], given.seconds, given.connections, server.pid
+            )
             now = waited(server.pid)
             cores = {
                 "server_cores": round((now[0] - ran) / given.seconds, 2),

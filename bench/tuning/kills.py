@@ -62,7 +62,7 @@ def child(folder: Path, name: str, trials: int) -> None:
     (folder / name).mkdir(exist_ok=True)
     measure, spec = Measure.of(plan.task), TrainSpec(rounds=150, early_stopping=0)
     data, frame = trial_data(spark, plan, train, held, FoldPlan(0, 1, ""), measure, None)
-    jobs = TrialJobs(spark, data, frame, {"lightgbm": spec}, folder / name / "answers", prunes=False)
+    jobs = TrialJobs(spark, data, frame, {"lightgbm": spec}, folder / name / "answers", pruner=None)
 
     def say(what: str, order: int) -> None:
         with (folder / name / LOG).open("a") as out:

@@ -93,7 +93,7 @@ class Bench:
         folds = FoldPlan.of(self.plan, spec.folds, rows.count(), held.count())
         data, frame = trial_data(self.spark, plan, rows, held, folds, self.measure, None)
         answers = self.folder / name
-        jobs = TrialJobs(self.spark, data, frame, specs, answers, 1, spec.pruning)
+        jobs = TrialJobs(self.spark, data, frame, specs, answers, 1, spec.pruner if spec.prunes else None)
         result = run_sweep(
             jobs,
             families=families_of(names, spec, train, plan.task, plan=plan),

@@ -31,7 +31,6 @@ Statistic = Callable[["Replicates"], NDArray[np.float64]]
 CONFIDENCE = 0.95
 _REPLICATES = 400
 _AT_AN_END = 1e-9
-_MOST_CELLS = 10_000
 _AT_ONCE = 4_000_000  # draws; bounds the memory of a bootstrap
 
 
@@ -190,12 +189,14 @@ class Replicates:
     """By name: mean loss of a positive and of a negative row of each cell."""
 
 
-def bootstrap(bins: ScoreBins, statistics: dict[str, Statistic], seed: int = 0) -> dict[str, Interval]:
+def bootstrap(
+    bins: ScoreBins, statistics: dict[str, Statistic], seed: int = 0, *, most_cells: int = 10_000
+) -> dict[str, Interval]:
     """Return bias-corrected percentile intervals (Efron 1981) of statistics of scores.
 
     Each cell of scores is drawn with a Poisson number of its rows (Hanley and MacGibbon 2006), positives and negatives
     apart, which is what drawing rows one by one comes to. Weights of rows count by their first two moments. Beyond
-    10,000 cells neighbouring scores are taken together; what that changes in a statistic is added back.
+    `most_cells` neighbouring scores are taken together; what that changes in a statistic is added back.
 
     Parameters
     ----------
@@ -205,6 +206,8 @@ def bootstrap(bins: ScoreBins, statistics: dict[str, Statistic], seed: int = 0) 
         By metric: what to compute of `Replicates`.
     seed
         Of the draws.
+    most_cells
+        What the time and the memory of a draw are bounded by.
 
     Returns
     -------
@@ -212,7 +215,7 @@ def bootstrap(bins: ScoreBins, statistics: dict[str, Statistic], seed: int = 0) 
         By metric; one is absent where too few replicates have a value.
     """
     rng = np.random.default_rng(seed)
-    cells = _cells(bins)
+    cells = _cells(bins, most_cells)
 
     def replicates(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> Replicates:
         return Replicates(positive, negative, cells.flagged, cells.losses)
@@ -266,12 +269,12 @@ class _Cells:
     losses: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def _cells(bins: ScoreBins) -> _Cells:
+def _cells(bins: ScoreBins, most: int) -> _Cells:
     """Take neighbouring bins together, none across 0.5."""
     from synml_dagster.evaluation.soundness import EPSILON
 
     flagged = bins.low >= 0.5
-    place = np.arange(len(flagged)) * min(_MOST_CELLS, len(flagged)) // len(flagged)
+    place = np.arange(len(flagged)) * min(most, len(flagged)) // len(flagged)
     _, cell = np.unique(2 * place + ~flagged, return_inverse=True)
     p = np.clip(bins.score, EPSILON, 1 - EPSILON)
 

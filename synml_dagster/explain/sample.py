@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _LABEL = "__label"
 _SCHEMA = "values array<float>, phi array<float>, label double"
-_ROWS_WORTH_A_TASK = 500_000  # a task more costs a Python worker that starts
 
 
 def explain(
@@ -37,6 +36,7 @@ def explain(
     rows: int = 2_000,
     seed: int = 0,
     spark: SparkSession | None = None,
+    rows_a_task: int = 500_000,
 ) -> Explanations:
     """Return exact SHAP values of up to `rows` rows of a features table, drawn without replacement.
 
@@ -51,6 +51,8 @@ def explain(
         The plan that made the features, for class and category names.
     rows
         How many rows to explain at most; all are explained where there are no more.
+    rows_a_task
+        How many rows of files are worth a task more, which costs a Python worker that starts.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def explain(
         session = spark or active_session()
         total = features.count()
         if files_reachable(session, features):
-            frame = _from_files(session, features, payload, names, label, rows, seed)
+            frame = _from_files(session, features, payload, names, label, rows, seed, rows_a_task)
         else:
             frame = _from_rows(features.dataframe(session), payload, names, label, rows, seed)
     else:
@@ -90,12 +92,13 @@ def _from_files(
     label: str | None,
     rows: int,
     seed: int,
+    rows_a_task: int,
 ) -> DataFrame:
     from synml_dagster.spark import task_slots
 
     total = files.count()
     slots = task_slots(spark) or 8
-    shares = plan_file_splits(files, max(1, min(slots, -(-total // _ROWS_WORTH_A_TASK))))
+    shares = plan_file_splits(files, max(1, min(slots, -(-total // rows_a_task))))
     chosen = np.sort(np.random.default_rng(seed).choice(total, min(rows, total), replace=False))
     starts = np.cumsum([0, *(share.rows for share in shares)])
     picks = [chosen[(chosen >= low) & (chosen < high)] - low for low, high in pairwise(starts)]

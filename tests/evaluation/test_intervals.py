@@ -99,13 +99,12 @@ def test_the_same_rows_have_the_same_intervals_however_they_are_partitioned(clas
         assert one[name].low == pytest.approx(other[name].low, rel=1e-9), name
 
 
-def test_scores_taken_together_change_next_to_nothing(monkeypatch):
+def test_scores_taken_together_change_next_to_nothing():
     table = binary_table(20_000, seed=5)
     bins = bins_of(table["__label"].to_numpy(), table["probability"].to_numpy().astype(float))
     statistics = {"ap": intervals.average_precision, "f1": intervals.f1, "loss": intervals.loss("logloss")}
     whole = intervals.bootstrap(bins, statistics)
-    monkeypatch.setattr(intervals, "_MOST_CELLS", 500)
-    merged = intervals.bootstrap(bins, statistics)
+    merged = intervals.bootstrap(bins, statistics, most_cells=500)
     for name in statistics:
         width = whole[name].high - whole[name].low
         assert merged[name].low == pytest.approx(whole[name].low, abs=0.2 * width), name

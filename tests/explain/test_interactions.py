@@ -117,10 +117,9 @@ def test_blocks_of_a_raw_columns_parts_are_added_up():
 
 def test_threads_and_chunks_change_nothing():
     X, y = table(rows=3_000)
-    explainer = TreeExplainer(train({"objective": "regression"}, X, y).model_to_string())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synml_dagster.explain.tree_shap.explainer._CHUNK_ROWS", 300)
-        found = explainer.interaction_values(X[:1_000], threads=2)
+    text = train({"objective": "regression"}, X, y).model_to_string()
+    explainer = TreeExplainer(text)
+    found = TreeExplainer(text, chunk_rows=300).interaction_values(X[:1_000], threads=2)
     np.testing.assert_array_equal(found[290:310], explainer.interaction_values(X[290:310]))
     assert explainer.interaction_values(X[:0]).shape == (0, F, F)
 

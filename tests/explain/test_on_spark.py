@@ -70,12 +70,9 @@ def test_a_sample_of_files_is_explained_exactly(spark, files, model, plan):
     check(explain(files, model, plan, rows=200, seed=3, spark=spark), model, 200)
 
 
-def test_files_give_the_same_sample_however_many_tasks_read_them(
-    classic_spark, files, model, plan, monkeypatch
-):
+def test_files_give_the_same_sample_however_many_tasks_read_them(classic_spark, files, model, plan):
     whole = explain(files, model, plan, rows=100, seed=1, spark=classic_spark)
-    monkeypatch.setattr("synml_dagster.explain.sample._ROWS_WORTH_A_TASK", 10)
-    shared = explain(files, model, plan, rows=100, seed=1, spark=classic_spark)
+    shared = explain(files, model, plan, rows=100, seed=1, spark=classic_spark, rows_a_task=10)
     other = explain(files, model, plan, rows=100, seed=2, spark=classic_spark)
     np.testing.assert_array_equal(np.sort(whole.values, 0), np.sort(shared.values, 0))
     assert not np.array_equal(np.sort(whole.values, 0), np.sort(other.values, 0), equal_nan=True)

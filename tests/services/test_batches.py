@@ -358,6 +358,13 @@ def test_an_asset_submits_and_a_sensor_has_the_answers_fetched(classic_spark, tm
         assert "No batch is waited for" in tick().skip_message
         assert len(service.batches) == 1
 
+        few = column.model_copy(update={"name": "few", "budget": Budget(requests=2)})
+        run = dg.materialize(
+            few.assets(), selection=dg.AssetSelection.assets(["few", "batch"]), resources=resources
+        )
+        (made,) = run.asset_materializations_for_node("few__batch")
+        assert (made.metadata["submitted"].value, made.metadata["left by the budget"].value) == (2, 1)
+
 
 SCHEMA = {
     "title": "mark",

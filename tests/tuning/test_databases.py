@@ -193,7 +193,6 @@ def test_a_wrong_password_is_not_shown(postgres):
 def test_a_driver_without_a_deadline_is_not_waited_for(monkeypatch):
     from synml_dagster.tuning.ledger import database
 
-    monkeypatch.setattr(database, "_OPEN_SECONDS", 0.2)
     monkeypatch.setattr(database, "connect_options", lambda _: {})
     pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
     with socket.socket() as silent:
@@ -201,7 +200,7 @@ def test_a_driver_without_a_deadline_is_not_waited_for(monkeypatch):
         silent.listen(5)
         port = silent.getsockname()[1]
         with pytest.raises(SetupError, match=r"no answer within 0 s"):
-            check_database(f"postgresql+psycopg2://ann@127.0.0.1:{port}/studies")
+            check_database(f"postgresql+psycopg2://ann@127.0.0.1:{port}/studies", seconds=0.2)
 
 
 def hides_the_password(problem, word="s3cret"):

@@ -15,7 +15,6 @@ from synml_dagster.explain.tree_shap.paths import MAX_SLOTS, lay_out
 from synml_dagster.learners import TreeEnsemble
 from synml_dagster.learners.lightgbm.model_text import parse_trees
 
-_CHUNK_ROWS = 4096
 _PAIR_VALUES = 8_000_000  # of pairs, outputs and rows that a thread has at once
 _MOST_BYTES = 8 << 30
 
@@ -41,6 +40,8 @@ class TreeExplainer:
         Memory for tables of paths' weights; every task of a worker holds its own.
     largest_table
         A leaf on whose path are more features than this is computed by quadrature; a table for it would outgrow the cache.
+    chunk_rows
+        Rows that a thread takes at once.
 
     Raises
     ------
@@ -64,7 +65,9 @@ class TreeExplainer:
         background: ArrayLike | None = None,
         table_bytes: int = 64 << 20,
         largest_table: int = 10,
+        chunk_rows: int = 4096,
     ) -> None:
+        self._chunk_rows = chunk_rows
         self._table_bytes, self._largest_table = table_bytes, largest_table
         ensemble = parse_trees(model) if isinstance(model, str) else model
         self.num_features = ensemble.num_features
@@ -137,7 +140,7 @@ class TreeExplainer:
         """
         rows = explainable_rows(X, self.num_features)
         phi = np.zeros((len(rows), self.num_features, self.num_outputs))
-        _in_chunks(len(rows), _CHUNK_ROWS, threads, lambda part: self._explain_chunk(rows, phi, part))
+        _in_chunks(len(rows), self._chunk_rows, threads, lambda part: self._explain_chunk(rows, phi, part))
         if self.num_outputs == 1:
             return phi[:, :, 0], float(self._base[0])
         return phi, self._base.copy()
@@ -193,7 +196,7 @@ class TreeExplainer:
         answer = np.zeros((len(rows), count, count, self.num_outputs))
         if self._pairs is None:
             self._pairs = self._pair_tables()
-        step = max(256, min(_CHUNK_ROWS, _PAIR_VALUES // max(1, len(upper[0]) * self.num_outputs)))
+        step = max(256, min(self._chunk_rows, _PAIR_VALUES // max(1, len(upper[0]) * self.num_outputs)))
 
         def explain(part: slice) -> None:
             from synml_dagster.explain.tree_shap.interaction_kernels import add_interactions

@@ -216,5 +216,6 @@ def plain_problems(problem: ValidationError) -> str:
     found = []
     for error in problem.errors(include_url=False, include_input=False):
         place = ".".join(str(step) for step in error["loc"])
-        found.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
+        said = str(error["msg"]).removeprefix("Value error, ")
+        found.append(f"{place}: {said}" if place else said)
     return "; ".join(found)

@@ -73,7 +73,7 @@ def open_database(storage: str) -> optuna.storages.RDBStorage:
         return within_deadline(lambda: optuna.storages.RDBStorage(storage, engine_kwargs=options))
 
 
-def check_database(storage: str) -> None:
+def check_database(storage: str, seconds: float = _OPEN_SECONDS) -> None:
     """Refuse a database that does not answer, before there is any work for it.
 
     Raises
@@ -92,7 +92,7 @@ def check_database(storage: str) -> None:
             engine.dispose()
 
     with typed(storage, *OPENING):
-        within_deadline(ask)
+        within_deadline(ask, seconds)
 
 
 def clock(database: optuna.storages.RDBStorage) -> float:
@@ -147,13 +147,13 @@ def connect_options(storage: str) -> dict[str, Any]:
     return {name: value for name, value in known.items() if name not in url.query}
 
 
-def within_deadline(work: Callable[[], T]) -> T:
+def within_deadline(work: Callable[[], T], seconds: float = _OPEN_SECONDS) -> T:
     """Return what `work`, which opens a database, returns in a thread of its own.
 
     Raises
     ------
     TimeoutError
-        It has not ended within a minute; the thread is left to itself.
+        It has not ended within `seconds`; the thread is left to itself.
     """
     ended: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
@@ -165,9 +165,9 @@ def within_deadline(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="opens-a-database", daemon=True).start()
     try:
-        found, problem = ended.get(timeout=_OPEN_SECONDS)
+        found, problem = ended.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {_OPEN_SECONDS:.0f} s") from None
+        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
     if problem is not None:
         raise problem
     return found  # type: ignore[return-value]
