@@ -122,6 +122,10 @@ class MLPipeline(BaseModel):
             raise ValueError(
                 f"{value!r} cannot name a pipeline; use letters, digits and underscores, and begin with a letter"
             )
+        if value == "partitions":
+            raise ValueError(
+                "'partitions' is the folder of a table's partitions; give the pipeline another name"
+            )
         return value
 
     @model_validator(mode="after")

@@ -67,6 +67,7 @@ def test_three_keys_are_enough():
         ({"card": {"for": "x"}}, r"card\.for"),
         ({"explain": {"rows": 1}}, r"explain\.rows"),
         ({"name": "my pipeline"}, "cannot name a pipeline"),
+        ({"name": "partitions"}, "give the pipeline another name"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_name_of_the_key(more, says):
