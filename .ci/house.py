@@ -43,7 +43,7 @@ DOORS: dict[str, str] = {
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
     "plots": "drift effects evaluation explanations groups style training",
     # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
-    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason said_first",
+    "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason run_tags said_first",
     "services": "batches.allowance batches.client batches.records description engine.outcome",
     # Which version of a source there is, and its files, for the sensor and for tasks that read by themselves.
     "sources": "files format settled version",

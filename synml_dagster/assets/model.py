@@ -9,7 +9,16 @@ from pydantic import Field
 
 from synml_dagster.assets.artifacts import FittedPipeline, plan_of, side
 from synml_dagster.assets.groups.training_weights import reweighing_of
-from synml_dagster.assets.stage import Rarely, clearly, figure, inputs, picture, stage, stored_once
+from synml_dagster.assets.stage import (
+    Rarely,
+    clearly,
+    figure,
+    get_ready_beside,
+    inputs,
+    picture,
+    stage,
+    stored_once,
+)
 from synml_dagster.errors import TrainingError
 from synml_dagster.features import Choice, FeaturePlan
 from synml_dagster.files import ParquetFiles
@@ -65,6 +74,7 @@ def build_model(pipeline: str, train: TrainSpec, search: SweepSpec | None = None
         from synml_dagster.plots import training as training_figures
 
         began = time.monotonic()
+        get_ready_beside(mlflow)
         whole, (choice, params) = plan_of(features), split_choice(sweep.best_params)
         # What was not chosen is in the table and not in the model: whatever looks at it sees the chosen features alone.
         choices = [split_choice(m.params)[0] for m in sweep.ensemble] or [choice]

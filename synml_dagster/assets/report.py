@@ -18,6 +18,7 @@ from synml_dagster.evaluation import Evaluation
 from synml_dagster.explain import Explanations
 from synml_dagster.report import CardSpec
 from synml_dagster.resources import MLflowResource
+from synml_dagster.resources.run_tags import REPORT_TAG, tag_run
 
 _FILE, _CARD = "report.html", "MODEL_CARD.md"
 
@@ -119,7 +120,9 @@ def build_report(
             "model": _which(champion),
         }
         if base := os.environ.get("SYNML_REPORTS_URL"):
-            told = {"open": dg.MetadataValue.url(f"{base.rstrip('/')}/{pipeline}"), **told}
+            address = f"{base.rstrip('/')}/{pipeline}"
+            told = {"open": dg.MetadataValue.url(address), **told}
+            tag_run(context.instance, context.run.run_id, REPORT_TAG, address)
         context.add_output_metadata(told)
         with mlflow.run(context) as run, tempfile.TemporaryDirectory(prefix="synml-report-") as folder:
             page.save(folder)

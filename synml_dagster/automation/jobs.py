@@ -10,6 +10,10 @@ import dagster as dg
 from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources.reason import REASON_TAG
+from synml_dagster.resources.said_first import RETRIES
+
+ONCE_MORE = dg.RetryPolicy(max_retries=RETRIES, delay=10)
+"""A step is tried once more in its run where what failed may pass by itself; see `said_first` for what does not."""
 
 AssetJob = Any
 """What `dagster.define_asset_job` returns; its class is not public."""
@@ -25,6 +29,7 @@ def train_job(pipeline: str, without: Sequence[dg.AssetKey] = ()) -> AssetJob:
         selection=dg.AssetSelection.groups(pipeline) - dg.AssetSelection.assets(*without),
         description="From the source to a new challenger, promoted when the rule holds; then scores and report.",
         tags={"synml/pipeline": pipeline, "synml/job": "train"},
+        op_retry_policy=ONCE_MORE,
     )
 
 
@@ -35,6 +40,7 @@ def score_job(pipeline: str, scored: list[dg.AssetKey]) -> AssetJob:
         selection=dg.AssetSelection.assets(*scored),
         description="Reads the rows anew and scores them with the champion that is in place. Trains nothing.",
         tags={"synml/pipeline": pipeline, "synml/job": "score"},
+        op_retry_policy=ONCE_MORE,
     )
 
 
@@ -45,6 +51,7 @@ def measure_job(pipeline: str, live: dg.AssetKey) -> AssetJob:
         selection=dg.AssetSelection.assets(live),
         description="Measures the champion on rows that it scored before their labels were known. Trains nothing.",
         tags={"synml/pipeline": pipeline, "synml/job": "measure"},
+        op_retry_policy=ONCE_MORE,
     )
 
 

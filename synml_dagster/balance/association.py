@@ -37,7 +37,7 @@ NOTES: dict[str, str] = {
 }
 """Name -> how SynapseML's formula differs."""
 
-NO_ROW = "no row of the group is of the class, and the measure takes a logarithm of that share"
+NO_ROW = "no row of the group is of the class, and the measure divides by that share or takes its logarithm"
 _ALL = "all rows are of the class"
 _NONE = "no row is of the class"
 _WHOLE = "the group is all rows"

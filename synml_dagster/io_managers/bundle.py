@@ -16,6 +16,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, ModelError, SourceError, SynmlError
 from synml_dagster.files.filesystems import filesystem_of
+from synml_dagster.io_managers.failures import clearly_loaded, clearly_stored
 from synml_dagster.io_managers.place import asset_root, input_roots, metadata_of, output_roots
 from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.io_managers.work import work_of
@@ -62,6 +63,7 @@ class BundleIOManager(dg.ConfigurableIOManager):
         default=5, ge=1, description="How many versions of a bundle stay, the current one among them."
     )
 
+    @clearly_stored
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Save the object as a new version and let readers see it once it is whole."""
         if not isinstance(obj, Bundle):
@@ -98,6 +100,7 @@ class BundleIOManager(dg.ConfigurableIOManager):
             }
         )
 
+    @clearly_loaded
     def load_input(self, context: dg.InputContext) -> Any:
         """Load the version that this run published, else the current one, with the class that the code names."""
         kind = _class_of(context)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
 from synml_dagster.files import ParquetFiles
+from synml_dagster.io_managers.failures import clearly_loaded, clearly_stored
 from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
 from synml_dagster.io_managers.newest import in_order, newest_of
 from synml_dagster.io_managers.place import (
@@ -77,6 +78,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         default=3, ge=1, description="How many versions of a table stay, the current one among them."
     )
 
+    @clearly_stored
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Publish what the asset returned and describe it in the output's metadata."""
         if isinstance(obj, type(None)):
@@ -113,6 +115,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         for observation in observations(context, tables):
             context.log_event(observation)
 
+    @clearly_loaded
     def load_input(self, context: dg.InputContext) -> Any:
         """Open what the upstream asset published, in this run or last: a Table, or a DataFrame where the input says so."""
         upstream = context.upstream_output

@@ -29,6 +29,7 @@ from synml_dagster.resources.model_registry import (
     set_alias,
 )
 from synml_dagster.resources.registry_turns import registry_turn
+from synml_dagster.resources.run_tags import MLFLOW_TAG, tag_run
 from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class MLflowResource(dg.ConfigurableResource):
         run_id = entity.info.run_id
         lent = MLflowRun(self.client, run_id, experiment_id, self._url(experiment_id, run_id))
         self._used = True
+        tag_run(context.instance, dagster_run.run_id, MLFLOW_TAG, lent.url)
         self.client.set_tag(run_id, STEP_TAG + step, "running")
         self.client.update_run(run_id, status="RUNNING")
         state = "failed"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 STEP_TAG = "dagster.step."
 _MAX_PARAM = 6000
+_LOOKS = 10
 
 
 @dataclass(frozen=True)
@@ -155,21 +156,27 @@ def settle(client: MlflowClient, run_id: str, failed: bool = False) -> str:
     """Give the run the status that its steps' tags add up to, and return it.
 
     Each step writes a tag of its own, so that steps that end at the same time do not undo each other, and a step that
-    failed and was tried again with success heals the run.
+    failed and was tried again with success heals the run. Of several that write at the same time, the last one looks once more.
     """
+    status = _status(client, run_id, failed)
+    for _ in range(_LOOKS):
+        if status == "RUNNING":
+            client.update_run(run_id, status=status)
+        else:
+            client.set_terminated(run_id, status)
+        # A step that ended between the look and the writing has written what it saw, and may have been overwritten.
+        before, status = status, _status(client, run_id, failed)
+        if status == before:
+            break
+    return status
+
+
+def _status(client: MlflowClient, run_id: str, failed: bool) -> str:
     tags = client.get_run(run_id).data.tags
     states = {value for key, value in tags.items() if key.startswith(STEP_TAG)}
     if failed or "failed" in states:
-        status = "FAILED"
-    elif "running" in states:
-        status = "RUNNING"
-    else:
-        status = "FINISHED"
-    if status == "RUNNING":
-        client.update_run(run_id, status=status)
-    else:
-        client.set_terminated(run_id, status)
-    return status
+        return "FAILED"
+    return "RUNNING" if "running" in states else "FINISHED"
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from synml_dagster.resources.run_tags import SPARK_TAG, tag_run
 from synml_dagster.spark import SparkSettings, is_connect, open_session
-from synml_dagster.spark.session import context_of, leave_call
+from synml_dagster.spark.session import context_of, leave_call, ui_address
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -62,6 +63,7 @@ class SparkResource(dg.ConfigurableResource):
 
     _run_id: str | None = PrivateAttr(default=None)
     _log: Any = PrivateAttr(default=None)
+    _instance: Any = PrivateAttr(default=None)
     _tags: list[str] = PrivateAttr(default_factory=list)
     _opened: Any = PrivateAttr(default=None)
 
@@ -69,6 +71,7 @@ class SparkResource(dg.ConfigurableResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[SparkResource]:
         """Lend the resource to a run or a step, and leave no job of it behind."""
         self._run_id, self._log = context.run.run_id if context.run else None, context.log
+        self._instance = context.instance
         try:
             yield self
         finally:
@@ -92,6 +95,8 @@ class SparkResource(dg.ConfigurableResource):
         session = self._open()
         if self._run_id is not None:
             self._stop_jobs_when_cancelled()
+            if self._instance is not None and (address := ui_address(session)):
+                tag_run(self._instance, self._run_id, SPARK_TAG, address)
             # A thread that the step has started is not in Dagster's scope and belongs to the step all the same.
             tag = self._tags[-1] if step_key is None and self._tags else _tag(self._run_id, step_key)
             if self._tags and self._tags[-1] != tag:

@@ -233,6 +233,11 @@ def context_of(spark: SparkSession) -> SparkContext:
     return spark.sparkContext
 
 
+def ui_address(spark: SparkSession) -> str | None:
+    """Return where Spark's UI shows the session's jobs; None where it is off, and of Connect, whose server has one of its own."""
+    return None if is_connect(spark) else spark.sparkContext.uiWebUrl
+
+
 @contextmanager
 def job_tag(spark: SparkSession, tag: str) -> Iterator[None]:
     """Mark the jobs that this thread starts within the block, so that `stop_tagged` finds them from any thread."""

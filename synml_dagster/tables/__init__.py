@@ -11,7 +11,7 @@ from synml_dagster.tables.database import (
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
-from synml_dagster.tables.table import Table, open_table
+from synml_dagster.tables.table import Table, open_table, restore_table
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "publish_files",
     "publish_table",
     "read_text",
+    "restore_table",
     "written_table",
 ]

@@ -121,6 +121,22 @@ def open_table(root: str | os.PathLike[str], version: str | None = None) -> Tabl
     return table_of(directory.root, manifest)
 
 
+def restore_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
+    """Let all readers of the table under `root` see a version that is kept, by default the one before the current one; return it.
+
+    Nothing is removed: the version that was current can be restored as well, until newer ones take its place.
+
+    Raises
+    ------
+    SourceError
+        Nothing was published there, that version is not kept, there is none before, or it is not a table.
+    """
+    directory = VersionedDirectory(root)
+    wanted = open_table(root, version)  # of a bundle nothing is moved
+    manifest = directory.restore(None if version is None else wanted.version)
+    return table_of(directory.root, manifest)
+
+
 def table_of(root: str, manifest: dict[str, Any]) -> Table:
     """Return the version under `root` that `manifest` describes."""
     return Table(

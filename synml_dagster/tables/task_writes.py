@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from synml_dagster.files.file_splits import (
     task_frame,
 )
 from synml_dagster.files.parquet_files import NULL_PARTITION, file_system_of, open_parquet
+from synml_dagster.spark import is_local
 from synml_dagster.spark.local_disk import local_folder
 
 if TYPE_CHECKING:
@@ -96,7 +99,11 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
         Tasks do not see the folder.
     """
     mark = _mark(folder)
-    work = [json.dumps([path, f"part-{i:05d}-{mark}.parquet"]) for i, path in enumerate(files.paths)]
+    pairs = [(path, f"part-{i:05d}-{mark}.parquet") for i, path in enumerate(files.paths)]
+    if not any("://" in path for path in (folder, *files.paths)) and is_local(spark):
+        # Its tasks would copy on the same disks, and their workers have to start first.
+        return _copied_here(pairs, folder)
+    work = [json.dumps(pair) for pair in pairs]
 
     def copy(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -109,6 +116,21 @@ def copy_files(spark: SparkSession, files: ParquetFiles, folder: str) -> int:
                 yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
 
     return _run(spark, work, copy)
+
+
+def _copied_here(pairs: Sequence[tuple[str, str]], folder: str) -> int:
+    given_up = threading.Event()
+
+    def one(pair: tuple[str, str]) -> int:
+        _copy(pair[0], folder, pair[1], given_up)
+        return int(open_parquet(f"{folder}/{pair[1]}").metadata.num_rows)
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        try:
+            return sum(threads.map(one, pairs))
+        except BaseException:  # a run that is cancelled, too: nobody waits for the rest of a large file
+            given_up.set()
+            raise
 
 
 def write_rows(spark: SparkSession, made: MadeRows, folder: str, partition_by: Sequence[str]) -> int:
@@ -260,7 +282,7 @@ def _whole_or_not(folder: str, name: str) -> Iterator[Path]:
         raise
 
 
-def _copy(source: str, folder: str, name: str) -> None:
+def _copy(source: str, folder: str, name: str, given_up: threading.Event | None = None) -> None:
     try:
         if "://" in source and "://" in folder:
             here, inside = file_system_of(source)
@@ -269,7 +291,10 @@ def _copy(source: str, folder: str, name: str) -> None:
                 there.copy_file(inside, place)
                 return
         with _whole_or_not(folder, name) as target, _reading(source) as reading, target.open("wb") as writing:
-            shutil.copyfileobj(reading, writing, _PIECE)
+            while piece := reading.read(_PIECE):
+                if given_up is not None and given_up.is_set():
+                    raise InterruptedError(f"{source!r} is copied no further")
+                writing.write(piece)
     except FileNotFoundError as problem:
         raise SourceError(f"there is no file {source!r} any more. Run the step again.") from problem
 

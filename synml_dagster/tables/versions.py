@@ -83,6 +83,29 @@ class VersionedDirectory:
             self._collect(version, keep)
         return full
 
+    def restore(self, version: str | None = None) -> dict[str, Any]:
+        """Let readers see a version that is kept, by default the one before the current one; return its manifest.
+
+        Raises
+        ------
+        SourceError
+            Nothing was published, that version is not kept, or there is none before the current one.
+        """
+        with self._alone():
+            kept, current = self.versions(), self.manifest()["version"]
+            if version is None:
+                before = kept[: kept.index(current)]
+                if not before:
+                    raise SourceError(
+                        f"{self.root!r} keeps no version from before {current!r}; the versions kept are {kept}"
+                    )
+                version = before[-1]
+            manifest = self.manifest(version)
+            if self.plain:
+                show(self.plain, self.path(version))
+            self._write(f"{self.root}/{POINTER}", {"version": version, "created": manifest["created"]})
+        return manifest
+
     def discard(self, version: str) -> None:
         """Remove what an unfinished write left; nothing happens where nothing is."""
         if self.remote:

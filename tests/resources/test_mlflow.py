@@ -12,7 +12,7 @@ import pytest
 
 from synml_dagster.errors import ConfigError, ModelError, SetupError
 from synml_dagster.resources import MLflowResource
-from synml_dagster.resources.mlflow_run import RUN_TAG
+from synml_dagster.resources.mlflow_run import RUN_TAG, STEP_TAG, settle
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,7 @@ def test_all_steps_of_a_dagster_run_log_to_one_mlflow_run(instance, tmp_path):
     assert (tmp_path / "data" / "mlflow" / "artifacts").is_dir()
     metadata = result.asset_materializations_for_node("first")[0].metadata
     assert metadata["mlflow/run_id"].value == logged.info.run_id
+    assert logged.info.run_id in instance.get_run_by_id(result.run_id).tags["synml/mlflow"]
 
 
 def test_a_failed_step_fails_the_mlflow_run_until_a_retry_heals_it(instance, tmp_path):
@@ -174,6 +175,32 @@ def test_three_steps_in_processes_of_their_own_share_one_mlflow_run(tmp_path):
     assert logged.data.metrics == {"m0": 0.0, "m1": 1.0, "m2": 2.0}
     assert "alembic" not in done.stderr + done.stdout
     assert "mlflow.store" not in done.stderr + done.stdout
+
+
+def test_two_steps_that_end_at_once_leave_the_run_finished(instance):
+    client, ids = MLflowResource().client, []
+
+    @dg.asset
+    def first(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        with mlflow.run(context) as run:
+            ids.append(run.run_id)
+
+    run([first], instance)
+
+    class Slow:
+        """A client whose word that another step still runs arrives after that step has ended."""
+
+        def __getattr__(self, name):
+            return getattr(client, name)
+
+        def update_run(self, run_id, status):
+            client.set_tag(run_id, f"{STEP_TAG}second", "finished")
+            settle(client, run_id)
+            client.update_run(run_id, status=status)
+
+    client.set_tag(ids[0], f"{STEP_TAG}second", "running")
+    assert settle(Slow(), ids[0]) == "FINISHED"
+    assert client.get_run(ids[0]).info.status == "FINISHED"
 
 
 def test_versions_are_registered_from_a_directory_and_aliases_move(instance, tmp_path):

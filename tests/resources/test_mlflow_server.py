@@ -1,14 +1,14 @@
 """MLflow's own server: hosts that share it take turns at a model, and one that ended in its turn holds nobody up for ever."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+import dagster as dg
 import mlflow
 import pytest
 
@@ -107,10 +107,41 @@ with registry_turn(mlflow.MlflowClient({server!r}, {server!r}), "p", SetupError(
     assert not [key for key in client.get_registered_model("p").tags if key.startswith(PREFIX)]
 
 
+@pytest.mark.slow
+def test_a_server_that_is_away_for_a_while_costs_no_run(tmp_path):
+    port, up = free_port(), ExitStack()
+    address = up.enter_context(tracking_server(tmp_path, port))
+
+    def back():
+        up.enter_context(tracking_server(tmp_path, port))
+
+    @dg.asset
+    def model(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:
+        with mlflow.run(context) as run:
+            run.log_metrics({"before": 1.0})
+            up.pop_all().close()
+            later = threading.Timer(20, back)
+            later.start()
+            began = time.monotonic()
+            run.log_metrics({"after": 2.0})
+            assert time.monotonic() - began > 15
+            later.join()
+
+    try:
+        resource = MLflowResource(tracking_uri=address, data_dir=str(tmp_path / "data"))
+        done = dg.materialize(
+            [model], resources={"mlflow": resource}, instance=dg.DagsterInstance.ephemeral()
+        )
+        assert done.success
+        client = mlflow.MlflowClient(address, address)
+        found = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        assert [run.data.metrics for run in found] == [{"before": 1.0, "after": 2.0}]
+    finally:
+        up.close()
+
+
 def test_one_at_a_time_by_tags_alone(tmp_path, monkeypatch):
     """The same on a file, between threads, with what other programs left in the tags."""
-    import threading
-
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     client, late = MLflowResource(data_dir=str(tmp_path)).client, SetupError("late")
     with registry_turn(client, "p", late):  # nothing of that name to decide about

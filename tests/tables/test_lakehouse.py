@@ -129,6 +129,17 @@ def test_a_row_that_is_deleted_is_seen_and_not_read(lake, table):
     assert sorted(row.id for row in read_source(lake, source).collect()) == [0, 2]
 
 
+def test_an_earlier_version_is_read_where_the_source_asks_for_one(lake, table, request):
+    if request.node.callspec.params["table"] == "delta":
+        earlier = {"versionAsOf": "1"}
+    else:
+        row = lake.sql(f"SELECT snapshot_id FROM {table}.snapshots ORDER BY committed_at").first()
+        earlier = {"snapshot-id": str(row[0])}
+    lake.sql(f"DELETE FROM {table} WHERE id = 1")
+    assert read_source(lake, Source(table=table)).count() == 2
+    assert read_source(lake, Source(table=table, options=earlier)).count() == 3
+
+
 def test_the_folder_of_a_table_is_read_as_the_table(lake, table, warehouse, request):
     lake.sql(f"DELETE FROM {table} WHERE id = 1")
     kind = request.node.callspec.params["table"]

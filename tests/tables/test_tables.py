@@ -8,11 +8,13 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import SparkRuntimeException
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.tables import open_table, publish_table, written_table
+from synml_dagster.tables import open_table, publish_table, restore_table, written_table
+from synml_dagster.tables.plain_folder import versions_beside
 
 AWKWARD = [
     "a b",
@@ -141,6 +143,26 @@ def test_the_last_versions_are_kept(classic_spark, tmp_path):
     with pytest.raises(ConfigError, match="keep must be at least 1"):
         publish_table(classic_spark.range(1), tmp_path / "t", keep=0)
     assert open_table(tmp_path / "t").rows == 4
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_earlier_version_is_put_back_and_newer_ones_go_on_from_there(classic_spark, tmp_path, plain):
+    root = versions_beside(str(tmp_path / "t")) if plain else str(tmp_path / "t")
+    made = [publish_table(classic_spark.range(i + 1), root, keep=3) for i in range(3)]
+    assert restore_table(tmp_path / "t").version == made[1].version
+    assert open_table(tmp_path / "t").rows == 2
+    if plain:  # as any Parquet reader finds it
+        assert pq.read_table(tmp_path / "t").num_rows == 2
+    assert restore_table(tmp_path / "t").rows == 1
+    with pytest.raises(SourceError, match="keeps no version from before"):
+        restore_table(tmp_path / "t")
+    assert restore_table(tmp_path / "t", made[2].version).rows == 3
+    with pytest.raises(SourceError, match="is not there; the versions kept are"):
+        restore_table(tmp_path / "t", "20260101T000000000000-00000000")
+    restore_table(tmp_path / "t")
+    publish_table(classic_spark.range(9), root, keep=3)
+    assert open_table(tmp_path / "t").rows == 9
+    assert restore_table(tmp_path / "t").rows == 3  # the last that was published before
 
 
 def test_publishers_at_the_same_time_do_not_harm_each_other(classic_spark, tmp_path):

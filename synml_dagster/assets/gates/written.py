@@ -8,6 +8,7 @@ import dagster as dg
 
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
+from synml_dagster.tables import open_table
 from synml_dagster.tables.table import found_files
 
 if TYPE_CHECKING:
@@ -41,12 +42,11 @@ def row_count(made: dg.AssetMaterialization) -> int | None:
 
 
 def frame(made: dg.AssetMaterialization, spark: SparkSession) -> DataFrame:
-    """Open the table that a materialization has written as a DataFrame."""
+    """Open the table that a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it."""
     told = made.metadata
     if "path" in told:
-        from synml_dagster.files.parquet_files import spark_path
-
-        return spark.read.parquet(spark_path(str(told["path"].value)))
+        root, _, version = str(told["path"].value).rpartition("/versions/")
+        return open_table(root, version).dataframe(spark)
     return spark.table(str(told["dagster/table_name"].value))
 
 

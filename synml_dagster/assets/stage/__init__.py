@@ -1,5 +1,6 @@
 """What every stage shares: its definition, its checks, its page, its words when it fails, and the parts of a description that are its own."""
 
+from synml_dagster.assets.stage.beside import get_ready_beside
 from synml_dagster.assets.stage.catalog import ON_REQUEST, STAGES
 from synml_dagster.assets.stage.definition import SPARK_POOL, inputs, stage, stage_key
 from synml_dagster.assets.stage.effects_spec import AttributionsSpec, ChosenSpec, EffectsSpec
@@ -27,6 +28,7 @@ __all__ = [
     "clearly",
     "figure",
     "gate",
+    "get_ready_beside",
     "inputs",
     "markdown_table",
     "outcome",

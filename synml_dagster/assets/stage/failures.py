@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.io_managers.work import begin
-from synml_dagster.resources.said_first import said_first
+from synml_dagster.resources.said_first import attempts_before, said_first
 
 
 def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,22 +23,25 @@ def clearly(body: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(body)
         def generated(*arguments: Any, **named: Any) -> Any:
-            _begin(arguments)
-            with said_first():
+            with said_first(attempts=_begun(arguments)):
                 yield from body(*arguments, **named)
 
         return generated
 
     @functools.wraps(body)
     def called(*arguments: Any, **named: Any) -> Any:
-        _begin(arguments)
-        with said_first():
+        with said_first(attempts=_begun(arguments)):
             return body(*arguments, **named)
 
     return called
 
 
-def _begin(arguments: tuple[Any, ...]) -> None:
+def _begun(arguments: tuple[Any, ...]) -> int | None:
+    """Note that the work begins; return how often it was tried before, where that is known."""
     context = arguments[0] if arguments else None
+    if not isinstance(context, dg.AssetExecutionContext | dg.AssetCheckExecutionContext):
+        return None
+    step = context.op_execution_context.get_step_execution_context()
     if isinstance(context, dg.AssetExecutionContext):
-        begin(context.run.run_id, context.op_execution_context.get_step_execution_context().step.key)
+        begin(context.run.run_id, step.step.key)
+    return attempts_before(step)

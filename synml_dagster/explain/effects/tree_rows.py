@@ -148,7 +148,7 @@ def _combined(grids: list[pa.Array]) -> list[pa.Array]:
     return [grid.take(pa.array(place)) for grid, place in zip(grids, places, strict=True)]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)  # of up to 256 MB each
 def open_trees(graph: Shipment, output: str) -> Trees | None:
     """Return a pipeline's graph taken apart; None for any that does not end in trees, and for trees whose tables would be too large."""
     from synml_dagster.explain.agnostic.models import opened, rows_of_numbers
