@@ -71,14 +71,15 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
         context.log.info(
             f"{report.sent} of {report.distinct} distinct inputs were sent, in {report.calls} requests"
         )
-        if report.distinct and report.failed == report.distinct:
+        if report.distinct and report.failed + report.waiting == report.distinct:
             raise DataError(_none_answered(asked, column.output))
         yield dg.Output(_marked(asked, kept, column), metadata=told | described_run(report))
         share, most = report.share_of_errors, column.errors.at_most
+        waiting = f"; {report.waiting} wait for their batch" if report.waiting else ""
         yield outcome(
             CHECK,
             share <= most,
-            f"{report.failed} of {report.distinct} distinct inputs ended with an error, {share:.3g} of them; {most:.3g} are borne",
+            f"{report.failed} of {report.distinct} distinct inputs ended with an error, {share:.3g} of them; {most:.3g} are borne{waiting}",
             metadata={"share": figure(share), "errors": report.failed}
             | ({"reasons": _reasons(report)} if report.reasons else {}),
         )
@@ -120,6 +121,8 @@ def described_run(report: Report) -> dict[str, Any]:
         "share of errors": figure(report.share_of_errors), "requests a minute": figure(report.requests_per_minute),
         "seconds of sending": figure(report.sending_seconds),
     }  # fmt: skip
+    if report.waiting:
+        told["waiting for a batch"] = report.waiting
     if report.of_quota is not None:
         told["rate reached / quota"] = figure(report.of_quota)
     if report.p50 is not None and report.p95 is not None:

@@ -27,8 +27,8 @@ class Report:
         Distinct inputs that had an answer in the journal.
     sent
         Distinct inputs that were for this run to send.
-    answered, failed
-        How those ended.
+    answered, failed, waiting
+        How those ended; the last are in batches that have not.
     calls
         Requests that went out, retries and polls among them.
     retried, throttled
@@ -46,7 +46,7 @@ class Report:
     of_quota
         That rate as a part of the limit of requests, or of tokens where that is the nearer one; None without limits.
     reasons
-        How often each reason of an error was given.
+        How often each reason of an error was given, that of waiting among them.
     """
 
     rows: int
@@ -55,6 +55,7 @@ class Report:
     sent: int
     answered: int
     failed: int
+    waiting: int
     calls: int
     retried: int
     throttled: int
@@ -77,7 +78,7 @@ class Report:
 
     @property
     def share_of_errors(self) -> float:
-        """Distinct inputs without an answer, as a part of all."""
+        """Distinct inputs that ended with an error, as a part of all."""
         return self.failed / self.distinct if self.distinct else 0.0
 
     def numbers(self) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def report_of(ledger: DataFrame, rows: int, distinct: int, sending: Sending, sec
         *(sf.count_if(sf.col("reason") == reason).alias(f"reason {reason}") for reason in REASONS),
     ).collect()[0]
     reasons = {reason: told[f"reason {reason}"] for reason in REASONS if told[f"reason {reason}"]}
+    waiting = reasons.get("waiting", 0)
     span = (told["ended"] or 0) - (told["began"] or 0)
     rate = told["calls"] / span * 60 if span > 0 else 0.0
     tokens = (told["input_tokens"] + told["output_tokens"]) / span * 60 if span > 0 else 0.0
@@ -115,7 +117,7 @@ def report_of(ledger: DataFrame, rows: int, distinct: int, sending: Sending, sec
     p50, p95 = told["p"] or (None, None)
     return Report(
         rows=rows, distinct=distinct, resumed=max(0, distinct - told["sent"]), sent=told["sent"],
-        answered=told["sent"] - told["failed"], failed=told["failed"],
+        answered=told["sent"] - told["failed"], failed=told["failed"] - waiting, waiting=waiting,
         calls=told["calls"], retried=told["retried"], throttled=told["throttled"],
         input_tokens=told["input_tokens"], output_tokens=told["output_tokens"], cached_tokens=told["cached_tokens"],
         cost=float(told["cost"]), seconds=seconds, sending_seconds=span, p50=p50, p95=p95,

@@ -34,6 +34,7 @@ def direct_protocol(app: ServingApp) -> type[Any]:
     scored. Where the gate is shut it is refused here, for a tenth of what it costs to take it in. All others, and all with which
     something is wrong, take the usual way, which says what. Headers have to be there in `body_seconds`.
     """
+    from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     late = app.metrics.counter("synml_rejected_total", reason="wait")
@@ -49,6 +50,7 @@ def direct_protocol(app: ServingApp) -> type[Any]:
         _held = b""
         _hand_on: asyncio.TimerHandle | None = None
         _ends = False
+        _again: bytes | None = None
         _timer: asyncio.TimerHandle | None = None
         _by = 0.0
 
@@ -62,6 +64,7 @@ def direct_protocol(app: ServingApp) -> type[Any]:
                 self._later.append(data)
                 self.transport.pause_reading()
                 return
+            self._unset_keepalive_if_required()  # as uvicorn does, and now: it would close while the request waits or is scored
             if self._held:
                 data, self._held = self._held + data, b""
             if not self._partial and data.startswith(b"POST /") and self._is_free():
@@ -76,7 +79,7 @@ def direct_protocol(app: ServingApp) -> type[Any]:
                     if not admitted:
                         self._refuse(head)
                         return
-                    if self._take(head, data):
+                    if head.length <= app.options.max_body and self._take(head, data):
                         return
             self._go_the_usual_way(data)
 
@@ -102,9 +105,26 @@ def direct_protocol(app: ServingApp) -> type[Any]:
             if self.transport.is_closing():
                 return
             in_head = self._heading and self._timer is not None
-            super().data_received(data)
+            self._parse(data)
             if self._heading and not in_head:
                 self._expect_headers()
+
+        def _parse(self, data: bytes) -> None:
+            """Give bytes to the parser.
+
+            Where a head asks for another protocol, which there is none of here, the parser takes the request to end with it: its body
+            would be lost, or be read as a request. So a new one reads it, without that wish. Java's client asks so for HTTP/2.
+            """
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as met:
+                again, self._again = self._again, None
+                if again is not None:
+                    self.parser = HttpRequestParser(self)
+                    self._parse(again + data[met.args[0] :])
+            except HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
 
         def _is_free(self) -> bool:
             """Whether all requests of this connection are answered, and their answers on their way."""
@@ -114,7 +134,6 @@ def direct_protocol(app: ServingApp) -> type[Any]:
             """Have a request scored with the others of this turn; False where it is one for the usual way."""
             began = time.perf_counter()
             app.start()
-            size = 0
             try:
                 app.gate.enter(False, app.batcher.waited(began))
             except RequestError:
@@ -122,13 +141,17 @@ def direct_protocol(app: ServingApp) -> type[Any]:
                 return True
             try:
                 app.gate.hold(head.length)
-                size = head.length
+            except RequestError:
+                app.gate.leave(0, False)
+                self._refuse(head, told=True)
+                return True
+            try:
                 model = app.model_at(head.path)
                 read = app.scoring.read(model, data[head.size :], JSON, head.form == INFER)
                 if read.ready.rows > app.batcher.most_rows:
                     raise RequestError("goes to a thread")
             except Exception:  # the usual way tells the client what is wrong
-                app.gate.leave(size, False)
+                app.gate.leave(head.length, False)
                 return False
             self._taken = _Taken(head, read, data, began)
             app.batcher.put(model, read.ready, began, self._settle)
@@ -142,6 +165,8 @@ def direct_protocol(app: ServingApp) -> type[Any]:
             try:
                 if isinstance(found, Exception):
                     self._go_the_usual_way(taken.data)
+                    if self._ends:
+                        super().shutdown()
                 else:
                     self._answer(taken, found)
             except Exception:
@@ -185,11 +210,19 @@ def direct_protocol(app: ServingApp) -> type[Any]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
+            kept = [pair for pair in self.headers if pair[0] != b"upgrade"]
+            if self.parser.should_upgrade() and len(kept) < len(self.headers):
+                version = self.parser.get_http_version().encode()
+                first = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
+                self._again = first + b"".join([b"%s: %s\r\n" % pair for pair in kept]) + b"\r\n"
+                return
             self._heading = False
             self._no_timer()
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
+            if self._again is not None:
+                return
             self._partial = False
             super().on_message_complete()
 
@@ -231,8 +264,8 @@ def direct_protocol(app: ServingApp) -> type[Any]:
         def _give_up(self) -> None:
             self._timer = None
             left = self._by - self.loop.time()
-            if self._taken is not None:
-                return  # its answer sets the next one
+            if self._taken is not None or self._held:
+                return  # what becomes of the request sets the next one
             if left > 0:
                 self._timer = self.loop.call_later(left, self._give_up)
             elif not self.transport.is_closing():

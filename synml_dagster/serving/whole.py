@@ -15,7 +15,7 @@ _HEAD = re.compile(
 )
 _TELLING = re.compile(
     rb"^(content-length|content-type|x-request-id|connection|transfer-encoding|content-encoding|expect|upgrade"
-    rb"|inference-header-content-length):[ \t]*([^\r]*?)[ \t]*\r\n",
+    rb"|inference-header-content-length):([^\r]*)\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
 _KINDS = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
@@ -62,7 +62,8 @@ def _read_head(data: bytes) -> Head | None:
         return None
     length = kind = request = None
     for name, value in _TELLING.findall(found[2]):
-        name = name.lower()
+        # Blanks around a value are taken off here: an expression that does so looks at long runs of them again and again.
+        name, value = name.lower(), value.strip(b" \t")
         if name == b"content-length" and length is None and value.isdigit() and len(value) < 10:
             length = int(value)
         elif name == b"content-type" and kind is None and value.lower() in _KINDS:

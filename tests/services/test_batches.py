@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import email
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,6 +19,7 @@ from synml_dagster.services.batches.records import Record, Records
 from synml_dagster.services.batches.sending import Sending
 from synml_dagster.services.description import Budget
 from synml_dagster.services.journal.place import Place
+from synml_dagster.services.run import Run
 from tests.services.server import Server, fault, reset
 from tests.services.test_openai import completion, sdk
 
@@ -509,3 +513,98 @@ def test_repairs_are_paid_from_the_budget_that_paid_for_the_rows(classic_spark, 
             assert len(service.batches) == before + 2
         with pytest.raises(ConfigError, match="a batch cannot be stopped once it is sent"):
             batches.submit(frame, chat(server), journal=str(tmp_path / "x"), budget=Budget(tokens=5))
+
+
+def test_what_batches_took_is_reported_once_and_waiting_is_no_error(classic_spark, tmp_path, monkeypatch):
+    service, journal = Service(), str(tmp_path)
+    frame = classic_spark.createDataFrame([(t,) for t in ("aa", "hopeless", "cc", "dd")], "text string")
+    with Server(service) as server:
+        told = chat(server, schema=SCHEMA, prices=Prices(input=1e6, output=0))
+
+        def collect(rows=frame):
+            return batches.collect(rows, told, output="mark", journal=journal, usage=True)
+
+        batches.submit(frame, told, journal=journal)
+        service.end("batch_0", marks({"hopeless"}))
+        report = collect().report
+        assert (report.answered, report.failed, report.waiting, report.share_of_errors) == (3, 0, 1, 0)
+        assert (report.calls, report.cost) == (4, 20)
+        service.end("batch_1", marks({"hopeless"}))
+        # A call that fetched it and fell before its report leaves the report to the next one.
+        with monkeypatch.context() as broken:
+            broken.setattr(Run, "told", lambda self, lines: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                collect()
+        report = collect().report
+        assert (report.failed, report.waiting, report.share_of_errors) == (1, 0, 0.25)
+        assert (report.calls, report.cost, report.input_tokens) == (1, 5, 10)
+        again = collect()
+        assert (again.report.failed, again.report.reasons) == (1, {"schema": 1})
+        assert (again.report.calls, again.report.cost, again.report.input_tokens) == (0, 0, 0)
+        assert (again.report.sending_seconds, again.report.p50) == (0, None)
+        # The row still says what its last answer took.
+        assert again.frame.where("text = 'hopeless'").first()["mark_usage"]["cost"] == 5
+        # A row that has left the table is no error of it.
+        left = collect(frame.where("text != 'hopeless'")).report
+        assert (left.distinct, left.resumed, left.failed, left.reasons) == (3, 3, 0, {})
+
+
+def test_two_submissions_at_once_send_each_row_once(classic_spark, tmp_path):
+    service = Service()
+    frame = classic_spark.createDataFrame([(f"t{i}",) for i in range(20)], "text string")
+    with Server(service) as server:
+        told = chat(server)
+
+        def submit(_):
+            return batches.submit(frame, told, journal=str(tmp_path))
+
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(submit, range(2)))
+        assert sorted((one.requests, one.waiting) for one in both) == [(0, 20), (20, 0)]
+        assert sorted(service.rows()) == sorted(f"Sum up: t{i}" for i in range(20))
+        records = Records(Place.of(str(tmp_path), told, ""))
+        with records.turn(), pytest.raises(SetupError, match=r"another run sends or collects .* for 0\.1 s"):
+            records.turn(0.1).__enter__()
+
+
+def test_a_batch_that_the_service_forgot_is_named_with_what_to_do(classic_spark, tmp_path):
+    service = Service()
+    frame = classic_spark.createDataFrame([("a",)], "text string")
+
+    def forgets(seen, nth):
+        if seen.path.endswith("/batches/batch_0") and service.batches["batch_0"]["status"] == "gone":
+            return fault(404)
+        return service(seen, nth)
+
+    with Server(forgets) as server:
+        told = chat(server)
+        batches.submit(frame, told, journal=str(tmp_path))
+        service.batches["batch_0"]["status"] = "gone"
+        with pytest.raises(SetupError, match=r"batch_0: .*Remove (.*\.json)") as problem:
+            batches.collect(frame, told, output="short", journal=str(tmp_path))
+        Path(re.search(r"Remove (\S+\.json)", str(problem.value))[1]).unlink()
+        assert batches.submit(frame, told, journal=str(tmp_path)).requests == 1
+        service.end("batch_1", answer)
+        assert batches.collect(frame, told, output="short", journal=str(tmp_path)).report.answered == 1
+
+
+def test_a_file_that_cannot_be_fetched_leaves_the_journal_to_others(classic_spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("synml_dagster.services.batches.collecting._AT_ONCE", 1)
+    service, broken = Service(), [True]
+    frame = classic_spark.createDataFrame([("a",), ("bad",)], "text string")
+
+    def breaks(seen, nth):
+        if seen.path.endswith("/error-batch_0/content") and broken:
+            return fault(403)
+        return service(seen, nth)
+
+    with Server(breaks) as server:
+        told = chat(server)
+        batches.submit(frame, told, journal=str(tmp_path))
+        service.end("batch_0", answer)
+        with pytest.raises(SetupError, match=r"chat m: batch_0: HTTP 403"):
+            batches.collect(frame, told, output="short", journal=str(tmp_path))
+        assert [path.name for path in tmp_path.rglob("_*.log")] == []
+        broken.clear()
+        report = batches.collect(frame, told, output="short", journal=str(tmp_path)).report
+        assert (report.answered, report.reasons, report.calls) == (1, {"invalid": 1}, 2)

@@ -173,6 +173,13 @@ def test_named_vectors_are_columns_of_their_names_and_values_keep_what_they_say(
         assert (only.vectors, only.sizes) == ({"body": "body"}, {"body": 1})
 
 
+def test_a_vector_may_be_called_size():
+    qdrant = Qdrant(reviews={"size": SIZED})
+    with Server(qdrant) as server:
+        into = found(server, "id bigint, size array<float>")
+    assert (into.vectors, into.sizes) == ({"size": "size"}, {"size": 2})
+
+
 WRONG = {
     "no collection": ({"collection": "other"}, ROWS, ConfigError, "no collection other of 127.0.0.1. Make it, or say how many"),
     "no such column": ({"key": "idd"}, ROWS, ConfigError, "no column 'idd'.* Did you mean 'id'"),
@@ -190,6 +197,9 @@ WRONG = {
     "a key in the options": ({"api_key": "x"}, ROWS, ConfigError, "option api_key_env"),
     "a key in the address": ({"url": "http://k@host"}, ROWS, ConfigError, "option api_key_env"),
     "no address": ({"url": "http://"}, ROWS, ConfigError, "is no address of Qdrant"),
+    "no port": ({"url": "http://host:port"}, ROWS, ConfigError, "is no address of Qdrant"),
+    "half an address": ({"url": "http://[::1"}, ROWS, ConfigError, "is no address of Qdrant"),
+    "a key in the query": ({"url": "http://host:6333?api_key=s3cret"}, ROWS, ConfigError, "^vectors: 'http://host:6333' is no address of Qdrant, .* without a query$"),
     "no key": ({"api_key_env": "SYNML_NOT_THERE"}, ROWS, (ConfigError, SetupError), "SYNML_NOT_THERE"),
     "a distance": ({"distance": "cosin"}, ROWS, ConfigError, "no distance 'cosin'.*Cosine"),
     "no dimensions": ({"dimensions": "0"}, ROWS, ConfigError, "1 to 65535"),

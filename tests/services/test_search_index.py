@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
 
 from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.services import Service, azure, call_service
@@ -152,3 +153,10 @@ def test_rows_make_their_index_and_are_written_to_it(classic_spark, tmp_path):
         ):
             call_service(wrong, hotels(server, fields=["name", "vector"], create={"vectors": {"vector": 2}}), output="status", journal=str(tmp_path))  # fmt: skip
         assert len(indexes.documents.batches) == sent
+
+
+def test_an_answer_that_is_no_index_is_said_to_be_none():
+    """A proxy that wants a login answers so."""
+    proxy = Server(lambda seen, nth: web.Response(text="<html>Log in</html>", content_type="text/html"))
+    with proxy as server, pytest.raises(SetupError, match="index 'hotels': the answer is no index"):
+        ensure_index(hotels(server), KINDS)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from synml_dagster.serving import create_app
-from synml_dagster.serving.server import bind, listeners
+from synml_dagster.serving import create_app, direct
+from synml_dagster.serving.server import bind, listeners, uvicorn_server
+from tests.serving import conftest
 from tests.serving.conftest import as_json, running
 
 ONE_PIECE = b"POST %s HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n%s"
@@ -193,3 +194,104 @@ def test_a_client_that_reads_no_answers_is_not_answered_without_end(served, tabl
                 time.sleep(0.03)
         assert served.metric("synml_rows_total") - before < 50 * sent / len(request)
     assert served.post("/invocations", rows(table)).status == 200
+
+
+def test_a_body_larger_than_allowed_is_refused_however_small_it_is(serve, bundles, table):
+    client = serve(bundles["accepted"], max_body=100)
+    body = rows(table)
+    assert len(body) > 100
+    with socket.create_connection(("127.0.0.1", client.port), 30) as s:
+        s.sendall(plain(b"/invocations", body))
+        status, _, said, _ = read_answer(s)
+    assert status == 413
+    assert b"100 are allowed" in said
+
+
+def test_a_request_that_comes_as_its_connection_would_be_closed_is_answered(bundles, table, monkeypatch):
+    """The timer of an idle connection runs out while the request is read, or while its body is waited for."""
+
+    def short(app, seconds):
+        server = uvicorn_server(app, seconds)
+        server.config.timeout_keep_alive = 0.6
+        return server
+
+    monkeypatch.setattr(conftest, "uvicorn_server", short)
+    monkeypatch.setattr(direct, "_MOMENT", 3)
+    app = create_app(bundles["accepted"])
+    read, slow = app.scoring.read, []
+
+    def slowly(*told):
+        time.sleep(0.8 if slow else 0)
+        return read(*told)
+
+    monkeypatch.setattr(app.scoring, "read", slowly)
+    whole = plain(b"/invocations", rows(table))
+    end = whole.index(b"\r\n\r\n") + 4
+    usual = b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n"
+    with running(app) as client:
+        for before in (usual, whole):
+            with socket.create_connection(("127.0.0.1", client.port), 30) as s:
+                s.sendall(before)
+                read_answer(s)
+                slow.append(1)
+                s.sendall(whole)
+                assert read_answer(s)[0] == 200
+                slow.clear()
+                s.sendall(before)
+                read_answer(s)
+                time.sleep(0.3)
+                s.sendall(whole[:end])
+                time.sleep(0.7)
+                s.sendall(whole[end:])
+                assert read_answer(s)[0] == 200
+                assert s.recv(1) == b""  # and is closed in the end
+
+
+def test_what_holds_too_many_bytes_is_refused_and_counted_once(bundles, table, monkeypatch):
+    app = create_app(bundles["accepted"])
+    monkeypatch.setattr(app.gate, "_max_bytes", 10)
+    with running(app) as client:
+        assert client.post("/invocations", rows(table)).status == 503
+        assert client.metric("synml_rejected_total", reason="bytes") == 1
+        assert client.metric("synml_requests_total", path="/invocations", status="503") == 1
+        assert client.metric("synml_in_flight") == 0
+        monkeypatch.undo()
+        assert client.post("/invocations", rows(table)).status == 200
+
+
+@pytest.mark.parametrize("blanks", [0, 1, 1500])
+def test_blanks_in_and_around_a_header_are_read_as_a_parser_reads_them(served, table, connection, blanks):
+    headers = b"x-request-id:\t " + b"a" + b" " * blanks + b"b" + b" \t\r\n"
+    body = rows(table)
+    for form in (ONE_PIECE, CHUNKED):
+        connection.sendall(form % (b"/invocations", headers, len(body), body))
+        status, told, _, _ = read_answer(connection)
+        assert (status, told["x-request-id"]) == (200, ("a" + " " * blanks + "b")[:128].strip())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_wish_for_another_protocol_is_left_alone_and_the_body_is_the_requests(
+    served, table, connection, apart
+):
+    """As Java's HttpClient asks for HTTP/2 in its first request; a body that is a request itself is none."""
+    wish = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+    request = plain(b"/invocations", rows(table), wish)
+    inside = plain(b"/invocations", plain(b"/invocations", rows(table)), wish)
+    other = b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n"
+    for sent, wanted in ((request, 200), (request + other, 200), (inside, 400), (request, 200)):
+        end = sent.index(b"\r\n\r\n") + 4
+        pieces = [sent[:30], sent[30:end], sent[end:]] if apart else [sent]
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05 * apart)
+        status, _, body, rest = read_answer(connection)
+        assert status == wanted
+        assert (b"predictions" in body) == (wanted == 200)
+        if other in sent:
+            status, _, _, rest = read_answer(connection, rest)
+            assert status == 200
+        connection.settimeout(0.3)
+        assert rest == b""
+        with pytest.raises(TimeoutError):  # one answer for one request
+            connection.recv(1)
+        connection.settimeout(30)

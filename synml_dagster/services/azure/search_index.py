@@ -9,7 +9,6 @@ from typing import Any
 
 from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.services.description import SearchIndex, Service
-from synml_dagster.services.description.paths import MISSING
 from synml_dagster.services.engine.caller import Caller, Clock
 from synml_dagster.services.engine.conversation import conversation
 from synml_dagster.services.engine.outcome import RowError, Tally
@@ -162,9 +161,12 @@ async def _asked(caller: Caller, index: SearchIndex, method: str, body: Any = No
         if method == "GET" and problem.status == 404:
             return None
         raise
-    told = json.loads(reply.body) if reply.body else MISSING
-    if told is MISSING:
+    if not reply.body:
         return None
+    try:
+        told = json.loads(reply.body)
+    except ValueError:
+        told = None  # of a proxy, such as a page to log in
     if not isinstance(told, dict):
         raise RowError("malformed", "the answer is no index")
     return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,16 +37,11 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 2000
 
-_NUMBERS = (
-    "calls",
-    "answered",
-    "started",
-    "finished",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "cost",
-)
+_SUMS = ("calls", "answered", "input_tokens", "output_tokens", "cached_tokens", "cost")
+_NUMBERS = (*_SUMS, "started", "finished")
+
+_BEFORE = -1
+"""The sender of rows that an earlier call has told of."""
 
 
 def collect(
@@ -66,7 +62,8 @@ def collect(
     Batches that have ended are fetched into the journal, where they count as any answers do. Answers that do not fit their schema are
     asked for once more, in a batch that goes out now, with what came and what is wrong with it. A row has an error where its request
     failed, where its batch or its repair has not ended (`waiting`), where the budget left it for the next `submit`, and where it is in
-    no batch (`not_sent`). The next `submit` sends those that failed once more.
+    no batch (`not_sent`). The next `submit` sends those that failed once more. The report has what batches took that no report of before
+    has had.
 
     Parameters
     ----------
@@ -84,7 +81,8 @@ def collect(
     ConfigError
         The budget bounds what is not known before.
     SetupError
-        The service refuses, or cannot be reached. What was fetched is kept.
+        The service refuses, or cannot be reached; or another process of this host sends or collects the same batches all the time. What
+        was fetched is kept.
     """
     from synml_dagster.services.columns import Answers, opened
     from synml_dagster.services.report import report_of
@@ -99,11 +97,18 @@ def collect(
     run = rows_of.run
     run.place.create(service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
     records = Records(run.place)
-    new = _fetch_all(service, records, run)
-    _repair(rows_of, records, window, budget, discount)
-    run.told(_ledger(records, run, new))
+    with records.turn():
+        _fetch_all(service, records, run)
+        _repair(rows_of, records, window, budget, discount)
+        all = records.all()
+        run.told(_ledger(records, all, run))
+        for one in all:
+            if not one.told:
+                records.keep(replace(one, told=True))
     rows, distinct = counted(rows_of.wanted)
-    report = report_of(run.ledger(), rows, distinct, run.sending, time.time() - began)
+    report = report_of(
+        _of_this_call(run.ledger(), rows_of.wanted), rows, distinct, run.sending, time.time() - began
+    )
     return Answers(rows_of.joined(output, usage), report)
 
 
@@ -119,24 +124,33 @@ def _repair(rows_of: Opened, records: Records, window: str, budget: Budget | Non
         send_repairs(rows_of, sending, record, table, allowance)
 
 
-def _fetch_all(service: Service, records: Records, run: Run) -> list[Record]:
-    """Bring in the batches that have ended, one after the other, and return them."""
+def _fetch_all(service: Service, records: Records, run: Run) -> None:
+    """Bring in the batches that have ended, one after the other."""
     waiting = [one for one in records.all() if one.state == "submitted"]
     if not waiting:
-        return []
+        return
 
-    async def work(client: Client) -> list[Record]:
-        done = []
+    async def work(client: Client) -> None:
         for record in waiting:
-            now = await client.batch(str(record.batch))
-            if now.get("status") in ENDED:
-                done.append(await _fetch(client, records, record, now, run))
-        return done
+            try:
+                now = await client.batch(str(record.batch))
+                if now.get("status") in ENDED:
+                    await _fetch(client, records, record, now, run)
+            except RowError as problem:
+                problem.message = f"{record.batch}: {problem.message}{_forgotten(records, record, problem)}"
+                raise
 
-    return asked(service, work)
+    asked(service, work)
 
 
-async def _fetch(client: Client, records: Records, record: Record, now: dict[str, Any], run: Run) -> Record:
+def _forgotten(records: Records, record: Record, problem: RowError) -> str:
+    """Return what to do about a batch that the service knows no more."""
+    if problem.status != 404:
+        return ""
+    return f". The service knows the batch, or its answers, no more. Remove {records.folder}/{record.digest}.json, and its rows are sent once more."
+
+
+async def _fetch(client: Client, records: Records, record: Record, now: dict[str, Any], run: Run) -> None:
     """Keep a batch's answers and errors; its record counts it as collected once both are kept."""
     import pyarrow as pa
 
@@ -149,28 +163,27 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
     )
     broken: list[dict[str, Any]] = []
     reader = Reader(service.answer, run.schema.field("value").type)
-    journal = writer(run.place, run.schema)
     outcomes: list[Outcome] = []
     good: list[Outcome] = []
-    for name in ("output_file_id", "error_file_id"):
-        file = now.get(name)
-        for told in _lines(await client.content(str(file))) if file else ():
-            if told.get("custom_id") not in left:
-                continue
-            left.discard(told["custom_id"])
-            outcome = _outcome(told, client, reader, now)
-            outcomes.append(outcome)
-            if again := broken_row(outcome, repairer, before.get(outcome.key), record.repair):
-                broken.append(again)
-            elif outcome.error is None:
-                good.append(with_before(outcome, before.get(outcome.key)))
-                outcome.value = None  # it may be large, and the ledger has no use for it
-            if len(good) >= _AT_ONCE:
-                _keep(journal, good, run, service)
-                good = []
-    if good:
-        _keep(journal, good, run, service)
-    journal.close()
+    with closing(writer(run.place, run.schema)) as journal:
+        for name in ("output_file_id", "error_file_id"):
+            file = now.get(name)
+            for told in _lines(await client.content(str(file))) if file else ():
+                if told.get("custom_id") not in left:
+                    continue
+                left.discard(told["custom_id"])
+                outcome = _outcome(told, client, reader, now)
+                outcomes.append(outcome)
+                if again := broken_row(outcome, repairer, before.get(outcome.key), record.repair):
+                    broken.append(again)
+                elif outcome.error is None:
+                    good.append(with_before(outcome, before.get(outcome.key)))
+                    outcome.value = None  # it may be large, and the ledger has no use for it
+                if len(good) >= _AT_ONCE:
+                    _keep(journal, good, run, service)
+                    good = []
+        if good:
+            _keep(journal, good, run, service)
     said = find(now, "errors.data[0].message")
     more = f": {client.caller.shown(said)}" if isinstance(said, str) else ""
     for key in sorted(left):
@@ -196,9 +209,9 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
         took_tokens=sum(line["input_tokens"] + line["output_tokens"] for line in lines),
         took_cost=sum(line["cost"] for line in lines),
         broken=len(broken),
+        told=False,
     )
     records.keep(done)
-    return done
 
 
 def _keep(journal: Any, good: list[Outcome], run: Run, service: Service) -> None:
@@ -256,34 +269,36 @@ def _outcome(told: dict[str, Any], client: Client, reader: Reader, now: dict[str
     return outcome
 
 
-def _ledger(records: Records, run: Run, new: list[Record]) -> Any:
-    """Return the lines of the new batches' rows, and the errors of before that still stand."""
+def _ledger(records: Records, all: list[Record], run: Run) -> Any:
+    """Return the lines of rows of batches that no report has had, and the errors of before that still stand."""
     import pyarrow as pa
 
     answered = answered_keys(run.place)
-    fresh = {one.digest for one in new}
     told = run.sending.service
     lines: dict[str, dict[str, Any]] = {}
+    counted: set[str] = set()
 
     def say(key: str, reason: str, message: str) -> None:
         """Say why a row has no answer yet; what it took just now is kept."""
         line = ledger_line(Outcome(key, error=RowError(reason, message)), told, 0)
         lines[key] = line | {name: lines[key][name] for name in (_NUMBERS if key in counted else ())}
 
-    counted: set[str] = set()
     for key, message in records.rejected().items():
         say(key, "input", message)
     for key in records.left():
         say(
             key, "budget", "the budget of the last submission did not hold it; the next one goes on from here"
         )
-    for record in records.all():
+    for record in all:
         if record.state == "collected":
             for line in records.table(f"{record.digest}.ledger.parquet").to_pylist():
-                if line["reason"] is not None or record.digest in fresh:
-                    lines[line["key"]] = line
-                if record.digest in fresh:
-                    counted.add(line["key"])
+                key = line["key"]
+                if not record.told:
+                    more = lines[key] if key in counted else {}
+                    lines[key] = line | {name: line[name] + more[name] for name in _SUMS if more}
+                    counted.add(key)
+                elif line["reason"] is not None:
+                    lines[key] = line | {"sender": _BEFORE}
         else:
             what = "the repair of its answer, in" if record.repair else "the"
             for key in records.keys(record):
@@ -294,3 +309,17 @@ def _ledger(records: Records, run: Run, new: list[Record]) -> Any:
                 )
     kept = [line for key, line in lines.items() if line["reason"] is None or key not in answered]
     return pa.Table.from_pylist(kept, run.ledger_schema)
+
+
+def _of_this_call(ledger: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Return the lines of a ledger as this call's report counts them.
+
+    What rows took that failed before was in the report of then; and errors of rows that have left the table are no errors of it.
+    """
+    from pyspark.sql import functions as sf
+
+    new = sf.col("sender") != _BEFORE
+    numbers = [sf.when(new, sf.col(name)).alias(name) for name in _NUMBERS]
+    told = ledger.select(*(name for name in ledger.columns if name not in _NUMBERS), *numbers)
+    paid = sf.coalesce(sf.col("calls"), sf.lit(0)) > 0
+    return told.where(paid).unionByName(told.where(~paid).join(wanted.select("key"), "key", "left_semi"))

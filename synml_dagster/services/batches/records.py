@@ -11,13 +11,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from synml_dagster.cache import cache_directory
 from synml_dagster.errors import SetupError
-from synml_dagster.files.filesystems import filesystem_of
+from synml_dagster.files.filesystems import filesystem_of, is_remote
 from synml_dagster.services.journal.place import Place, files_in
+from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +62,8 @@ class Record:
         What it took, once it is collected.
     broken
         How many of its answers are to be asked for again.
+    told
+        Whether a report has said what it took; not from when it is collected until then.
     """
 
     digest: str
@@ -75,6 +81,7 @@ class Record:
     took_tokens: int | None = None
     took_cost: float | None = None
     broken: int = 0
+    told: bool = True
 
 
 class Records:
@@ -83,6 +90,22 @@ class Records:
     def __init__(self, place: Place) -> None:
         self.folder = f"{place.folder}/batches"
         self._filesystem, self._inside = filesystem_of(self.folder)
+
+    def turn(self, seconds: float = 600) -> AbstractContextManager[None]:
+        """Let one process of this host at a time send and collect: two at once would find the same rows unsent, and pay for them twice.
+
+        Raises
+        ------
+        SetupError
+            Another one is at it for all of `seconds`.
+        """
+        busy = SetupError(
+            f"batches: another run sends or collects the batches in {self.folder!r}, and has done so for {seconds:g} s; run this one again when it has ended"
+        )
+        if not is_remote(self.folder):
+            return take_turns(f"{self._inside}/.lock", busy, seconds)
+        name = hashlib.sha256(self.folder.encode()).hexdigest()[:16]
+        return take_turns(cache_directory() / "batches" / f"{name}.lock", busy, seconds)
 
     def all(self) -> list[Record]:
         """Return all batches, the oldest first.

@@ -105,7 +105,7 @@ def submit(
         There is no Batch API for the service, or a column or the key is not there; or a budget bounds what is not known before. Nothing
         was sent.
     SetupError
-        The service refuses, or cannot be reached.
+        The service refuses, or cannot be reached; or another process of this host sends or collects the same batches all the time.
     """
     from synml_dagster.services.columns import opened
     from synml_dagster.services.run import counted
@@ -120,18 +120,19 @@ def submit(
     run.place.create(service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
     records = Records(run.place)
     sending = Sending(service, records, run.place.run, window, most_requests)
-    made = sending.send_planned()
-    for record, table in to_repair(records, run.place):
-        made += send_repairs(rows_of, sending, record, table, allowance)
-    waiting = set[str]().union(*(records.keys(one) for one in records.all() if one.state == "submitted"))
-    rows, distinct = counted(rows_of.wanted)
-    seen = _Seen()
-    todo = run.unfinished(rows_of.wanted).dropDuplicates(["key"])
-    made += sending.send_all(
-        _new(rendered(todo, service, rows_of.inputs), waiting, allowance, seen), allowance
-    )
-    records.reject(seen.refused)
-    records.leave(seen.left)
+    with records.turn():
+        made = sending.send_planned()
+        for record, table in to_repair(records, run.place):
+            made += send_repairs(rows_of, sending, record, table, allowance)
+        waiting = set[str]().union(*(records.keys(one) for one in records.all() if one.state == "submitted"))
+        rows, distinct = counted(rows_of.wanted)
+        seen = _Seen()
+        todo = run.unfinished(rows_of.wanted).dropDuplicates(["key"])
+        made += sending.send_all(
+            _new(rendered(todo, service, rows_of.inputs), waiting, allowance, seen), allowance
+        )
+        records.reject(seen.refused)
+        records.leave(seen.left)
     finished = distinct - seen.sent - seen.waiting - len(seen.refused) - len(seen.left)
     return Submitted(rows, distinct, finished, seen.waiting, len(seen.refused), len(seen.left), tuple(made))
 

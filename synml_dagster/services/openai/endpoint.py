@@ -62,9 +62,9 @@ class Endpoint(BaseModel):
         ConfigError
             One is unknown, or has a value that cannot be.
         """
-        known = cls.model_fields
+        known = [field.alias or name for name, field in cls.model_fields.items()]
         for name in parameters:
-            if name not in known:
+            if name not in known and name not in cls.model_fields:
                 raise ConfigError(
                     f"{cls.__name__.lower()} has no parameter {name!r}; it takes {', '.join(known)}. What the service knows beside them goes into `more`."
                     f"{did_you_mean(name, known)}"

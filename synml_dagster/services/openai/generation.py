@@ -47,8 +47,8 @@ class Generation(Endpoint):
     def _schema_of(cls, value: Any) -> Any:
         try:
             return None if value is None else schema_of(value)
-        except ConfigError as problem:
-            raise ValueError(str(problem)) from None
+        except ConfigError as problem:  # the parameter is named before it
+            raise ValueError(str(problem).removeprefix("schema: ")) from None
 
     @field_validator("prompt", "system")
     @classmethod
@@ -58,14 +58,6 @@ class Generation(Endpoint):
         except ConfigError as problem:
             raise ValueError(str(problem)) from None
         return value
-
-    @classmethod
-    def of(cls: Any, parameters: dict[str, Any]) -> Any:
-        """Return the endpoint with these parameters; `schema` is one of them."""
-        told = dict(parameters)
-        if "schema" in told:
-            told["output_schema"] = told.pop("schema")
-        return super().of(told)
 
     def json_schema(self) -> dict[str, Any] | None:
         """Return the name, the strict schema and that it is strict, as services want to have them."""

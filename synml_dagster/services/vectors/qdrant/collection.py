@@ -128,7 +128,7 @@ def _is_vector(kind: Any) -> bool:
 
 def _matched(settings: QdrantSettings, there: Any, lists: list[str]) -> tuple[dict[str, str], dict[str, int]]:
     """Return which columns become which vectors of a collection."""
-    if "size" in there:
+    if isinstance(there.get("size"), int):  # else it is a vector's name
         column = settings.vector or (lists[0] if len(lists) == 1 else None)
         if column is None:
             raise ConfigError(

@@ -56,10 +56,10 @@ class QdrantSettings:
         for name in ("url", "collection", "key"):
             if not told.get(name):
                 raise ConfigError(f"vectors: the option {name} is missing")
-        parts = urlsplit(told["url"])
-        if not parts.hostname or parts.query or parts.fragment:
+        if not _is_address(told["url"]):
+            shown = told["url"].partition("?")[0].partition("#")[0]  # keys are put into queries
             raise ConfigError(
-                f"vectors: {told['url']!r} is no address of Qdrant, such as http://localhost:6333"
+                f"vectors: {shown!r} is no address of Qdrant, such as http://localhost:6333, without a query"
             )
         if not re.fullmatch(r"[^\x00-\x1f/\\<>:\"|?*]{1,255}", told["collection"]):
             raise ConfigError(f"vectors: {told['collection']!r} is no name of a collection")
@@ -112,3 +112,11 @@ class QdrantSettings:
         return Service(
             name=f"qdrant {self.collection}"[:100], url=self.address, method="PUT", key=key, body={}, **more
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.port != 0 and not parts.query and not parts.fragment)
+    except ValueError:  # a port or an address of IPv6 that is none
+        return False
