@@ -97,7 +97,7 @@ def test_a_picture_that_cannot_be_drawn_is_one_that_says_why(form, caplog):
         ("prediction", "raw"),
         ("scored_at", "raw"),
         ("probability", "feature_plan"),
-        ("__label", "feature_plan"),
+        ("__label", "raw"),
     ],
 )
 def test_a_column_with_a_name_that_is_taken_is_refused_before_training(tmp_path, monkeypatch, name, where):

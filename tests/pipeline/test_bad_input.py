@@ -114,6 +114,7 @@ def test_rows_without_a_label_are_dropped_with_a_count(tmp_path):
     assert told["metadata"]["predictions"]["dagster/row_count"] == len(frame)
 
 
+@pytest.mark.slow
 def test_a_champion_that_no_rule_let_through_is_said_by_the_scoring(tmp_path):
     failure = failures_of(GOOD, tmp_path, promote={"metric": "auc", "minimum": 1.1})
     assert "has no champion to score with" in failure

@@ -105,6 +105,7 @@ def test_a_name_that_is_taken_ends_the_run_before_any_row_is_scored(trained):
     assert sorted((trained / "data" / "shop" / ".predictions.versions" / "versions").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_each_partition_has_its_own(tmp_path, monkeypatch, classic_spark):
     monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SPARK_MASTER", "local[2]")

@@ -86,6 +86,7 @@ def test_what_was_never_filled_in_is_refused_by_name(project, tmp_path):
     assert "`label`" not in refused.stdout + refused.stderr
 
 
+@pytest.mark.slow
 def test_a_scaffold_brings_an_executor_once_and_only_where_there_is_none(project, tmp_path):
     def scaffold(path):
         dg_command(

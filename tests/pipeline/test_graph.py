@@ -85,6 +85,7 @@ def test_a_table_without_its_plan_says_so(classic_spark, tmp_path):
         plan_of(table)
 
 
+@pytest.mark.slow
 def test_one_asset_is_made_again_from_what_it_carries(classic_spark, tmp_path, monkeypatch):
     """`evaluation` alone, in a run of its own, measures the model on its own held-out rows."""
     monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))

@@ -149,6 +149,7 @@ def score_days_one_by_one(folder):
         assert told(done, "champion")[0]["challenger version"] == "2"
 
 
+@pytest.mark.slow
 def test_the_values_of_a_column_are_partitions_and_another_source_is_scored_by_them(folder):
     static = {"column": "city", "static": ["Oslo", "Bern"]}
     defs = MLPipeline.model_validate(description(folder, partitions=static)).definitions()

@@ -38,6 +38,7 @@ def materialize(tmp_path_factory, classic_spark):
         yield materialize
 
 
+@pytest.mark.slow
 def test_how_sure_a_gain_is_decides_where_one_asks_and_so_do_size_and_speed(materialize):
     told = materialize(*STAGES[-4:], rounds=40, confidence=0.9, most_kilobytes=1)
     assert told["decision"].endswith("kB, and promote.most_kilobytes is 1")

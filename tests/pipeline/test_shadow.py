@@ -239,6 +239,7 @@ def fails_on_any_rows(graph):
     onnx.save(model, str(graph))
 
 
+@pytest.mark.slow
 def test_labels_that_come_meanwhile_measure_both_and_refuse_the_worse(whole):
     shop, _ = whole
     shop.mlflow.set_alias("shop", "champion", "1")

@@ -126,6 +126,7 @@ def test_what_has_no_embedding_has_an_error(tmp_path):
     assert np.abs(np.array(cut.values["4"]) - alone(folder, " ".join(["the"] * 10))).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_column_of_embeddings_on_spark(spark, tmp_path):
     folder = make_model(tmp_path / "m")
     frame = spark.createDataFrame([(i, f"{text}.") for i, text in enumerate(TEXTS)], "id int, review string")

@@ -244,6 +244,7 @@ def test_rows_that_cannot_be_points_are_refused_with_their_column():
     assert qdrant.points["reviews"] == {}
 
 
+@pytest.mark.slow
 def test_spark_writes_a_table_and_a_stream(spark, tmp_path):
     qdrant = Qdrant()
     with Server(qdrant) as server:

@@ -121,6 +121,7 @@ def test_a_delete_sends_keys_alone(tmp_path):
         assert server.seen[0].json == {"value": [{"@search.action": "delete", "id": "1"}]}
 
 
+@pytest.mark.slow
 def test_each_writing_writes_what_the_table_says_and_one_that_was_cut_off_goes_on(spark, tmp_path):
     index = Index()
 

@@ -262,6 +262,7 @@ def test_rows_that_cannot_be_are_refused_with_their_column(table):
     place.drop()
 
 
+@pytest.mark.slow
 def test_spark_writes_a_table_and_a_stream(spark, table, tmp_path):
     vectors.register(spark)
     wanted = "id", "concat('t', id) AS text", "array(float(id), float(0.5)) AS vector"

@@ -175,6 +175,7 @@ def test_many_connections_are_accepted_in_a_turn(bundles, table):
         s.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_no_answers_is_not_answered_without_end(served, table):
     """What it does not take waits with it, not in the server."""
     request = plain(b"/invocations", rows(table, 50))
@@ -207,6 +208,7 @@ def test_a_body_larger_than_allowed_is_refused_however_small_it_is(serve, bundle
     assert b"100 are allowed" in said
 
 
+@pytest.mark.slow
 def test_a_request_that_comes_as_its_connection_would_be_closed_is_answered(bundles, table, monkeypatch):
     """The timer of an idle connection runs out while the request is read, or while its body is waited for."""
 

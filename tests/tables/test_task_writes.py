@@ -113,6 +113,7 @@ def test_a_few_columns_that_become_thousands_come_in_few_rows(classic_spark, tmp
     assert max(map(max, at_once)) <= 4096
 
 
+@pytest.mark.slow
 def test_tables_in_an_object_store():
     done = subprocess.run(
         [sys.executable, "-m", "tests.files.on_object_store"], capture_output=True, text=True, timeout=300
