@@ -1,6 +1,6 @@
 """One model behind three servers, one after the other in one go: this package, `mlflow models serve`, and FastAPI by hand.
 
-    python -m bench.serving.latency --keep /tmp/serving-bench
+    python -m bench.serving.latency --keep FOLDER
 
 Each is started as a process and asked by `wrk` (Debian: apt install wrk) with one row of 14 raw columns: over 1 connection and over 32.
 Rounds alternate between the servers, so that all meet the same neighbours; the best round of each counts.

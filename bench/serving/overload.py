@@ -1,6 +1,6 @@
 """Three times what the server can answer, sent whether or not answers come back.
 
-    python -m bench.serving.overload --keep /tmp/serving-bench
+    python -m bench.serving.overload --keep FOLDER
 
 In each round `wrk` says what the server answers over 32 connections in a closed loop; then requests come at three times that rate over
 400. Beside each round stands how much of a core the server had, and how long it was ready to run and had none.

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, SetupError
 from synml_dagster.services.secrets import checked
+from synml_dagster.services.vectors.options import (
+    check_options,
+    dimensions_of,
+    key_columns,
+    own_options,
+)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -27,7 +33,7 @@ _FOR_THE_TRANSACTION = (
     "SET LOCAL lock_timeout = '300s'; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'"
 )
 
-_OF_SPARK = ("checkpointlocation", "queryname", "outputmode")
+_MOST_DIMENSIONS = 16_000
 
 
 @dataclass(frozen=True)
@@ -53,22 +59,16 @@ class Settings:
         ConfigError
             An option is unknown, missing, or cannot be.
         """
-        told = {str(name).lower(): str(value) for name, value in options.items()}
-        checkpoint = told.get("checkpointlocation")
-        told = {name: value for name, value in told.items() if name not in _OF_SPARK}
+        told = own_options(options)
+        checkpoint = next(
+            (str(v) for name, v in options.items() if name.lower() == "checkpointlocation"), None
+        )
         if "password" in told or re.search(r"(?i)password\s*=|://[^/@]*:[^/@]*@", told.get("url", "")):
             raise ConfigError(
                 "vectors: a password does not belong into options, which Spark writes into plans. Name the environment variable that "
                 "holds it where workers run: option password_env."
             )
-        for name in told:
-            if name not in KNOWN:
-                raise ConfigError(
-                    f"vectors: there is no option {name!r}; there are {', '.join(KNOWN)}.{did_you_mean(name, KNOWN)}"
-                )
-        for name in ("url", "table", "key"):
-            if not told.get(name, "").strip():
-                raise ConfigError(f"vectors: the option {name} is missing")
+        check_options(told, KNOWN, ("url", "table", "key"))
         if not told["url"].startswith(("postgresql://", "postgres://")):
             raise ConfigError(
                 "vectors: url is no address of PostgreSQL, such as postgresql://user@host:5432/database, nor one of Qdrant, such as http://host:6333"
@@ -77,17 +77,11 @@ class Settings:
             raise ConfigError(
                 f"vectors: {told['table']!r} is no name of a table: write table or schema.table, in double quotes where capitals or blanks count"
             )
-        key = tuple(one.strip() for one in told["key"].split(","))
-        if not all(key) or len(set(key)) < len(key):
-            raise ConfigError(
-                f"vectors: key {told['key']!r} is no list of columns; write their names with commas between"
-            )
-        dimensions = told.get("dimensions")
-        if dimensions is not None and not (dimensions.isdigit() and 0 < int(dimensions) <= 16_000):
-            raise ConfigError(f"vectors: dimensions is {dimensions!r}, and a vector has 1 to 16000 numbers")
+        key = key_columns(told["key"])
+        dimensions = dimensions_of(told.get("dimensions"), _MOST_DIMENSIONS)
         return cls(
             told["url"], told["table"].strip(), key, told.get("password_env"), told.get("latest"),
-            int(dimensions) if dimensions else None, told.get("vector"), checkpoint,
+            dimensions, told.get("vector"), checkpoint,
         )  # fmt: skip
 
     @property

@@ -12,11 +12,16 @@ from urllib.parse import quote, urlsplit
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.services.description import Answer, Key, Policy, Service
 from synml_dagster.services.secrets import checked
+from synml_dagster.services.vectors.options import (
+    check_options,
+    dimensions_of,
+    key_columns,
+    own_options,
+)
 
 KNOWN = ("url", "api_key_env", "collection", "key", "vector", "dimensions", "distance")
 DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
 
-_OF_SPARK = ("checkpointlocation", "queryname", "outputmode")
 _MOST_DIMENSIONS = 65_535
 
 
@@ -41,21 +46,13 @@ class QdrantSettings:
         ConfigError
             An option is unknown, missing, or cannot be.
         """
-        told = {str(name).lower(): str(value).strip() for name, value in options.items()}
-        told = {name: value for name, value in told.items() if name not in _OF_SPARK}
+        told = {name: value.strip() for name, value in own_options(options).items()}
         if "api_key" in told or re.search(r"://[^/]*@", told.get("url", "")):
             raise ConfigError(
                 "vectors: a key does not belong into options, which Spark writes into plans. Name the environment variable that holds it "
                 "where workers run: option api_key_env."
             )
-        for name in told:
-            if name not in KNOWN:
-                raise ConfigError(
-                    f"vectors: there is no option {name!r} for Qdrant; there are {', '.join(KNOWN)}.{did_you_mean(name, KNOWN)}"
-                )
-        for name in ("url", "collection", "key"):
-            if not told.get(name):
-                raise ConfigError(f"vectors: the option {name} is missing")
+        check_options(told, KNOWN, ("url", "collection", "key"), store="Qdrant")
         if not _is_address(told["url"]):
             shown = told["url"].partition("?")[0].partition("#")[0]  # keys are put into queries
             raise ConfigError(
@@ -63,16 +60,8 @@ class QdrantSettings:
             )
         if not re.fullmatch(r"[^\x00-\x1f/\\<>:\"|?*]{1,255}", told["collection"]):
             raise ConfigError(f"vectors: {told['collection']!r} is no name of a collection")
-        key = tuple(one.strip() for one in told["key"].split(","))
-        if not all(key) or len(set(key)) < len(key):
-            raise ConfigError(
-                f"vectors: key {told['key']!r} is no list of columns; write their names with commas between"
-            )
-        dimensions = told.get("dimensions")
-        if dimensions is not None and not (dimensions.isdigit() and 0 < int(dimensions) <= _MOST_DIMENSIONS):
-            raise ConfigError(
-                f"vectors: dimensions is {dimensions!r}, and a vector has 1 to {_MOST_DIMENSIONS} numbers"
-            )
+        key = key_columns(told["key"])
+        dimensions = dimensions_of(told.get("dimensions"), _MOST_DIMENSIONS)
         distance = told.get("distance", DISTANCES[0]).capitalize()
         if distance not in DISTANCES:
             raise ConfigError(
@@ -80,7 +69,7 @@ class QdrantSettings:
             )
         return cls(
             told["url"].rstrip("/"), told["collection"], key, told.get("api_key_env"), told.get("vector"),
-            int(dimensions) if dimensions else None, distance,
+            dimensions, distance,
         )  # fmt: skip
 
     @property
