@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from synml_dagster.services.batches.client import Client, asked
 from synml_dagster.services.batches.records import Record, Records
 from synml_dagster.services.batches.rendering import Line
 from synml_dagster.services.description import Service
+from synml_dagster.services.engine.portions import in_portions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,7 @@ class Sending:
         """
         return [
             self.send(self._plan(some, allowance, repair, more), new=True)
-            for some in _files(iter(lines), self.most)
+            for some in in_portions(lines, lambda line: len(line.content), self.most, _MOST_BYTES)
         ]
 
     def send(self, record: Record, *, new: bool) -> Record:
@@ -99,17 +100,3 @@ class Sending:
         table = pa.table({"key": keys}) if more is None else more.filter(pc.is_in(more["key"], keys))
         self.records.plan(record, table, content)
         return record
-
-
-def _files(lines: Iterator[Line], most: int) -> Iterator[list[Line]]:
-    """Yield the lines of one batch after the other."""
-    some: list[Line] = []
-    size = 0
-    for line in lines:
-        if some and (len(some) >= most or size + len(line.content) > _MOST_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(line)
-        size += len(line.content)
-    if some:
-        yield some

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synml_dagster.errors import ConfigError, DataError, SetupError, did_you_mean
 from synml_dagster.services.engine.caller import Caller, Clock
 from synml_dagster.services.engine.conversation import conversation
 from synml_dagster.services.engine.outcome import RowError, Tally
+from synml_dagster.services.engine.portions import in_portions
 from synml_dagster.services.engine.request import Request
 from synml_dagster.services.vectors.qdrant.points import MARK, Point, check_kinds, points
 from synml_dagster.services.vectors.qdrant.settings import QdrantSettings
@@ -87,7 +89,9 @@ class Collection:
         made: list[Point] = []
 
         async def work(caller: Caller) -> None:
-            for some in _parts(batches, self, mark):
+            made_of = (points(batch, self.settings.key, self.vectors, self.sizes, mark) for batch in batches)
+            together = chain.from_iterable(made_of)
+            for some in in_portions(together, lambda point: len(point.text), _MOST_POINTS, _MOST_BYTES):
                 await self._upsert(caller, some)
                 made.extend(Point(one.id, "", one.digest) for one in some)
 
@@ -202,18 +206,3 @@ def _talk(settings: QdrantSettings, work: Callable[[Caller], Awaitable[Result]])
     except RowError as problem:
         kind = DataError if problem.status in (400, 413, 422) else SetupError
         raise kind(f"vectors: {settings.place}: {problem.message}") from None
-
-
-def _parts(batches: Iterable[pa.RecordBatch], into: Collection, mark: str | None) -> Iterator[list[Point]]:
-    """Yield the points of one request after the other."""
-    some: list[Point] = []
-    size = 0
-    for batch in batches:
-        for point in points(batch, into.settings.key, into.vectors, into.sizes, mark):
-            if some and (len(some) >= _MOST_POINTS or size + len(point.text) > _MOST_BYTES):
-                yield some
-                some, size = [], 0
-            some.append(point)
-            size += len(point.text)
-    if some:
-        yield some
