@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -45,6 +45,9 @@ from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import read_source
 from synml_dagster.sources.files import source_files
 from synml_dagster.tables import MarkedRows, Table, TableUnion
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def build_predictions(
@@ -187,11 +190,11 @@ def rows_to_score(
     context: dg.AssetExecutionContext,
     spec: ScoreSpec,
     partitions: PartitionsSpec | None,
-    raw: Any,
+    raw: Table,
     model: OnnxModel,
-    spark: Any,
+    spark: "SparkSession",
     notes: list[str],
-) -> tuple[dict[str, Any], Any]:
+) -> "tuple[dict[str, DataFrame | ParquetFiles], DataFrame | None]":
     """Return the rows of each of the run's partitions, or all under an empty key, and `score.source` as a whole, where it is read.
 
     `notes` takes what reading the source leaves to be said.
@@ -210,7 +213,12 @@ def rows_to_score(
     return {"": source_files(spark, spec.source, whole) or whole}, whole
 
 
-def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:
+def doubts(
+    tables: "Sequence[DataFrame | ParquetFiles | Table]",
+    model: OnnxModel,
+    plan: FeaturePlan,
+    spark: "SparkSession",
+) -> list[str]:
     """Return what is to be said of rows before they are scored: text that is not written as learnt, columns that nothing is left of.
 
     Raises
@@ -218,7 +226,7 @@ def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: An
     DataError
         A column is missing, is of a type whose values are never the plan's, or most of its text cannot be read.
     """
-    frames = [t if hasattr(t, "columns") else t.dataframe(spark) for t in tables]
+    frames = [t.dataframe(spark) if isinstance(t, ParquetFiles | Table) else t for t in tables]
     numbers = {
         c.name
         for c in plan.columns
@@ -251,7 +259,13 @@ def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
     return rejected_rows
 
 
-def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:
+def scored(
+    rows: "DataFrame | ParquetFiles",
+    model: OnnxModel,
+    provenance: Provenance,
+    spec: ScoreSpec,
+    spark: "SparkSession",
+) -> MarkedRows:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and spec.table is None and spec.database is None:
@@ -261,7 +275,7 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
                 return MarkedRows(made, None, tuple(made.columns))
         frame = provenance.stamp(score(rows, model, keep=spec.keep, spark=spark))
         return MarkedRows(frame, None, tuple(frame.columns))
-    columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns
+    columns = (rows.dataframe(spark) if isinstance(rows, ParquetFiles) else rows).columns
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.
