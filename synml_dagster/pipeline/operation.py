@@ -37,7 +37,7 @@ def build_definitions(
     """Return what `MLPipeline.definitions` does; see there."""
 
     def changed(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = followed(pipeline.automation, spec, pipeline.name)
+        spec = followed(pipeline.automation, spec, pipeline.name, of_asset=pipeline.source.asset is not None)
         return change_spec(spec) if change_spec else spec
 
     assets = [a.map_asset_specs(changed) for a in pipeline.assets()]
@@ -58,7 +58,11 @@ def build_definitions(
     if pipeline.resources == "embedded":
         given = dict(default_resources()) | given
     return dg.Definitions(
-        assets=[change_spec(origin) if change_spec else origin, *assets],
+        # An asset that is the source has a spec of its own, here or in another code location.
+        assets=[
+            *([] if pipeline.source.asset else [change_spec(origin) if change_spec else origin]),
+            *assets,
+        ],
         asset_checks=[build_rejected_rows(pipeline.name), *_checks(pipeline)],
         jobs=[
             train,
