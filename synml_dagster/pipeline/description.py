@@ -174,6 +174,7 @@ class Description(BaseModel):
             raise ValueError(
                 "automation.minimum_rows is about the whole source, and partitions are read one by one; leave one of them out"
             )
+        self._check_assets()
         self._check_promotion()
         self._check_live()
         self._check_database()
@@ -182,6 +183,26 @@ class Description(BaseModel):
             scores = self.automation.on_new_data == "score" and self.score.source is not None
             self._check_version_query("score.source" if scores else "source")
         return self
+
+    def _check_assets(self) -> None:
+        """Sources that are assets: none of the pipeline's own, and partitions that no column tells apart lie apart."""
+        sources = {"source": self.source, "score.source": self.score.source}
+        labels = {"live.labels": self.live.labels if self.live else None}
+        for key, source in (sources | labels).items():
+            if source is not None and source.asset and source.asset.startswith(f"{self.name}/"):
+                raise ValueError(
+                    f"{key}.asset is {source.asset!r}, which begins as the assets of this pipeline do, and a pipeline does not read what it makes. "
+                    "Name an asset of somebody else, or give the pipeline another name"
+                )
+        if self.partitions is None or self.partitions.has_columns:
+            return
+        for key, source in sources.items():
+            if source is None or (source.asset and source.place is None):
+                continue
+            raise ValueError(
+                f"partitions needs `column`, the one that says which partition a row belongs to: {key} is {source.describe()}, and only an asset "
+                "without path, table, jdbc and sql has a place for each of its partitions"
+            )
 
     def searched_learners(self) -> list[str]:
         """Return the families that have to learn the task: those that the description names."""

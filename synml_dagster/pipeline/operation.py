@@ -38,7 +38,7 @@ def build_definitions(
     """Return what operates the pipeline of these assets; see `MLPipeline.definitions`."""
 
     def changed(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = followed(pipeline.automation, spec, pipeline.name)
+        spec = followed(pipeline.automation, spec, pipeline.name, of_asset=pipeline.source.asset is not None)
         return change_spec(spec) if change_spec else spec
 
     made = [a.map_asset_specs(changed) for a in assets]
@@ -59,7 +59,11 @@ def build_definitions(
     if pipeline.resources == "embedded":
         given = dict(default_resources()) | given
     return dg.Definitions(
-        assets=[change_spec(origin) if change_spec else origin, *made],
+        # An asset that is the source has a spec of its own, here or in another code location.
+        assets=[
+            *([] if pipeline.source.asset else [change_spec(origin) if change_spec else origin]),
+            *made,
+        ],
         asset_checks=[build_rejected_rows(pipeline.name), *_checks(pipeline)],
         jobs=[
             train,

@@ -5,16 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import check_apart, clearly, figure, markdown_table, outcome, version_read
+from synml_dagster.assets.stage import (
+    check_apart,
+    clearly,
+    figure,
+    markdown_table,
+    outcome,
+    reads_from,
+    version_read,
+)
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import SparkResource
 from synml_dagster.service_assets.batch import journal_of
 from synml_dagster.services import Answers, Report, Service, batches, call_service
 from synml_dagster.services.engine.outcome import REASONS
-from synml_dagster.sources import read_source
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables import MarkedRows
+from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -35,7 +43,10 @@ def build_answers(column: "Description") -> dg.AssetsDefinition:
         description=f"The rows of {column.source.describe()}, with answers of {service.name} as the column {column.output}.",
         kinds={"spark", "parquet", str(column.service.get("type", "http")).partition(".")[0]},
         tags={"synml/service": column.name},
-        deps=[dg.AssetKey([column.name, name]) for name in ("source", *(["batch"] if column.batch else []))],
+        deps=[
+            reads_from(column.source, dg.AssetKey([column.name, "source"])),
+            *([dg.AssetKey([column.name, "batch"])] if column.batch else []),
+        ],
         io_manager_key="spark_tables",
         metadata=place,
         # Changed parameters mean other answers, and Dagster says so.
@@ -53,14 +64,15 @@ def build_answers(column: "Description") -> dg.AssetsDefinition:
     def answers(
         context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
     ) -> Iterator[Any]:
-        check_apart(column.source, "source", column.path)
-        session = spark.session
+        session, reached = spark.session, reach(context, column.source)
+        for where in reached.sources:
+            check_apart(where, "source", column.path)
         told: dict[str, Any] = {"source": column.source.describe()} | version_read(
-            context, column.source, session
+            context, reached, session, dg.AssetKey([column.name, "answers"])
         )
         notes: list[str] = []
         known = last_types(spark_tables, column.name, "answers")
-        frame = read_source(session, column.source, known=known, notes=notes)
+        frame = reached.open(session, known=known, notes=notes).whole
         for note in notes:
             context.log.warning(f"source: {note}")
         if notes:

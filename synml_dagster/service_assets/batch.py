@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import clearly, figure, markdown_table
+from synml_dagster.assets.stage import clearly, figure, markdown_table, reads_from
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import DataDirectory, SparkResource
 from synml_dagster.services import batches
 from synml_dagster.services.batches.records import ENDED
-from synml_dagster.sources import read_source
+from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
     from synml_dagster.service_assets.description import Description
@@ -33,7 +33,7 @@ def build_batch(column: "Description") -> dg.AssetsDefinition:
         description=f"Rows of {column.source.describe()} that have no answer yet, as batches of {service.name}.",
         kinds={"openai"},
         tags={"synml/service": column.name},
-        deps=[dg.AssetKey([column.name, "source"])],
+        deps=[reads_from(column.source, dg.AssetKey([column.name, "source"]))],
         code_version=service.fingerprint(),
     )
     @clearly
@@ -42,7 +42,7 @@ def build_batch(column: "Description") -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         notes: list[str] = []
         known = last_types(spark_tables, column.name, "answers")
-        frame = read_source(spark.session, column.source, known=known, notes=notes)
+        frame = reach(context, column.source).open(spark.session, known=known, notes=notes).whole
         for note in notes:
             context.log.warning(f"source: {note}")
         sent = batches.submit(

@@ -81,7 +81,11 @@ class ServiceColumn(Description):
         if self.resources == "embedded":
             given = dict(default_resources()) | given
         return dg.Definitions(
-            assets=[change_spec(origin) if change_spec else origin, *assets],
+            # An asset that is the source has a spec of its own.
+            assets=[
+                *([] if self.source.asset else [change_spec(origin) if change_spec else origin]),
+                *assets,
+            ],
             jobs=jobs,
             sensors=sensors,
             resources=given,
