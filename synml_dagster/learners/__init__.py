@@ -12,7 +12,7 @@ from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
-    from synml_dagster.learners.base import Learner, TrainedModel, learner_of
+    from synml_dagster.learners.base import Learner, learner_of
     from synml_dagster.learners.form import Form, MixtureForm
     from synml_dagster.learners.link import Link
     from synml_dagster.learners.network import NetworkForm
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from synml_dagster.learners.scored import ScoredForm
     from synml_dagster.learners.space import ParameterRange, Value
     from synml_dagster.learners.spec import TrainSpec
+    from synml_dagster.learners.trained import TrainedModel
     from synml_dagster.learners.trees import Tree, TreeEnsemble
 
 _MODULES = {
     "additive": "AdditiveForm",
-    "base": "Learner TrainedModel learner_of",
+    "base": "Learner learner_of",
+    "trained": "TrainedModel",
     "form": "Form MixtureForm",
     "link": "Link",
     "network": "NetworkForm",

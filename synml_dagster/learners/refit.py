@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.files import ParquetFiles
-from synml_dagster.learners.base import Learner, TrainedModel
+from synml_dagster.learners.base import Learner
 from synml_dagster.learners.spec import TrainSpec
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

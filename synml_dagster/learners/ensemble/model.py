@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.learners.base import TrainedModel, learner_of
+from synml_dagster.learners.base import learner_of
 from synml_dagster.learners.form import MixtureForm
 from synml_dagster.learners.one_process.packed import DAMAGE, packed, unpacked
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     pass

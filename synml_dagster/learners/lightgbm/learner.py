@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import GROUP, LABEL, WEIGHT
 from synml_dagster.features.fitting.precision import label_offset
-from synml_dagster.learners.base import Learner, TrainedModel
+from synml_dagster.learners.base import Learner
 from synml_dagster.learners.lightgbm.metrics import (
     check_metrics,
     is_higher_better,
@@ -22,6 +22,7 @@ from synml_dagster.learners.lightgbm.objectives import TAKES_OFFSET, fits_task, 
 from synml_dagster.learners.lightgbm.params import catalogue, check_params
 from synml_dagster.learners.lightgbm.space import SPACE, START, portfolio
 from synml_dagster.learners.lightgbm.values import check_value
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.lightgbm.metrics import label_gains
 from synml_dagster.learners.lightgbm.model_text import parse_trees
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     import lightgbm as lgb

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synml_dagster.errors import did_you_mean
-from synml_dagster.learners.base import Learner, TrainedModel
+from synml_dagster.learners.base import Learner
 from synml_dagster.learners.linear.model import LinearModel, read_form
 from synml_dagster.learners.space import ParameterRange
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeatureChoices, FeaturePlan

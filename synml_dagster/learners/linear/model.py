@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from synml_dagster.learners.additive import AdditiveForm
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.one_process.additive_text import read_form, write_form
+from synml_dagster.learners.trained import TrainedModel
 
 __all__ = ["LinearModel", "read_form", "write_form"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.mlp.model import PerceptronModel
 from synml_dagster.learners.mlp.text import read_network
 from synml_dagster.learners.one_process.family import MAX_ROWS, OneProcessLearner
 from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 from synml_dagster.learners.space import ParameterRange
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeatureChoices, FeaturePlan

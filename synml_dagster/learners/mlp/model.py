@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.mlp.text import read_network
 from synml_dagster.learners.network import NetworkForm
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     pass

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.forests.family import DEFAULTS, ForestLearner
 from synml_dagster.learners.random_forest.model import RandomForestModel
 from synml_dagster.learners.space import ParameterRange
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from synml_dagster.learners.space import Value

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 from synml_dagster.learners.space import ParameterRange
 from synml_dagster.learners.spark_gbt.model import SparkGBTModel
 from synml_dagster.learners.spark_ml.ensemble import TREE_TABLE, SparkTreesLearner, check_criterion
 from synml_dagster.learners.spark_ml.family import NO_SUCH
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

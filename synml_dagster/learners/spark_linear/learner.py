@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.linear.model import read_form, write_form
 from synml_dagster.learners.link import Link
 from synml_dagster.learners.one_process.parameters import Parameter, Parameters
 from synml_dagster.learners.space import ParameterRange
 from synml_dagster.learners.spark_linear.model import SparkLinearModel
 from synml_dagster.learners.spark_ml.family import NO_SUCH, SparkLearner
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from synml_dagster.features import FeaturePlan
-    from synml_dagster.learners.base import TrainedModel
     from synml_dagster.learners.link import LinkName
     from synml_dagster.learners.spark_ml.trees import SavedTrees
+    from synml_dagster.learners.trained import TrainedModel
     from synml_dagster.learners.trees import TreeEnsemble
 
 TREE_TABLE: dict[str, Parameter] = {

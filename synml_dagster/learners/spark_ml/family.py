@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.one_process.family import TableLearner
 from synml_dagster.learners.one_process.losses import METRIC, loss
+from synml_dagster.learners.trained import TrainedModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

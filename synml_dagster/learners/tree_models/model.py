@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synml_dagster.learners.base import TrainedModel, learner_of
+from synml_dagster.learners.base import learner_of
+from synml_dagster.learners.trained import TrainedModel
 from synml_dagster.learners.trees import TreeEnsemble
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synml_dagster.errors import ConfigError, SetupError
-from synml_dagster.learners.base import TrainedModel
 from synml_dagster.learners.one_process.family import OneProcessLearner
 from synml_dagster.learners.one_process.parameters import Parameters
+from synml_dagster.learners.trained import TrainedModel
 from synml_dagster.learners.xgboost.metrics import is_higher_better, metrics_of, reported
 from synml_dagster.learners.xgboost.model import XGBoostModel
 from synml_dagster.learners.xgboost.model_json import parse_model
