@@ -109,7 +109,7 @@ def explained(
     asked: dict[str, Any] = {"keep": spec.keep, "outputs": further.outputs, "further": further}
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and table is None:
-            check_names(rows.schema().names if spec.keep is None else spec.keep)
+            check_names(rows.schema().names if spec.keep is None else spec.keep, provenance.columns)
             made = score_files(spark, rows, model, constants=provenance.values(), **asked)
             if made is not None:
                 return made

@@ -37,6 +37,7 @@ from synml_dagster.errors import ModelError
 from synml_dagster.features import FeaturePlan
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.place import partition_of
+from synml_dagster.io_managers.spark_table import STAMPED, run_of
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.partitions import PartitionsSpec, partitioned
@@ -74,6 +75,8 @@ def build_predictions(
     place: dict[str, Any] = {
         key: value for key, value in (("root", spec.path), ("table", spec.table)) if value
     }
+    if spec.append:
+        place["append"] = STAMPED
     if spec.database is not None:
         place["database"] = spec.database.place().describe()
     elif not spec.table:
@@ -105,7 +108,12 @@ def build_predictions(
             )
         bundle = mlflow.download(version)
         model = OnnxModel.load(bundle)
-        provenance = Provenance(str(version.version), model.metadata["plan_fingerprint"], datetime.now(UTC))
+        provenance = Provenance(
+            str(version.version),
+            model.metadata["plan_fingerprint"],
+            datetime.now(UTC),
+            run_of(context) if spec.append else None,
+        )
         session = spark.session
         context.add_output_metadata(
             provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
@@ -271,7 +279,7 @@ def scored(
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and spec.table is None and spec.database is None:
-            check_names(rows.schema().names if spec.keep is None else spec.keep)
+            check_names(rows.schema().names if spec.keep is None else spec.keep, provenance.columns)
             made = score_files(spark, rows, model, keep=spec.keep, constants=provenance.values())
             if made is not None:
                 return MarkedRows(made, None, tuple(made.columns))
@@ -281,7 +289,9 @@ def scored(
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.
-    taken = {*answers_of(model), "probability", REASON, *COLUMNS} if spec.keep is not None else set()
+    taken = (
+        {*answers_of(model), "probability", REASON, *provenance.columns} if spec.keep is not None else set()
+    )
     carried = [*keep, *(c for c in columns if c not in first and c.casefold() not in taken)]
     frame = provenance.stamp(score(rows, model, keep=carried, bad_rows="mark", spark=spark))
     added = [name for name in frame.columns[len(carried) :] if name != REASON]

@@ -19,6 +19,7 @@ from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
+from synml_dagster.partitions.spec import CUT
 from synml_dagster.resources import SparkResource
 from synml_dagster.resources.reason import reason_of
 from synml_dagster.sources import Source
@@ -79,7 +80,7 @@ def build_raw(
             check_columns(frame)
         check_carried(frame.columns if carried is None else carried)
         if partitions is not None:
-            context.add_output_metadata(told)
+            context.add_output_metadata(told | {CUT: partitions.cut})
             return opened.parts(context)
         rows = opened.nearest()
         files = rows if isinstance(rows, ParquetFiles) else None

@@ -52,9 +52,12 @@ def judge_columns(
 
 
 def judge_row_counts(
-    counts: Mapping[str | None, int], before: Mapping[str | None, Sequence[int]], spec: RowCountCheck
+    counts: Mapping[str | None, int],
+    before: Mapping[str | None, Sequence[int]],
+    spec: RowCountCheck,
+    nothing: str = "nothing was read before",
 ) -> tuple[bool, str]:
-    """Compare row counts, by partition or under None, with earlier ones; without any there is nothing to say.
+    """Compare row counts, by partition or under None, with earlier ones; without any it passes and says `nothing`.
 
     Examples
     --------
@@ -67,7 +70,7 @@ def judge_row_counts(
         earlier = list(before.get(key, ()))[: spec.history]
         where = f"{key!r}: " if key is not None else ""
         if not earlier:
-            said.append(f"{where}{rows} rows, and nothing was read before")
+            said.append(f"{where}{rows} rows, and {nothing}")
             continue
         usual = median(earlier)
         times = rows / usual if usual else (1.0 if rows == 0 else float("inf"))

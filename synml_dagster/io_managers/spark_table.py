@@ -27,18 +27,23 @@ from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.io_managers.work import size_of, work_of
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
+    RUN,
     Accompanied,
     CatalogTable,
     MarkedRows,
     Measured,
     Table,
     TableUnion,
+    append_table,
+    check_append,
+    check_replace,
     open_catalog_table,
     open_table,
     publish_catalog_table,
     publish_database_table,
     publish_files,
     publish_table,
+    run_root,
     written_table,
 )
 from synml_dagster.tables.task_writes import MadeRows
@@ -66,7 +71,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     Definition metadata of the asset: `partition_by` (list of columns to lay the files out by), `root` (where to put
     the table instead of the data directory), `plain_folder` (true: on this host's disks the folder itself is the current
     version, and the versions lie beside it), `partition_expr` (the column that holds the partition key, for runs over
-    several partitions at once), `table` (a table of Spark's catalog, which is then the only place it is written to),
+    several partitions at once), `append` (true: each run adds its rows to those of earlier runs, of its partitions, with its id in the column
+    `run_id`; a run that is tried again or re-executed replaces its own), `table` (a table of Spark's catalog, which is then the only place it is written to),
     `database` (says which table of a database the asset's `MarkedRows` go into: nothing can be loaded from there).
     """
 
@@ -151,13 +157,22 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         texts: Mapping[str, str] = {}
         if isinstance(part, Accompanied):
             part, texts = part.rows, part.texts
-            if told.get("table"):
+            if told.get("table") or told.get("append"):
+                where = (
+                    f"the catalog table {told['table']!r}"
+                    if told.get("table")
+                    else "a table that runs append to"
+                )
                 raise ConfigError(
-                    f"{_what(context)} returned texts beside its rows, and the catalog table {told['table']!r} has no place for them. Return the rows alone."
+                    f"{_what(context)} returned texts beside its rows, and {where} has no place for them. Return the rows alone."
                 )
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
         layout = told.get("partition_by") or []
+        if told.get("append"):
+            return self._append(context, part, root, told)
+        if not told.get("table"):
+            check_replace(root)
         if _written_by_tasks(part, layout) and not told.get("table"):
             return publish_files(
                 self._session(context), part, root, partition_by=layout, texts=texts, keep=self.keep
@@ -168,6 +183,25 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         return publish_table(
             frame, root, partition_by=told.get("partition_by") or layout, texts=texts, keep=self.keep
         )
+
+    def _append(self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]) -> Table:
+        """Publish the rows of this run beside those of others, in place of those that it has published before."""
+        if told.get("table"):
+            raise ConfigError(
+                f"{_what(context)} goes to the catalog table {told['table']!r}, which is replaced whole, and is to append. Leave one of them out."
+            )
+        run, stamped = run_of(context), told["append"] == STAMPED
+        if isinstance(part, MadeRows):
+            if not stamped:
+                raise ConfigError(
+                    f"{_what(context)} returned rows that tasks write by themselves, and each run is to append rows with its id. Return a DataFrame."
+                )
+            own = run_root(root, run)
+            check_append(root, [c for c in part.columns if c != RUN], part.schema_json, own)
+            return publish_files(self._session(context), part, own, partition_by=[RUN], keep=self.keep)
+        frame, _ = self._frame(context, part)
+        layout = told.get("partition_by") or []
+        return append_table(frame, root, run=run, partition_by=layout, keep=self.keep, stamped=stamped)
 
     def _store_marked(
         self, context: dg.OutputContext, part: MarkedRows, aside: str, store: Callable[[Any], Written]
@@ -218,6 +252,16 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     def _session(self, context: dg.OutputContext | dg.InputContext) -> Any:
         step = context.step_key if isinstance(context, dg.OutputContext) else _step_of(context)
         return self.spark.session_for(step)
+
+
+STAMPED = "stamped"
+"""What an asset says by `append` whose rows already have the column of the run."""
+
+
+def run_of(context: dg.OutputContext | dg.AssetExecutionContext) -> str:
+    """Return the run that a table's rows are kept under: a re-execution is that which it re-executes."""
+    run = context.step_context.dagster_run if isinstance(context, dg.OutputContext) else context.run
+    return str(run.root_run_id or run.run_id)
 
 
 def last_types(io_manager: Any, *key: str) -> dict[str, str]:
@@ -289,7 +333,10 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
 
 
 def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
-    found, own = [], own_versions(context)
+    upstream = context.upstream_output
+    # Of rows that runs append those of all runs are there, and the versions of one are no versions of them.
+    appended = upstream is not None and metadata_of(upstream.definition_metadata).get("append")
+    found, own = [], {} if appended else own_versions(context)
     for part, root in in_order(context, roots).items():
         version = own.get(part)
         try:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Every = Literal["hourly", "daily", "weekly", "monthly"]
 """The partitions of time."""
 EVERY: tuple[Every, ...] = ("hourly", "daily", "weekly", "monthly")
+CUT = "synml/partitions"
+"""Metadata key under which `raw` remembers how its table was cut when a partition was read."""
 _KINDS = (*EVERY, "static", "dynamic")
 _LAST_START = 28
 """The last day that every month has."""
@@ -182,6 +184,8 @@ class PartitionsSpec(_Kinds):
     >>> day, region = {"column": "day", "daily": "2026-01-01"}, {"column": "region", "static": ["north", "south"]}
     >>> PartitionsSpec(dimensions={"day": day, "region": region}).of_time
     'day'
+    >>> PartitionsSpec(dimensions={"day": day, "region": region}).cut
+    'day daily, region static by region'
     """
 
     column: str | None = Field(
@@ -211,6 +215,15 @@ class PartitionsSpec(_Kinds):
             return dict(sorted(self.dimensions.items()))
         told = {name: getattr(self, name) for name in _Kinds.model_fields}
         return {"": DimensionSpec.model_construct(column=self.column, **told)}
+
+    @property
+    def cut(self) -> str:
+        """How the table is cut, in a few words: what two partitions have to have in common for their sizes to be compared."""
+        each = {
+            name: axis.every or f"{axis.dynamic or 'static'} by {axis.column or 'source'}"
+            for name, axis in self.axes.items()
+        }
+        return ", ".join(f"{name} {how}".strip() for name, how in each.items())
 
     @property
     def has_columns(self) -> bool:

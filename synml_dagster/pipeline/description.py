@@ -251,6 +251,10 @@ class Description(BaseModel):
         live, keep = self.live, self.score.keep
         if live is None:
             return
+        if self.score.append:
+            raise ValueError(
+                "live finds rows by their key, and with score.append a row that several runs have scored stands there several times; leave one of the two out"
+            )
         if self.label in live.key:
             raise ValueError(f"live.key names {self.label!r}, which is the label; a label tells no row apart")
         if self.task == "ranking":

@@ -210,9 +210,11 @@ class MLflowResource(dg.ConfigurableResource):
         busy = SetupError(
             f"mlflow: another process has been promoting a version of {name!r} for {seconds:.0f} s; is it stuck? Ending it frees its lock."
         )
-        with take_turns(
-            DataDirectory(self.data_dir).kept_here("mlflow", f".{quote(name, safe='')}.lock"), busy, seconds
-        ):
+        # Processes of one SQLite file may have data directories of their own.
+        file, lock = sqlite_file(self.resolved_uri()), f".{quote(name, safe='')}.lock"
+        directory = DataDirectory(self.data_dir)
+        place = file.parent / lock if file is not None else directory.kept_here("mlflow", lock)
+        with take_turns(place, busy, seconds):
             if not is_shared(self.resolved_uri()):
                 yield
                 return

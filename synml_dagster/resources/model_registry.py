@@ -79,7 +79,7 @@ def register(
     place = f"models/{name}/{os.urandom(4).hex()}"
     client.log_artifacts(run_id, str(folder), place)
     source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
-    _ensure_model(client, name)
+    ensure_model(client, name)
     made = client.create_model_version(name, source=source, run_id=run_id, description=description)
     return _ours(made)
 
@@ -167,12 +167,14 @@ def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cac
     return str(target)
 
 
-def _ensure_model(client: MlflowClient, name: str) -> None:
+def ensure_model(client: MlflowClient, name: str) -> None:
+    """Register the model `name`, without a version, unless it is."""
     if answer_of(lambda: client.get_registered_model(name)) is not None:
         return
     try:
         client.create_registered_model(name)
     except Exception:
+        # Another process was first.
         if answer_of(lambda: client.get_registered_model(name)) is None:
             raise
 

@@ -51,7 +51,7 @@ def registry_turn(
 ) -> Iterator[None]:
     """Let one process at a time, of all that use the registry, into the block; the others wait for `seconds` at most.
 
-    Where no such model is registered there is nothing to decide about, and the block is entered at once.
+    Where no such model is registered it is, without a version, so that those who register its first ones take turns as well.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ def registry_turn(
         Seconds after which a draw that has not changed is that of a process which has ended. One that is stopped for longer in the
         block loses its turn without knowing.
     """
-    if _draws(client, name) is None:
-        yield
-        return
+    from synml_dagster.resources.model_registry import ensure_model
+
+    ensure_model(client, name)
     own = _Own(client, name, dead_after)
     try:
         own.draw()

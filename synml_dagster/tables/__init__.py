@@ -11,10 +11,12 @@ from synml_dagster.tables.database import (
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
+from synml_dagster.tables.runs import RUN, append_table, check_append, check_replace, run_root
 from synml_dagster.tables.table import Table, open_table, restore_table
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [
+    "RUN",
     "Accompanied",
     "CatalogTable",
     "Database",
@@ -23,6 +25,9 @@ __all__ = [
     "Measured",
     "Table",
     "TableUnion",
+    "append_table",
+    "check_append",
+    "check_replace",
     "open_catalog_table",
     "open_database_table",
     "open_table",
@@ -32,5 +37,6 @@ __all__ = [
     "publish_table",
     "read_text",
     "restore_table",
+    "run_root",
     "written_table",
 ]

@@ -3,7 +3,7 @@
 Readers such as pandas take every file below a folder that they are given, and would take those of older versions too.
 So the versions of `scores` are in `.scores.versions` beside it, a name that Spark and Arrow pass over, and `scores` is a
 symbolic link to the current one, which is replaced in one step. With partitions, `scores` is a folder of such links,
-`partition=<key>`. The names of a version's files are its own: who listed the former version and opens it late finds a
+`partition=<key>`; where each run appends, the whole table or each partition is a folder of links `run_id=<run>`. The names of a version's files are its own: who listed the former version and opens it late finds a
 file gone, and never reads half of each.
 
 One gap no folder can close: Arrow, and so pandas, lists the names in a folder and then asks for each by its path, passing over
@@ -20,8 +20,8 @@ import uuid
 from synml_dagster.errors import ConfigError
 
 _END = ".versions"
-_PARTS = "partitions"
-_PART = "partition="
+_PARTS, _RUNS = "partitions", "runs"
+_PART, _RUN = "partition=", "run_id="
 
 
 def versions_beside(folder: str) -> str:
@@ -43,24 +43,28 @@ def plain_folder(root: str) -> str | None:
     --------
     >>> plain_folder("/srv/.scores.versions"), plain_folder("/srv/.scores.versions/partitions/a")
     ('/srv/scores', '/srv/scores/partition=a')
+    >>> plain_folder("/srv/.scores.versions/partitions/a/runs/b")
+    '/srv/scores/partition=a/run_id=b'
     >>> plain_folder("/srv/scores") is None
     True
     """
-    home, key = _home(root)
+    home, keys = _home(root)
     parent, name = os.path.split(home)
     if not (name.startswith(".") and name.endswith(_END) and len(name) > len(_END) + 1):
         return None
-    folder = f"{parent}/{name[1 : -len(_END)]}"
-    return f"{folder}/{_PART}{key}" if key else folder
+    return "/".join([f"{parent}/{name[1 : -len(_END)]}", *(mark + key for mark, key in keys)])
 
 
 def real_root(root: str) -> str:
     """Return where the versions that are seen at `root` lie: `root` itself, or, of a plain folder, the place beside it."""
-    home, key = _home(root)
-    beside = versions_beside(home)
-    place = f"{beside}/{_PARTS}/{key}" if key else beside
-    linked = os.path.islink(root) or key is not None or not os.path.exists(root)
-    return place if linked and os.path.exists(f"{place}/versions") else root
+    home, keys = _home(root)
+    place = "/".join([versions_beside(home), *(f"{_FOLDERS[mark]}/{key}" for mark, key in keys)])
+    # A folder of links to runs is none itself.
+    linked = (
+        os.path.islink(root) or bool(keys) or not os.path.exists(root) or os.path.isdir(f"{place}/{_RUNS}")
+    )
+    there = os.path.exists(f"{place}/versions") or os.path.isdir(f"{place}/{_RUNS}")
+    return place if linked and there else root
 
 
 def check_place(folder: str) -> None:
@@ -70,7 +74,7 @@ def check_place(folder: str) -> None:
     ------
     ConfigError
     """
-    base = os.path.dirname(folder) if os.path.basename(folder).startswith(_PART) else folder
+    base, _ = _home(folder)
     if os.path.islink(base):
         if _ours(base):
             return
@@ -82,11 +86,7 @@ def check_place(folder: str) -> None:
             raise ConfigError(f"{base!r} is a file, and a folder is to be written. Choose another name.")
         return
     known = {"versions", _PARTS, "_current.json", ".lock"}
-    strange = [
-        n
-        for n in sorted(os.listdir(base))
-        if n not in known and not (n.removeprefix(".").startswith(_PART) and os.path.islink(f"{base}/{n}"))
-    ]
+    strange = [n for n in sorted(os.listdir(base)) if n not in known and not _shown(f"{base}/{n}")]
     if strange:
         raise ConfigError(
             f"{base!r} holds {', '.join(map(repr, strange[:3]))}, which is no version of this table, and the folder is "
@@ -97,15 +97,17 @@ def check_place(folder: str) -> None:
 def show(folder: str, version: str) -> None:
     """Let `folder` be the version that lies in the folder `version`: a link that is replaced in one step."""
     base, name = os.path.split(folder)
-    if name.startswith(_PART):
-        if os.path.islink(base):  # it was one table before, and has partitions now
-            os.unlink(base)
+    if name.startswith((_PART, _RUN)):
+        for above in (os.path.dirname(base), base) if name.startswith(_RUN) else (base,):
+            # It was one table before, and has partitions or runs now.
+            if os.path.islink(above) and _ours(above):
+                os.unlink(above)
         _adopt(base)
         os.makedirs(base, exist_ok=True)
-    elif os.path.isdir(folder) and not os.path.islink(folder):
+    if os.path.isdir(folder) and not os.path.islink(folder):
         _adopt(folder)
-        for part in os.listdir(folder):  # links to partitions that it had before
-            os.unlink(f"{folder}/{part}")
+        for part in os.listdir(folder):  # links to partitions or runs that it had before
+            _unlink(f"{folder}/{part}")
         try:
             os.rmdir(folder)
         except OSError as problem:
@@ -159,11 +161,33 @@ def _ours(link: str) -> bool:
     return os.path.basename(versions_beside(link)) in os.readlink(link).split("/")
 
 
-def _home(root: str) -> tuple[str, str | None]:
-    """The folder of the whole table, and the partition's key where `root` is that of one."""
-    parent, key = os.path.split(root)
-    if os.path.basename(parent) == _PARTS:
-        return os.path.dirname(parent), key
-    if key.startswith(_PART):
-        return parent, key.removeprefix(_PART)
-    return root, None
+def _shown(entry: str) -> bool:
+    """Whether an entry of a plain folder is a link to a version, or a folder of links to runs."""
+    name = os.path.basename(entry).removeprefix(".")
+    if os.path.islink(entry):
+        return name.startswith((_PART, _RUN))
+    return name.startswith(_PART) and all(os.path.islink(f"{entry}/{n}") for n in os.listdir(entry))
+
+
+def _unlink(entry: str) -> None:
+    if os.path.islink(entry) or not os.path.isdir(entry):
+        os.unlink(entry)
+        return
+    for run in os.listdir(entry):
+        os.unlink(f"{entry}/{run}")
+    os.rmdir(entry)
+
+
+_FOLDERS = {_PART: _PARTS, _RUN: _RUNS}
+
+
+def _home(root: str) -> tuple[str, list[tuple[str, str]]]:
+    """The folder of the whole table, and the partition's key and the run's where `root` is that of one, each with its mark."""
+    keys: list[tuple[str, str]] = []
+    for mark in (_RUN, _PART):  # from the inside out
+        parent, key = os.path.split(root)
+        if os.path.basename(parent) == _FOLDERS[mark]:
+            root, keys = os.path.dirname(parent), [(mark, key), *keys]
+        elif key.startswith(mark):
+            root, keys = parent, [(mark, key.removeprefix(mark)), *keys]
+    return root, keys

@@ -78,7 +78,7 @@ class VersionedDirectory:
             full = manifest | {"version": version, "created": datetime.now(UTC).isoformat()}
             self._write(f"{self.path(version)}/{MANIFEST}", full)
             if self.plain:  # before the pointer, which a link that cannot be made must not have moved
-                show(self.plain, self.path(version))
+                show(self.plain, self._shown(version))
             self._write(f"{self.root}/{POINTER}", {"version": version, "created": full["created"]})
             self._collect(version, keep)
         return full
@@ -102,7 +102,7 @@ class VersionedDirectory:
                 version = before[-1]
             manifest = self.manifest(version)
             if self.plain:
-                show(self.plain, self.path(version))
+                show(self.plain, self._shown(version))
             self._write(f"{self.root}/{POINTER}", {"version": version, "created": manifest["created"]})
         return manifest
 
@@ -176,6 +176,14 @@ class VersionedDirectory:
             if (m := self._read(f"{self.path(v)}/{MANIFEST}")) is not None
         ]
         return [version for _, version in sorted(finished)]
+
+    def _shown(self, version: str) -> str:
+        """The folder of a version that a plain link shows: of a run's rows that which is named after the run, as the link is."""
+        path, name = self.path(version), os.path.basename(self.plain or "")
+        if not name.startswith("run_id="):
+            return path
+        os.makedirs(f"{path}/{name}", exist_ok=True)  # no rows, no folder
+        return f"{path}/{name}"
 
     def _collect(self, current: str, keep: int) -> None:
         now = datetime.now(UTC)

@@ -10,6 +10,12 @@ Examples
 from synml_dagster.testing.explainer import ExplainerContract
 from synml_dagster.testing.learner import LearnerContract
 from synml_dagster.testing.mapping import MappingContract
-from synml_dagster.testing.table_format import TableFormatContract
+from synml_dagster.testing.table_format import AppendedTableContract, TableFormatContract
 
-__all__ = ["ExplainerContract", "LearnerContract", "MappingContract", "TableFormatContract"]
+__all__ = [
+    "AppendedTableContract",
+    "ExplainerContract",
+    "LearnerContract",
+    "MappingContract",
+    "TableFormatContract",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from synml_dagster import MLPipeline
@@ -87,3 +88,41 @@ def test_a_blocking_check_of_raw_keeps_what_comes_after_from_running(read):
     assert made == {"raw"}
     checks, made = read(customers(), {"row_count": blocking | {"at_least": 2, "at_most": 3}})
     assert made == {"raw"}
+
+
+def test_row_counts_of_days_are_not_compared_with_those_of_weeks(tmp_path, monkeypatch, classic_spark):
+    """A pipeline that goes from days to weeks, and then to none: what it has read so says nothing of what it reads now."""
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    days = pd.date_range("2026-01-05", periods=14).repeat(10)
+    pd.DataFrame({"day": days.date, "leaves": "yes"}).to_parquet(tmp_path / "t.parquet")
+    raw = dg.AssetKey(["p", "raw"])
+
+    def read(instance, key, **cut):
+        told = {
+            "name": "p",
+            "source": str(tmp_path / "t.parquet"),
+            "label": "leaves",
+            "checks": {"row_count": {}},
+        }
+        if cut:
+            told["partitions"] = {"column": "day", "end": "2026-01-18"} | cut
+        job = MLPipeline.model_validate(told).definitions().resolve_implicit_global_asset_job_def()
+        done = job.execute_in_process(instance=instance, asset_selection=[raw], partition_key=key)
+        (check,) = done.get_asset_check_evaluations()
+        return check.passed, check.description
+
+    daily, weekly = {"daily": "2026-01-05"}, {"weekly": "2026-01-05"}
+    other = "were never read before; what was read under another definition is not compared"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert "nothing was read before" in read(instance, "2026-01-05", **daily)[1]
+        assert "10 rows, and 10 are usual" in read(instance, "2026-01-06", **daily)[1]
+        passed, said = read(instance, "2026-01-05", **weekly)
+        assert passed
+        assert said == f"'2026-01-05': 70 rows, and other partitions (weekly) {other}"
+        assert "70 rows, and 70 are usual" in read(instance, "2026-01-12", **weekly)[1]
+        # Days are compared with days again, past the weeks in between.
+        assert "10 rows, and 10 are usual" in read(instance, "2026-01-07", **daily)[1]
+        passed, said = read(instance, None)
+        assert passed
+        assert "140 rows, and the whole table was never read before" in said

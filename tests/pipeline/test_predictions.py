@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from synml_dagster import MLPipeline
 from synml_dagster.assets.artifacts import COLUMNS, Provenance
 from synml_dagster.errors import ConfigError
 from tests.pipeline.shop import ROWS, customers, described, score_job
@@ -123,3 +124,19 @@ def test_a_catalog_table_holds_no_row_that_was_set_aside(trained, classic_spark)
     told = scoring(trained, source=broken(trained), table="shop.todays")
     assert classic_spark.table("shop.todays").count() == told["dagster/row_count"] == ROWS - 3
     assert len(written(told["rows set aside/path"])) == told["rows set aside"] == 3
+
+
+def test_predictions_of_each_run_are_kept_where_the_description_says_append(trained, tmp_path):
+    path = tmp_path / "scores"
+    customers().to_parquet(trained / "waiting.parquet")
+    told = described(trained, source=str(trained / "waiting.parquet"), path=str(path), append=True)
+    for _ in range(2):
+        made = score_job(told)["predictions"]
+        assert made["dagster/row_count"] == ROWS
+    found = pd.read_parquet(path)
+    assert sorted(found.groupby("run_id", observed=True).size()) == [ROWS, ROWS]
+    assert found["scored_at"].nunique() == 2
+    with pytest.raises(ValueError, match="adds rows to a folder"):
+        MLPipeline.model_validate(described(trained, table="a.b", append=True))
+    with pytest.raises(ValueError, match="stands there several times"):
+        MLPipeline.model_validate(described(trained, append=True) | {"live": {"key": ["id"]}})

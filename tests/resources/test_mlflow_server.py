@@ -35,6 +35,29 @@ print("done", flush=True)
 """
 
 
+FIRST = """
+import sys, time
+from pathlib import Path
+from synml_dagster.resources import MLflowResource
+from synml_dagster.resources.model_registry import register
+resource, name, before = MLflowResource(data_dir=sys.argv[1]), sys.argv[2], sys.argv[3] == "before"
+folder = Path(sys.argv[1])
+folder.mkdir()
+(folder / "model.onnx").write_text("x")
+run = resource.client.create_run("0").info.run_id
+print("ready", flush=True)
+sys.stdin.readline()
+holder = resource.champion(name)  # nobody, as of each of them
+version = register(resource.client, run, name, folder, None) if before else None
+with resource.deciding(name):
+    meanwhile = resource.champion(name)
+    time.sleep(0.5)  # the others come meanwhile
+    if meanwhile is None and holder is None:
+        resource.promote(name, version or register(resource.client, run, name, folder, None))
+    print("gave way" if meanwhile else "promoted", flush=True)
+"""
+
+
 @contextmanager
 def tracking_server(folder, port=None):
     port, log = port or free_port(), folder / "server.log"
@@ -76,6 +99,38 @@ def test_hosts_that_share_a_server_decide_one_at_a_time(server, tmp_path):
     assert shared.read_text() == "12"
     model = mlflow.MlflowClient(server, server).get_registered_model("p")
     assert not [key for key in model.tags if key.startswith(PREFIX)]
+
+
+def first_champions(folder, uri, name, when):
+    """Three hosts register the first versions of a model at once, and each would promote its own."""
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST, str(folder / f"{when}{i}"), name, when],
+            env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for i in range(3)
+    ]  # fmt: skip
+    assert [host.stdout.readline() for host in hosts] == ["ready\n"] * 3
+    for host in hosts:
+        host.stdin.write("go\n")
+        host.stdin.flush()
+    return sorted(host.communicate(timeout=200)[0].strip() for host in hosts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["server", "one SQLite file"])
+def test_of_the_first_versions_of_a_model_one_is_promoted(request, tmp_path, store):
+    uri = request.getfixturevalue("server") if store == "server" else f"sqlite:///{tmp_path}/shared.db"
+    client = mlflow.MlflowClient(uri, uri)
+    client.search_experiments()  # the file's tables are there
+    for when, versions in (("before", 3), ("within", 1)):
+        name = f"first {when}"
+        assert first_champions(tmp_path, uri, name, when) == ["gave way", "gave way", "promoted"]
+        assert len(client.search_model_versions(f"name='{name}'")) == versions
+        champion = client.get_model_version_by_alias(name, "champion")
+        assert champion.tags["synml.promoted"] == "true"
+        assert not [key for key in client.get_registered_model(name).tags if key.startswith(PREFIX)]
 
 
 @pytest.mark.slow
@@ -144,9 +199,8 @@ def test_one_at_a_time_by_tags_alone(tmp_path, monkeypatch):
     """The same on a file, between threads, with what other programs left in the tags."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     client, late = MLflowResource(data_dir=str(tmp_path)).client, SetupError("late")
-    with registry_turn(client, "p", late):  # nothing of that name to decide about
-        pass
-    client.create_registered_model("p")
+    with registry_turn(client, "p", late):  # nothing of that name yet
+        assert not client.get_registered_model("p").latest_versions
     client.set_registered_model_tag("p", f"{PREFIX}left", "what is this")
     inside, most, count = [0], [0], [0]
 

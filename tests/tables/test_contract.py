@@ -1,4 +1,4 @@
-"""Folders of Parquet and tables of Spark's catalog hold the contract of table formats."""
+"""Folders of Parquet and tables of Spark's catalog hold the contracts of table formats."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import uuid
 
 import pytest
 
-from synml_dagster.tables import open_catalog_table, open_table, publish_catalog_table, publish_table
-from synml_dagster.testing import TableFormatContract
+from synml_dagster.tables import (
+    append_table,
+    open_catalog_table,
+    open_table,
+    publish_catalog_table,
+    publish_table,
+)
+from synml_dagster.testing import AppendedTableContract, TableFormatContract
 
 
 class TestParquet(TableFormatContract):
@@ -31,3 +37,11 @@ class TestCatalog(TableFormatContract):
         spark.sql(f"CREATE DATABASE {name}")
         yield f"{name}.kept"
         spark.sql(f"DROP DATABASE {name} CASCADE")
+
+
+class TestAppended(AppendedTableContract):
+    def append(self, frame, place, run):
+        return append_table(frame, place, run=run)
+
+    def read(self, spark, place):
+        return open_table(place).dataframe(spark)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError
+from synml_dagster.tables import RUN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,14 +29,22 @@ class Provenance:
         The fingerprint of the feature plan that is in the model's graph.
     scored_at
         When the scoring began, with its time zone: one moment for all rows of a run.
+    run
+        The run that appends the rows, where it does: a further column.
     """
 
     model_version: str
     plan_fingerprint: str
     scored_at: datetime
+    run: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return COLUMNS if self.run is None else (*COLUMNS, RUN)
 
     def stamp(self, scored: DataFrame) -> DataFrame:
-        """Return `scored` with the three columns behind its own.
+        """Return `scored` with the columns behind its own.
 
         They are literals of the plan, so that Spark writes them without a row going through Python once more.
 
@@ -46,18 +55,20 @@ class Provenance:
         """
         from pyspark.sql import functions as sf
 
-        check_names(scored.columns)
+        check_names(scored.columns, self.columns)
         moment = int(self.scored_at.timestamp() * 1_000_000)
         return scored.select(
             "*",
             sf.lit(self.model_version).alias("model_version"),
             sf.lit(self.plan_fingerprint).alias("plan_fingerprint"),
             sf.timestamp_micros(sf.lit(moment)).alias("scored_at"),
+            *([] if self.run is None else [sf.lit(self.run).alias(RUN)]),
         )
 
     def values(self) -> dict[str, Any]:
-        """Return the three columns' values by name."""
-        return dict(zip(COLUMNS, (self.model_version, self.plan_fingerprint, self.scored_at), strict=True))
+        """Return the columns' values by name."""
+        told = (self.model_version, self.plan_fingerprint, self.scored_at, self.run)
+        return dict(zip(self.columns, told, strict=False))
 
     def metadata(self) -> dict[str, Any]:
         """Return the facts for the asset's page."""
@@ -84,15 +95,15 @@ def check_carried(columns: Sequence[str]) -> None:
             )
 
 
-def check_names(columns: Sequence[str]) -> None:
-    """Refuse a table with a column of a name that is added.
+def check_names(columns: Sequence[str], added: Sequence[str] = COLUMNS) -> None:
+    """Refuse a table with a column of a name that is `added`.
 
     Raises
     ------
     ConfigError
     """
     taken = {name.casefold(): name for name in columns}
-    for name in COLUMNS:
+    for name in added:
         if name in taken:
             raise ConfigError(
                 f"The table already has a column {taken[name]!r}, and predictions add {name!r} to say where a score comes from. Name the columns to carry along without it in score.keep, or rename it in the source."

@@ -21,6 +21,7 @@ from synml_dagster.checks.table_facts import judge_columns, judge_row_counts
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.features import FeaturePlan
 from synml_dagster.partitions import PartitionsSpec, keys_by_axis, may_be_key
+from synml_dagster.partitions.spec import CUT
 from synml_dagster.resources import MLflowResource, SparkResource
 
 
@@ -78,9 +79,18 @@ def _columns(key: dg.AssetKey, registered: str, spec: SchemaCheck) -> dg.AssetCh
 def _row_count(
     key: dg.AssetKey, spec: RowCountCheck, partitions: PartitionsSpec | None
 ) -> dg.AssetChecksDefinition:
-    def alike(one: str | None, other: str | None) -> bool:
-        """Whether two partitions are other times of the same region: a small one never has the rows of a large one."""
-        if one is None or other is None or partitions is None or not partitions.dimensions:
+    def alike(made: dg.AssetMaterialization, other: str | None) -> bool:
+        """Whether a read is comparable with that of a partition now, or of a whole table: not a day with a week, nor two regions."""
+        one = made.partition
+        if partitions is None or one is None or other is None:
+            return partitions is None and one is None
+        cut = made.metadata.get(CUT)
+        # What earlier releases have read does not say it, and days and weeks have keys of one form.
+        if (cut is None and partitions.of_time is not None) or (
+            cut is not None and cut.value != partitions.cut
+        ):
+            return False
+        if not partitions.dimensions:
             return True
         if not may_be_key(partitions, other) or not may_be_key(partitions, one):
             return False  # of an earlier description
@@ -97,15 +107,25 @@ def _row_count(
         many = 10 * spec.history * (len(now) if partitions and partitions.dimensions else 1)
         records = context.instance.fetch_materializations(key, limit=many + len(now)).records
         before: dict[str | None, dict[str, int]] = {k: {} for k in now}
+        others = False  # whether something was read that cannot be compared
         for record in records:
             made = record.asset_materialization
             count = row_count(made) if made is not None else None
             if made is None or count is None or record.run_id == context.run.run_id:
                 continue
             for k in now:
-                if k is None or (made.partition != k and alike(made.partition, k)):
+                if (k is None or made.partition != k) and alike(made, k):
                     before[k].setdefault(made.partition or f"{record.storage_id}", count)
-        passed, said = judge_row_counts(now, {k: list(v.values()) for k, v in before.items()}, spec)
+                else:
+                    others = others or made.partition != k
+        what = "the whole table was" if partitions is None else f"other partitions ({partitions.cut}) were"
+        nothing = f"{what} never read before; what was read under another definition is not compared"
+        passed, said = judge_row_counts(
+            now,
+            {k: list(v.values()) for k, v in before.items()},
+            spec,
+            *([nothing] if others else []),
+        )
         return outcome(
             "row_count", passed, said, {"rows": sum(now.values())}, only_warns=spec.severity == "warn"
         )

@@ -57,6 +57,11 @@ class ScoreSpec(BaseModel):
         default=None,
         description="Table of a database to write the scores to: all its rows are replaced at once, or those of each partition.",
     )
+    append: bool = Field(
+        default=False,
+        description="Whether each run adds its rows to those of earlier runs, with its id in the column run_id, and replaces none but its own: "
+        "those that it wrote before it was tried again or re-executed. For a folder alone.",
+    )
     keep: list[str] | None = Field(
         default=None, description="Columns to carry along; all of them where absent."
     )
@@ -71,6 +76,15 @@ class ScoreSpec(BaseModel):
         places = [f"score.{name}" for name in ("path", "table", "database") if getattr(self, name)]
         if len(places) > 1:
             raise ValueError(f"{' and '.join(places)} all say where scores go; keep one")
+        if self.append and (self.table or self.database):
+            other = "score.table" if self.table else "score.database"
+            raise ValueError(
+                f"score.append adds rows to a folder, and {other} is replaced: name a folder by score.path, or leave one of the two out"
+            )
+        if self.append and self.keep and "run_id" in self.keep:
+            raise ValueError(
+                "score.keep names 'run_id', and score.append adds a column of that name; rename yours, or leave it out"
+            )
         return self
 
 

@@ -1,0 +1,163 @@
+"""Tables to which each run appends its rows: a table of its own for each run, under one root, read as one.
+
+The rows of one run are replaced whole or not at all, as those of any table, whatever other runs do at the same time: no two runs
+write in one place, and none has to know of the others. So it needs no lock, on object stores either.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from synml_dagster.errors import ConfigError, DataError, SourceError
+from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
+from synml_dagster.tables.plain_folder import real_root
+from synml_dagster.tables.publish import publish_table
+from synml_dagster.tables.union import TableUnion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame
+
+    from synml_dagster.tables.table import Table
+
+RUN = "run_id"
+"""The column that says which run has appended a row."""
+
+
+def run_root(root: str, run: str) -> str:
+    """Return where the rows of one run lie, of the table under `root`."""
+    return f"{root}/runs/{run}"
+
+
+def run_roots(root: str) -> list[str]:
+    """Return where the rows of each run lie; nothing of a table to which no run has appended."""
+    base = normal_path(root)
+    base = base if is_remote(base) else real_root(base)
+    try:
+        filesystem, inside = filesystem_of(f"{base}/runs")
+        if is_remote(base):
+            filesystem.invalidate_cache(inside)
+        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(inside, detail=False))
+    except FileNotFoundError:
+        return []
+    return [run_root(base, name) for name in names]
+
+
+def open_runs(root: str) -> Table | None:
+    """Return the rows of all runs as one table, the oldest first; None of a table to which no run has appended."""
+    from synml_dagster.tables.table import open_table
+
+    found = []
+    for place in run_roots(root):
+        try:
+            found.append(open_table(place))
+        except SourceError:  # killed before it had published anything
+            continue
+    if not found:
+        return None
+    found.sort(key=lambda table: table.version)
+    return replace(TableUnion.of(found), root=normal_path(root))
+
+
+def append_table(
+    df: DataFrame,
+    root: str,
+    *,
+    run: str,
+    partition_by: Sequence[str] = (),
+    keep: int = 3,
+    stamped: bool = False,
+) -> Table:
+    """Make the rows of `df` those of one run in the table under `root`; rows of other runs stay, and readers see the former or the new ones.
+
+    `open_table` then reads the rows of all runs, with the column `run_id`. On local disks the rows of each lie in a folder of that name, as
+    any Parquet reader expects them.
+
+    Parameters
+    ----------
+    run
+        Whose rows they are: what it appended before is replaced.
+    partition_by, keep
+        As for `publish_table`.
+    stamped
+        Whether `df` has the column `run_id` already.
+
+    Returns
+    -------
+    Table
+        The rows of this run alone.
+
+    Raises
+    ------
+    DataError
+        A column is called `run_id`, or has another type than in the rows of earlier runs; or as for `publish_table`.
+    ConfigError
+        The place holds a table that is replaced whole.
+    """
+    from pyspark.sql import functions as sf
+
+    own = run_root(root, run)
+    columns = [name for name in df.columns if not (stamped and name == RUN)]
+    check_append(root, columns, df.schema.json(), own)
+    return publish_table(df.withColumn(RUN, sf.lit(run)), own, partition_by=[RUN, *partition_by], keep=keep)
+
+
+def check_append(root: str, columns: Sequence[str], schema_json: str | None, own: str) -> None:
+    """Refuse rows that cannot stand beside those of other runs, before they are written.
+
+    Parameters
+    ----------
+    columns
+        Those of the rows, without that of the run.
+    schema_json
+        Spark's JSON schema of the rows.
+    own
+        Where this run's rows go; those that are there will be replaced, and are not compared.
+
+    Raises
+    ------
+    DataError
+        A column is called as that of the run, or has another type than other runs have written.
+    ConfigError
+        The place holds a table that is replaced whole.
+    """
+    from synml_dagster.tables.table import open_table
+    from synml_dagster.tables.versions import VersionedDirectory
+
+    if taken := [name for name in columns if name.casefold() == RUN]:
+        raise DataError(
+            f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
+        )
+    if VersionedDirectory(root).current() is not None:
+        raise ConfigError(
+            f"{root!r} holds a table that is replaced whole, and runs are to append to it. Name another folder, or remove that one."
+        )
+    here = {f["name"]: f["type"] for f in json.loads(schema_json or '{"fields": []}')["fields"]}
+    for place in run_roots(root):
+        if place.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
+            continue
+        try:
+            there = {f["name"]: f["type"] for f in json.loads(open_table(place).schema_json)["fields"]}
+        except SourceError:
+            continue
+        if other := [name for name in here if name in there and here[name] != there[name]]:
+            name = other[0]
+            raise DataError(
+                f"the column {name!r} is {here[name]} and in the rows of earlier runs {there[name]}, so that the two make no table. Cast it, or append to another folder."
+            )
+
+
+def check_replace(root: str) -> None:
+    """Refuse to replace a table to which runs have appended: their rows would be hidden.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if run_roots(root):
+        raise ConfigError(
+            f"{root!r} holds the rows of earlier runs, which appended them, and a table is to be replaced whole. Name another folder, or remove that one."
+        )
