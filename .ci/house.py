@@ -22,7 +22,7 @@ ALLOWED = {"synml_dagster/spark/session.py"}
 DOORS: dict[str, str] = {
     # The pipeline is put together of all asset modules, each of which has one `build_...`.
     "assets": "champion evaluation feature_plan features gates groups live_evaluation model"
-    " onnx_model predictions raw reasons report shadow stage sweep",
+    " onnx_model raw reasons report scoring shadow stage sweep",
     # What checks and reports share with the measures: which there are, and the tables' columns.
     "balance": "counts disparities fairness",
     # The options and the judgement of each check, for the step that runs it; the challenger in shadow.

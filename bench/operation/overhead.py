@@ -37,7 +37,7 @@ WORK = (
     "synml_dagster.assets.onnx_model:export_pipeline",
     "synml_dagster.assets.onnx_model:check_parity",
     "synml_dagster.assets.reasons.explanations:explain",
-    "synml_dagster.assets.predictions:doubts",
+    "synml_dagster.assets.scoring.rows:doubts",
 )
 """Where the work is done, as the assets call it."""
 

@@ -15,10 +15,10 @@ from synml_dagster.assets.groups import build_data_balance, build_fairness
 from synml_dagster.assets.live_evaluation import build_live_evaluation
 from synml_dagster.assets.model import build_model
 from synml_dagster.assets.onnx_model import build_onnx_model
-from synml_dagster.assets.predictions import build_predictions
 from synml_dagster.assets.raw import build_raw
 from synml_dagster.assets.reasons import build_attributions, build_effects, build_explanations
 from synml_dagster.assets.report import build_report
+from synml_dagster.assets.scoring import build_predictions
 from synml_dagster.assets.shadow import build_shadow_predictions
 from synml_dagster.assets.sweep import build_sweep
 from synml_dagster.features import check_roles

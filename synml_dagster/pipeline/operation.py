@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from synml_dagster.assets.gates import build_answers_check, build_table_checks
-from synml_dagster.assets.predictions import build_rejected_rows
+from synml_dagster.assets.scoring import build_rejected_rows
 from synml_dagster.assets.stage import stage_key
 from synml_dagster.automation import (
     Retraining,

@@ -1,6 +1,7 @@
 """Tables that are published whole: versions, catalogs, rejected rows."""
 
 from synml_dagster.tables.accompanied import Accompanied, read_text
+from synml_dagster.tables.append import RUN, append_table, check_append, check_replace
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.tables.database import (
     Database,
@@ -9,10 +10,10 @@ from synml_dagster.tables.database import (
     publish_database_table,
 )
 from synml_dagster.tables.measured import Measured
+from synml_dagster.tables.opening import open_table, restore_table, run_root
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
-from synml_dagster.tables.runs import RUN, append_table, check_append, check_replace, run_root
-from synml_dagster.tables.table import Table, open_table, restore_table
+from synml_dagster.tables.table import Table
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [

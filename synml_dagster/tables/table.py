@@ -106,42 +106,6 @@ class Table:
         )
 
 
-def open_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
-    """Return the current version of the table under `root`, or the one that `version` names; where runs append, the rows of them all.
-
-    Raises
-    ------
-    SourceError
-        Nothing was published there, that version is not there, or something else than a table was published.
-    """
-    directory = VersionedDirectory(root)
-    if version is None and directory.current() is None:
-        from synml_dagster.tables.runs import open_runs  # which opens the table of each run by this function
-
-        if (appended := open_runs(directory.root)) is not None:
-            return appended
-    manifest = directory.manifest(version)
-    if "schema" not in manifest:
-        raise SourceError(f"what is published under {directory.root!r} is not a table")
-    return table_of(directory.root, manifest)
-
-
-def restore_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
-    """Let all readers of the table under `root` see a version that is kept, by default the one before the current one; return it.
-
-    Nothing is removed: the version that was current can be restored as well, until newer ones take its place.
-
-    Raises
-    ------
-    SourceError
-        Nothing was published there, that version is not kept, there is none before, or it is not a table.
-    """
-    directory = VersionedDirectory(root)
-    wanted = open_table(root, version)  # of a bundle nothing is moved
-    manifest = directory.restore(None if version is None else wanted.version)
-    return table_of(directory.root, manifest)
-
-
 def table_of(root: str, manifest: dict[str, Any]) -> Table:
     """Return the version under `root` that `manifest` describes."""
     return Table(

@@ -198,7 +198,7 @@ def test_values_read_as_in_the_table(values, storage, texts):
 def test_a_champion_without_a_closed_form_is_explained_up_to_so_many_rows_as_asked(
     classic_spark, table, pipelines, tmp_path
 ):
-    from synml_dagster.assets.contributions import opened_contributions
+    from synml_dagster.assets.scoring.contributions import opened_contributions
     from synml_dagster.assets.stage import ContributionsSpec
     from synml_dagster.export import export_pipeline
     from synml_dagster.features import LABEL

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.assets.champion import ChampionRecord
-from synml_dagster.assets.predictions import rows_to_score
+from synml_dagster.assets.scoring import rows_to_score
 from synml_dagster.assets.shadow.outcome import conclude, figures, history, tell_champion
 from synml_dagster.assets.shadow.side_by_side import (
     Beside,

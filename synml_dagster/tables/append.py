@@ -7,14 +7,12 @@ write in one place, and none has to know of the others. So it needs no lock, on 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
-from synml_dagster.tables.plain_folder import real_root
+from synml_dagster.tables.opening import open_version, run_root, run_roots
 from synml_dagster.tables.publish import publish_table
-from synml_dagster.tables.union import TableUnion
+from synml_dagster.tables.versions import VersionedDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,41 +23,6 @@ if TYPE_CHECKING:
 
 RUN = "run_id"
 """The column that says which run has appended a row."""
-
-
-def run_root(root: str, run: str) -> str:
-    """Return where the rows of one run lie, of the table under `root`."""
-    return f"{root}/runs/{run}"
-
-
-def run_roots(root: str) -> list[str]:
-    """Return where the rows of each run lie; nothing of a table to which no run has appended."""
-    base = normal_path(root)
-    base = base if is_remote(base) else real_root(base)
-    try:
-        filesystem, inside = filesystem_of(f"{base}/runs")
-        if is_remote(base):
-            filesystem.invalidate_cache(inside)
-        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(inside, detail=False))
-    except FileNotFoundError:
-        return []
-    return [run_root(base, name) for name in names]
-
-
-def open_runs(root: str) -> Table | None:
-    """Return the rows of all runs as one table, the oldest first; None of a table to which no run has appended."""
-    from synml_dagster.tables.table import open_table
-
-    found = []
-    for place in run_roots(root):
-        try:
-            found.append(open_table(place))
-        except SourceError:  # killed before it had published anything
-            continue
-    if not found:
-        return None
-    found.sort(key=lambda table: table.version)
-    return replace(TableUnion.of(found), root=normal_path(root))
 
 
 def append_table(
@@ -124,9 +87,6 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
     ConfigError
         The place holds a table that is replaced whole.
     """
-    from synml_dagster.tables.table import open_table
-    from synml_dagster.tables.versions import VersionedDirectory
-
     if taken := [name for name in columns if name.casefold() == RUN]:
         raise DataError(
             f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
@@ -140,7 +100,7 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
         if place.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
             continue
         try:
-            there = {f["name"]: f["type"] for f in json.loads(open_table(place).schema_json)["fields"]}
+            there = {f["name"]: f["type"] for f in json.loads(open_version(place).schema_json)["fields"]}
         except SourceError:
             continue
         if other := [name for name in here if name in there and here[name] != there[name]]:

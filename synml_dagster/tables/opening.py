@@ -1,0 +1,95 @@
+"""How a table is opened: the current version, another one that is kept, or the rows that runs have appended as one table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from synml_dagster.errors import SourceError
+from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
+from synml_dagster.tables.plain_folder import real_root
+from synml_dagster.tables.table import Table, table_of
+from synml_dagster.tables.union import TableUnion
+from synml_dagster.tables.versions import VersionedDirectory
+
+
+def open_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
+    """Return the current version of the table under `root`, or the one that `version` names; where runs append, the rows of them all.
+
+    Raises
+    ------
+    SourceError
+        Nothing was published there, that version is not there, or something else than a table was published.
+    """
+    directory = VersionedDirectory(root)
+    if (
+        version is None
+        and directory.current() is None
+        and (appended := open_runs(directory.root)) is not None
+    ):
+        return appended
+    return open_version(root, version)
+
+
+def open_version(root: str | os.PathLike[str], version: str | None = None) -> Table:
+    """Return a version of the table under `root`, the current one by default.
+
+    Raises
+    ------
+    SourceError
+        As for `open_table`.
+    """
+    directory = VersionedDirectory(root)
+    manifest = directory.manifest(version)
+    if "schema" not in manifest:
+        raise SourceError(f"what is published under {directory.root!r} is not a table")
+    return table_of(directory.root, manifest)
+
+
+def restore_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
+    """Let all readers of the table under `root` see a version that is kept, by default the one before the current one; return it.
+
+    Nothing is removed: the version that was current can be restored as well, until newer ones take its place.
+
+    Raises
+    ------
+    SourceError
+        Nothing was published there, that version is not kept, there is none before, or it is not a table.
+    """
+    directory = VersionedDirectory(root)
+    wanted = open_version(root, version)  # of a bundle nothing is moved
+    manifest = directory.restore(None if version is None else wanted.version)
+    return table_of(directory.root, manifest)
+
+
+def run_root(root: str, run: str) -> str:
+    """Return where the rows of one run lie, of the table under `root`."""
+    return f"{root}/runs/{run}"
+
+
+def run_roots(root: str) -> list[str]:
+    """Return where the rows of each run lie; nothing of a table to which no run has appended."""
+    base = normal_path(root)
+    base = base if is_remote(base) else real_root(base)
+    try:
+        filesystem, inside = filesystem_of(f"{base}/runs")
+        if is_remote(base):
+            filesystem.invalidate_cache(inside)
+        names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(inside, detail=False))
+    except FileNotFoundError:
+        return []
+    return [run_root(base, name) for name in names]
+
+
+def open_runs(root: str) -> Table | None:
+    """Return the rows of all runs as one table, the oldest first; None of a table to which no run has appended."""
+    found = []
+    for place in run_roots(root):
+        try:
+            found.append(open_version(place))
+        except SourceError:  # killed before it had published anything
+            continue
+    if not found:
+        return None
+    found.sort(key=lambda table: table.version)
+    return replace(TableUnion.of(found), root=normal_path(root))
