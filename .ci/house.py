@@ -43,7 +43,7 @@ DOORS: dict[str, str] = {
     "onnx": "forest graph outputs row_scorer scorer shipping spark_scoring worker",
     "partitions": "run_parts spec",
     # The modules are the face: each draws for one part of the report, and imports matplotlib when it draws.
-    "plots": "drift effects evaluation explanations groups style training",
+    "plots": "drift effects evaluation explanations groups search style training",
     # MLflow without Dagster for serving/, the children of a run for sweeps, why a run was asked for, and why it failed.
     "resources": "data_directory mlflow mlflow_children mlflow_store model_registry reason run_tags said_first",
     "services": "batches.allowance batches.client batches.records description engine.outcome",

@@ -188,6 +188,12 @@ def main() -> None:
     parser.add_argument("--exclude", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="of our sweeps, for equal times; with --trials beyond reach",
+    )
     parser.add_argument("--peers")
     parser.add_argument("--threads", type=int, default=2, help="of a model; ours has half as many, twice")
     parser.add_argument(
@@ -205,12 +211,14 @@ def main() -> None:
             if "default" in given.who:
                 bench.default()
             if "ours" in given.who:
-                seconds = bench.ours("ours", SweepSpec(trials=given.trials, minutes=60))
+                seconds = bench.ours("ours", SweepSpec(trials=given.trials, minutes=given.minutes))
             if "together" in given.who:
-                spec = SweepSpec(trials=given.trials, minutes=60, learners="all", ensemble=8)
+                spec = SweepSpec(trials=given.trials, minutes=given.minutes, learners="all", ensemble=8)
                 seconds = bench.ours("ours, all learners, ensemble", spec)
             if "choices" in given.who:
-                spec = SweepSpec(trials=given.trials, minutes=60, learners="all", ensemble=8, features="auto")
+                spec = SweepSpec(
+                    trials=given.trials, minutes=given.minutes, learners="all", ensemble=8, features="auto"
+                )
                 seconds = bench.ours("ours, all learners, features, ensemble", spec)
             if "tpe" in given.who:
                 bench.plain_tpe(given.trials)

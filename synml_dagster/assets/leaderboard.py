@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from synml_dagster.assets.guardrails import Guardrail
 from synml_dagster.assets.stage import figure, markdown_table, pictures
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.tuning import SweepResult, TrialRecord
@@ -15,10 +16,14 @@ from synml_dagster.tuning.aims import WORDS, Cost
 from synml_dagster.tuning.feature_choice import said, split_choice
 
 _SHOWN = 50
+_FEWEST, _PARAMETERS = 4, 8
 
 
 def sweep_metadata(
-    result: SweepResult, specs: Mapping[str, TrainSpec], drawn: Mapping[str, bytes]
+    result: SweepResult,
+    specs: Mapping[str, TrainSpec],
+    drawn: Mapping[str, bytes],
+    looked_at: Sequence[Guardrail] = (),
 ) -> dict[str, Any]:
     """Return the metadata of a sweep, its metric first."""
     told: dict[str, Any] = {
@@ -39,6 +44,8 @@ def sweep_metadata(
             ["weight", "trial", "learner"],
             [[f"{m.weight:.3f}", m.trial, learner_of(m.learner).title] for m in result.ensemble],
         )
+    if looked_at:
+        told["guardrails"] = markdown_table(["looked at", "", "found and done"], [list(g) for g in looked_at])
     if result.notes:
         told["decisions"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in result.notes))
     if failed := [t for t in result.trials if t.value is None]:
@@ -122,9 +129,31 @@ def drawn(result: SweepResult) -> dict[str, bytes]:
             result.aims.limits.get(cost),
             (WORDS[cost], result.metric),
         )
+    found |= _searched(result)
     if result.importance:
         found[f"which parameters of {result.learner} mattered"] = training_figures.bars(
             result.importance, f"Share of the variance of {result.metric}"
+        )
+    return found
+
+
+def _searched(result: SweepResult) -> dict[str, bytes]:
+    """Return how the winning family's values lie over its parameters: one by one, and all together."""
+    from synml_dagster.plots import search as search_figures
+
+    own = [t for t in result.leaderboard() if t.learner == result.learner]
+    names = [n for n in own[0].params if len({str(t.params.get(n)) for t in own}) > 1] if own else []
+    names = sorted(names, key=lambda n: -result.importance.get(n, 0.0))[:_PARAMETERS]
+    if len(own) < _FEWEST or not names:
+        return {}
+    tried = [({n: t.params.get(n) for n in names}, t.value or 0.0) for t in own]
+    maximize = result.direction == "maximize"
+    found = {
+        f"{result.metric} by each parameter of {result.learner}": search_figures.slices(tried, result.metric)
+    }
+    if len(names) > 1:
+        found[f"parameters of {result.learner} together"] = search_figures.parallel(
+            tried, result.metric, maximize
         )
     return found
 

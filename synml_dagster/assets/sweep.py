@@ -1,5 +1,6 @@
 """`sweep`: families and their parameters, searched by trials that are Spark jobs of their own."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from synml_dagster.assets.artifacts import plan_of, side
+from synml_dagster.assets.guardrails import guardrails
 from synml_dagster.assets.leaderboard import drawn, sweep_metadata
 from synml_dagster.assets.search import Search
 from synml_dagster.assets.stage import clearly, inputs, stage, stored_once
@@ -119,7 +121,9 @@ def build_sweep(
                 aims=sweep_spec.aims,
                 parallel=parallel,
                 cancel=runner.cancel,
-                on_trial=_teller(context, metric, trials, children),
+                on_trial=_teller(
+                    context, metric, Pace(trials, config.minutes or sweep_spec.minutes), children
+                ),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
             result = keep_default_within_noise(
                 result, next(iter(search.specs)), search.measure, answers, folds.folds
@@ -131,7 +135,17 @@ def build_sweep(
             if result.resumed:
                 context.log.info(f"{result.resumed} trials were there from an earlier run over the same rows")
             pictures = drawn(result)
-            context.add_output_metadata(stored_once(context, sweep_metadata(result, search.specs, pictures)))
+            context.add_output_metadata(
+                stored_once(
+                    context,
+                    sweep_metadata(
+                        result,
+                        search.specs,
+                        pictures,
+                        guardrails(search.plan, result.rows, result.validation),
+                    ),
+                )
+            )
             run.log_metrics(
                 {
                     f"sweep/{metric}": result.best_value,
@@ -177,8 +191,35 @@ def _storage(spec: SweepSpec, pipeline: str, context: dg.AssetExecutionContext) 
     return storage
 
 
+class Pace:
+    """Says how long a sweep may go on: at the pace so far, and no longer than its minutes.
+
+    Parameters
+    ----------
+    trials, minutes
+        That it has in all.
+    now
+        Seconds of a clock.
+    """
+
+    def __init__(self, trials: int, minutes: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.trials, self._now = trials, now
+        self._began, self._ended = now(), 0
+        self._end = self._began + 60 * minutes
+
+    def left(self, number: int) -> str:
+        """Take the end of the trial of that number, from 0, and return what is left, in words; nothing at the end."""
+        self._ended += 1
+        others = max(0, self.trials - 1 - number)
+        now = self._now()
+        seconds = min((now - self._began) / self._ended * others, self._end - now)
+        if others == 0 or seconds <= 0:
+            return ""
+        return f", about {seconds / 60:.0f} min to go" if seconds >= 90 else f", about {seconds:.0f} s to go"
+
+
 def _teller(
-    context: dg.AssetExecutionContext, metric: str, trials: int, children: ChildRuns
+    context: dg.AssetExecutionContext, metric: str, pace: Pace, children: ChildRuns
 ) -> Callable[[TrialRecord, TrialRecord | None], None]:
     def tell(trial: TrialRecord, best: TrialRecord | None) -> None:
         spread = f" ± {trial.spread:.2g}" if trial.spread is not None else ""
@@ -188,7 +229,7 @@ def _teller(
         )
         leads = f" (best {best.value:.6g}, trial {best.number}, {best.learner})" if best else ""
         context.log.info(
-            f"trial {trial.number} of {trials}, {trial.learner} ({trial.origin}): {value} in {trial.seconds:.1f} s{leads}"
+            f"trial {trial.number} of {pace.trials}, {trial.learner} ({trial.origin}): {value} in {trial.seconds:.1f} s{leads}{pace.left(trial.number)}"
         )
         children.add(
             Child(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.compile.spark import assemble, label_columns, labelled
     from synml_dagster.features.fitting.fit import fit_plan
     from synml_dagster.features.fitting.roles import check_roles
-    from synml_dagster.features.names import BALANCE, GROUP, LABEL, ROW, SPLIT, SPLITS, WEIGHT
+    from synml_dagster.features.names import BALANCE, GROUP, LABEL, PLACE, ROW, SPLIT, SPLITS, WEIGHT
     from synml_dagster.features.plan import Dropped, FeaturePlan, LabelPlan, SplitPlan
     from synml_dagster.features.spec import ColumnSpec, FeatureSpec, SplitSpec, Task
     from synml_dagster.features.splitting.placing import same_split
@@ -34,7 +34,7 @@ _MODULES = {
     "compile.spark": "assemble label_columns labelled",
     "fitting.fit": "fit_plan",
     "fitting.roles": "check_roles",
-    "names": "BALANCE GROUP LABEL ROW SPLITS SPLIT WEIGHT",
+    "names": "BALANCE GROUP LABEL PLACE ROW SPLITS SPLIT WEIGHT",
     "plan": "Dropped FeaturePlan LabelPlan SplitPlan",
     "spec": "ColumnSpec FeatureSpec SplitSpec Task",
     "splitting.placing": "same_split",
@@ -46,6 +46,7 @@ __all__ = [
     "BALANCE",
     "GROUP",
     "LABEL",
+    "PLACE",
     "ROW",
     "SPLIT",
     "SPLITS",

@@ -196,6 +196,11 @@ class FeaturePlan(BaseModel):
         return self.task == "ranking" and (self.label.maximum or 0) > MAX_POWER_GRADE
 
     @property
+    def keeps_place(self) -> bool:
+        """Whether the features table says of each row where it stands by time or in which group: those of a split by queries have these."""
+        return self.split.by in ("time", "group") and self.task != "ranking"
+
+    @property
     def identity(self) -> str:
         """A digest of all that the plan says but its name and its words to people: what is made by it is known by this.
 

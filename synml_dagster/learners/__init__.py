@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from synml_dagster.learners.refit import refitted
     from synml_dagster.learners.registry import learner_names
     from synml_dagster.learners.scored import ScoredForm
-    from synml_dagster.learners.space import ParameterRange, Value
+    from synml_dagster.learners.space import ParameterRange, Value, in_order, under_fixed
     from synml_dagster.learners.spec import TrainSpec
     from synml_dagster.learners.trained import TrainedModel
     from synml_dagster.learners.trees import Tree, TreeEnsemble
@@ -34,7 +34,7 @@ _MODULES = {
     "refit": "refitted",
     "registry": "learner_names",
     "scored": "ScoredForm",
-    "space": "ParameterRange Value",
+    "space": "ParameterRange Value in_order under_fixed",
     "spec": "TrainSpec",
     "trees": "Tree TreeEnsemble",
 }
@@ -53,9 +53,11 @@ __all__ = [
     "Tree",
     "TreeEnsemble",
     "Value",
+    "in_order",
     "learner_names",
     "learner_of",
     "refitted",
+    "under_fixed",
 ]
 
 __getattr__ = lazy(__name__, _MODULES)

@@ -109,6 +109,15 @@ class TrainedModel(ABC):
             found = (self.form.link or Link()).apply(found) + self.label_offset
         return found[:, 0] if found.shape[1] == 1 else found
 
+    def answers_held(self, answers: NDArray[np.float64]) -> None:
+        """Keep what `predict` would return for the validation rows, where the training has it at its end."""
+        self.__dict__["_held"] = answers
+
+    def predict_held(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the prediction for each of the validation rows that the model was trained with, `X` in their order."""
+        known: NDArray[np.float64] | None = self.__dict__.pop("_held", None)
+        return self.predict(X) if known is None else known
+
     def transform(
         self,
         data: DataFrame | ParquetFiles,

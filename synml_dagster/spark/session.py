@@ -25,6 +25,7 @@ from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.spark.class_archive import archive_options
 from synml_dagster.spark.java import check_java
 from synml_dagster.spark.messages import first_line
+from synml_dagster.spark.worker_sockets import worker_sockets
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -144,7 +145,7 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
 
     conf = dict(_RUNTIME_DEFAULTS)
     if local:
-        conf |= _LOCAL_DEFAULTS | {"spark.driver.memory": _driver_memory()}
+        conf |= _LOCAL_DEFAULTS | worker_sockets() | {"spark.driver.memory": _driver_memory()}
         quiet = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
         conf["spark.driver.extraJavaOptions"] = f"{quiet} {archive_options(java) if java else ''}".strip()
         # One directory a process: two local sessions in one working directory must not share a warehouse.

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.features import AS_DESCRIBED
-from synml_dagster.learners import Learner, ParameterRange, TrainSpec, learner_names, learner_of
+from synml_dagster.learners import (
+    Learner,
+    ParameterRange,
+    TrainSpec,
+    learner_names,
+    learner_of,
+    under_fixed,
+)
 from synml_dagster.tuning.families import DEFAULT, Candidate, Family
 from synml_dagster.tuning.feature_choice import PREFIX, as_described, is_choice, ranges_of
 
@@ -33,7 +40,12 @@ def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
         for name in sweep.learners:
             learner_of(name).check_task(task)
         return list(sweep.learners)
-    able = [n for n in learner_names() if _is_of_all(n, task, train.learner)]
+    left_out = sweep.without or ()
+    able = [n for n in learner_names() if _is_of_all(n, task, train.learner) and n not in left_out]
+    if not able:
+        raise ConfigError(
+            f"sweep.without leaves no learner out of those that learn task {task!r}; name fewer of them."
+        )
     rank = {name: i for i, name in enumerate(dict.fromkeys((train.learner, *_ORDER)))}
     return sorted(able, key=lambda name: (rank.get(name, len(rank)), name))
 
@@ -78,7 +90,7 @@ def families_of(
     found = []
     for name in names:
         learner, spec = learner_of(name), train_spec(name, train)
-        space = {k: r for k, r in _space(learner, sweep, len(names) > 1).items() if k not in spec.params}
+        space = under_fixed(_space(learner, sweep, len(names) > 1), spec.params)
         features = ranges_of(name, sweep, plan) if plan is not None else {}
         space |= features
         start = {k: v for k, v in learner.start().items() if k not in spec.params} | as_described(features)
@@ -134,7 +146,7 @@ def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
         several = sweep.learners == "all" or (sweep.learners is not None and len(sweep.learners) > 1)
         named = {name.partition(".")[0] for name in sweep.space}
         for name in named if several else sweep.learners or [train.learner]:
-            _space(learner_of(name), sweep, several)
+            under_fixed(_space(learner_of(name), sweep, several), train_spec(name, train).params)
 
 
 def check_metrics(task: str, sweep: SweepSpec, train: TrainSpec) -> None:

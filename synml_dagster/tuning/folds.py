@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.features import GROUP, LABEL, WEIGHT
+from synml_dagster.features import GROUP, LABEL, PLACE, WEIGHT
 from synml_dagster.learners.one_process.rows import Rows
 
 if TYPE_CHECKING:
@@ -26,8 +26,34 @@ FOLDS = 5
 _RARE = 60
 """Classes of fewer rows in the whole table are counted before they are parted."""
 
+_MOST_PLACED = 2_000_000
+
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Places of the rows to train on and of those held out."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Rows by where they stand: what folds by time or by group are cut from.
+
+    Attributes
+    ----------
+    place
+        [n] a time, NaN where a row has none, or a group as a number.
+    label
+        [n]
+    classes
+        None for a regression.
+    """
+
+    place: NDArray[np.float64]
+    label: NDArray[np.float64]
+    classes: list[str] | None
+
+    @property
+    def parts(self) -> int:
+        """How many times or groups there are."""
+        return len(np.unique(self.place))
 
 
 @dataclass(frozen=True)
@@ -40,10 +66,13 @@ class Fewest:
         How many a ranking has; None for any other task.
     rarest
         The class with the fewest rows, and how many these are; None where no class is rare.
+    placed
+        The rows of a split by time or by group; None for any other, and where the features table is of an earlier version.
     """
 
     queries: int | None = None
     rarest: tuple[str, int] | None = None
+    placed: Placed | None = None
 
 
 def fewest_of(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> Fewest:
@@ -52,9 +81,10 @@ def fewest_of(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> F
 
     classes, known = plan.label.classes or [], plan.label.class_rows or []
     ranked = plan.task == "ranking" and plan.group is not None
+    placed = _placed(spark, plan, *files)
     rare = bool(classes) and len(known) == len(classes) and min(known) < _RARE
     if not ranked and not rare:
-        return Fewest()
+        return Fewest(placed=placed)
     column = sf.col(GROUP if ranked else LABEL).alias("one")
     frames = [one.dataframe(spark) for one in files]
     # A row of weight 0 teaches nothing of its class.
@@ -70,7 +100,20 @@ def fewest_of(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> F
     told = {int(row["one"]): int(row["count"]) for row in together.groupBy("one").count().collect()}
     counts = [told.get(i, 0) for i in range(len(classes))]
     least = min(range(len(classes)), key=lambda i: counts[i])
-    return Fewest(rarest=(str(classes[least]), counts[least]))
+    return Fewest(rarest=(str(classes[least]), counts[least]), placed=placed)
+
+
+def _placed(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> Placed | None:
+    if not plan.keeps_place or any(PLACE not in one.schema().names for one in files):
+        return None
+    if sum(one.count() for one in files) > _MOST_PLACED:
+        return None
+    tables = [one.dataframe(spark).select(PLACE, LABEL).toArrow() for one in files]
+    place, label = (
+        np.concatenate([t.column(name).to_numpy().astype(np.float64) for t in tables])
+        for name in (PLACE, LABEL)
+    )
+    return Placed(place, label, list(map(str, plan.label.classes)) if plan.label.classes else None)
 
 
 @dataclass(frozen=True)
@@ -83,11 +126,15 @@ class FoldPlan:
         Parts of the rows, and how often they are parted anew.
     why
         In words.
+    by
+        What they are cut by: rows (queries of a ranking stay whole), groups that stay whole, or times, where each part is
+        held out by a model of the parts before it and the oldest by none.
     """
 
     folds: int
     repeats: int
     why: str
+    by: Literal["rows", "group", "time"] = "rows"
 
     @classmethod
     def of(
@@ -123,9 +170,9 @@ class FoldPlan:
         by_query = plan.task == "ranking" and by == "group" and plan.split.column == plan.group
         mixes = by in ("random", "stratified") or by_query
         if asked is not None and asked > 1:
-            if not mixes:
+            if not mixes and fewest.placed is None:
                 raise ConfigError(
-                    f"sweep.folds does not go with split.by {by!r}: rows of one {'group' if by == 'group' else 'time'} would be trained on and held out. Leave sweep.folds out; trials are then measured on the validation rows."
+                    f"sweep.folds does not go with split.by {by!r} here: the features table does not say which rows are of one {'group' if by == 'group' else 'time'}{', or has too many' if plan.keeps_place else ''}. {'Make features anew, or leave' if plan.keeps_place else 'Leave'} sweep.folds out; trials are then measured on the validation rows."
                 )
             if wide:
                 raise ConfigError(
@@ -141,6 +188,13 @@ class FoldPlan:
                 raise ConfigError(
                     f"sweep.folds is {asked}, and class {fewest.rarest[0]!r} has one row among the training and validation rows: the fold that holds it out would train without the class. Leave sweep.folds out, bring more rows of the class, or leave it out of the table."
                 )
+            if not mixes:
+                found = cls._by_place(asked, 1, rows, by, fewest)
+                if isinstance(found, str):
+                    raise ConfigError(
+                        f"sweep.folds is {asked}, and {found}. Choose fewer, or leave sweep.folds out."
+                    )
+                return found
             return cls(asked, 1, f"{asked} folds of {rows:,} training and validation rows")
         if asked is None and fewest.rarest is not None and fewest.rarest[1] == 1:
             return cls(
@@ -153,7 +207,54 @@ class FoldPlan:
             repeats = 2 if rows < TWICE_BELOW else 1
             often = "twice " if repeats == 2 else ""
             return cls(FOLDS, repeats, f"{FOLDS} folds, {often}of {rows:,} training and validation rows")
+        if asked is None and not wide and rows < FOLDS_BELOW and fewest.placed is not None:
+            repeats = 2 if rows < TWICE_BELOW and by == "group" else 1
+            found = cls._by_place(FOLDS, repeats, rows, by, fewest)
+            return cls(0, 1, f"{holdout}, and not on folds: {found}") if isinstance(found, str) else found
         return cls(0, 1, holdout)
+
+    @classmethod
+    def _by_place(cls, folds: int, repeats: int, rows: int, by: str, fewest: Fewest) -> FoldPlan | str:
+        """Return folds by time or by group, or why there are none."""
+        placed = fewest.placed
+        assert placed is not None
+        needed, what = (folds + 1, "times") if by == "time" else (folds, "groups")
+        if placed.parts < needed:
+            return f"there are {placed.parts} {what} among the training and validation rows, and {folds} folds take {needed}"
+        how = f"by {what}, each held out {'by a model of those before it' if by == 'time' else 'as a whole'}"
+        often = "twice " if repeats == 2 else ""
+        made = cls(
+            folds,
+            repeats,
+            f"{folds} folds {how}, {often}of {rows:,} training and validation rows",
+            "time" if by == "time" else "group",
+        )
+        cuts = made._cuts(placed.place)
+        if any(not len(a) or not len(b) for a, b in cuts):
+            return f"so many rows are of one of the {what} that a fold would be empty"
+        for i, name in enumerate(placed.classes or ()):
+            if any(not (placed.label[a] == i).any() for a, _ in cuts):
+                return f"a fold by {what} would be trained without class {name!r}"
+        return made
+
+    def _cuts(self, place: NDArray[np.float64]) -> list[Fold]:
+        """Return the folds of rows by where they stand; those without a time count as the oldest."""
+        places, which, counts = np.unique(
+            np.nan_to_num(place, nan=-np.inf), return_inverse=True, return_counts=True
+        )
+        if self.by == "time":
+            before = np.cumsum(counts) - counts
+            part = (before * (self.folds + 1) // len(place))[which]
+            return [(np.flatnonzero(part < i), np.flatnonzero(part == i)) for i in range(1, self.folds + 1)]
+        found: list[Fold] = []
+        for repeat in range(self.repeats):
+            sizes, fold_of = np.zeros(self.folds), np.empty(len(places), np.int64)
+            for one in np.random.default_rng([repeat, len(place)]).permutation(len(places)):
+                fold_of[one] = np.argmin(sizes)
+                sizes[fold_of[one]] += counts[one]
+            part = fold_of[which]
+            found += [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(self.folds)]
+        return found
 
     @property
     def parts(self) -> int:
@@ -168,6 +269,9 @@ class FoldPlan:
         ConfigError
             There are more folds than queries.
         """
+        if self.by != "rows":
+            assert rows.place is not None
+            return self._cuts(rows.place)
         n, found = len(rows), []
         for repeat in range(self.repeats):
             random = np.random.default_rng([repeat, n])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import SetupError, TrainingError
-from synml_dagster.features import GROUP, LABEL, WEIGHT
+from synml_dagster.features import GROUP, LABEL, PLACE, WEIGHT
 from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.learners.one_process.rows import Rows, read_rows
@@ -190,7 +190,7 @@ def trial_data(
     names = set(train.schema().names)
     columns = (
         *plan.with_all_parts().feature_names,
-        *(name for name in (LABEL, WEIGHT, GROUP) if name in names),
+        *(name for name in (LABEL, WEIGHT, GROUP, PLACE) if name in names),
     )
     data = TrialData(
         key=uuid.uuid4().hex,

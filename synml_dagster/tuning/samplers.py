@@ -35,7 +35,7 @@ def check_sampler(name: str) -> str:
     needed = _NEEDS.get(name)
     if needed and find_spec(needed) is None:
         raise SetupError(
-            f"sweep.sampler {name!r} stands on the package {needed!r}, which is not installed: pip install {needed}."
+            f"sweep.sampler {name!r} stands on the package {needed!r}, which is not installed: pip install 'synml-dagster[{name}]'."
         )
     return name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from synml_dagster.errors import did_you_mean
 from synml_dagster.features import FeatureChoices
@@ -36,6 +36,7 @@ class SweepSpec(BaseModel):
         description="The families that are searched, the one whose defaults have to be beaten first; `all` takes "
         "every family that is installed, learns the task and trains in a task; pyspark.ml's have to be named. `train.learner` alone where absent.",
     )
+    without: list[str] | None = Field(default=None, description="Families that `learners: all` leaves out.")
     rows: int = Field(
         default=200_000,
         ge=100,
@@ -111,6 +112,15 @@ class SweepSpec(BaseModel):
             if twice := sorted({name for name in learners if learners.count(name) > 1}):
                 raise ValueError(f"{twice[0]!r} is named twice")
         return learners
+
+    @field_validator("without")
+    @classmethod
+    def _are_left_out(cls, without: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        for name in without or ():
+            learner_of(name)  # says which there are
+        if without and info.data.get("learners") != "all":
+            raise ValueError("without goes with learners: all; else leave the learner out of learners")
+        return without
 
     @field_validator("ensemble")
     @classmethod

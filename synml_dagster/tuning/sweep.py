@@ -153,10 +153,11 @@ class _Search:
             if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
                 return False
             question = self._next_question()
+            known = self.ledger.known_answer(question) if question is not None else None
         if question is None:
             return False
         self.untold.append(question)
-        if (known := self.ledger.known_answer(question)) is not None:
+        if known is not None:
             self._note(question, known, 0.0)
             return True
         self.running[question.order] = question
@@ -202,7 +203,7 @@ class _Search:
         """Take the next trial that ends; come back without one where the time is over first."""
         self.ledger.say_alive()
         left = self.deadline - time.monotonic()
-        finished = self.ledger.spent() + len(self.answers) > 0
+        finished = left < 1 and self.ledger.spent() + len(self.answers) > 0
         try:
             # A wait without an end could not be interrupted by a signal on every platform.
             timeout = min(1.0, left) if finished and left > 0 else 1.0

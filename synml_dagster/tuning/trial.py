@@ -52,7 +52,7 @@ class TrialData:
     train, validation
         Paths of Parquet files, where tasks reach them; otherwise the rows come with the task.
     columns
-        Columns of the files: the features of every choice, label, and weight and group where there are any.
+        Columns of the files: the features of every choice, label, and weight, group and place where there are any.
     plan
         The feature plan as JSON, with the ways to make features that there are to choose from.
     """
@@ -77,7 +77,7 @@ class Loaded:
     parts: list[tuple[Rows, Rows, NDArray[np.int64]]]
     """Rows to train on, rows held out, and the places of these among all that are held out."""
     held: Rows
-    """All rows that are held out once, in their own order."""
+    """All rows that are held out, in their own order."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def run(
     for number, (train, held, place) in enumerate(loaded.parts):
         asked = judge if number == 0 else None
         model = family.fit_rows(loaded.plan, spec, params, train, held, threads=threads, judge=asked)
-        found = np.asarray(model.predict(held.X), np.float64)
+        found = np.asarray(model.predict_held(held.X), np.float64)
         if not np.isfinite(found).all():
             raise DataError(
                 "the model's predictions are not finite; a smaller learning rate or more regularisation helps"
@@ -207,7 +207,11 @@ def _load(data: TrialData, choice: Choice, batches: Iterator[pyarrow.RecordBatch
         return Loaded(plan, [(train, held, np.arange(len(held)))], held)
     pool = rows_of(pa.concat_tables(tables, promote_options="permissive"), plan.feature_names, described)
     cuts = data.folds.cut(pool, stratified=plan.task in ("binary", "multiclass"))
-    return Loaded(plan, [(pool.take(a), pool.take(b), b) for a, b in cuts], pool)
+    apart = np.unique(np.concatenate([b for _, b in cuts]))  # by time the oldest rows are never held out
+    at = np.empty(len(pool), np.int64)
+    at[apart] = np.arange(len(apart))
+    parts = [(pool.take(a), pool.take(b), at[b]) for a, b in cuts]
+    return Loaded(plan, parts, pool if len(apart) == len(pool) else pool.take(apart))
 
 
 def _from_files(data: TrialData, columns: list[str]) -> list[pyarrow.Table]:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from urllib.parse import quote
 
+import optuna
 import pytest
 
 from synml_dagster.errors import SetupError
@@ -16,6 +18,7 @@ from synml_dagster.learners import ParameterRange
 from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
 from synml_dagster.tuning.ledger import Ledger, check_database
 from synml_dagster.tuning.ledger import owner as owner_module
+from synml_dagster.tuning.ledger.database import at_once, open_database
 from tests.servers import free_port, postgres_server
 
 PASSWORD = "s3cret@/:% of ours"
@@ -160,7 +163,7 @@ def test_a_database_that_goes_away_is_said_without_the_password(server, postgres
     [
         ("postgresql+psycopg2://ann:{}@127.0.0.1:{free}/studies", "refused"),
         ("postgresql+psycopg2://ann:{}@127.0.0.1:{silent}/studies?connect_timeout=2", "timeout expired"),
-        ("mysql+pymysql://ann:{}@127.0.0.1:{free}/studies", "refused|pip install pymysql"),
+        ("mysql+pymysql://ann:{}@127.0.0.1:{free}/studies", "refused|synml-dagster.mysql."),
         ("postgrsql://ann:{}@127.0.0.1:{free}/studies", "Did you mean 'postgresql'"),
         ("postgresql+nodriver://ann:{}@127.0.0.1/studies", "no kind of database 'postgresql.nodriver'"),
         ("mysql+mysqldb://ann:{}@127.0.0.1/studies", "pip install mysqlclient"),
@@ -211,3 +214,33 @@ def hides_the_password(problem, word="s3cret"):
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     assert word not in shown
     assert quote(PASSWORD, safe="") not in shown
+
+
+def test_what_is_written_at_once_is_there_as_a_whole_or_not_at_all(storage):
+    database = open_database(str(storage))
+    study = optuna.create_study(storage=database, study_name="s")
+
+    def begin():
+        trial = study.ask()
+        trial.set_user_attr("order", 1)
+        trial.suggest_float("x", 0, 1)
+        assert study.trials[-1].user_attrs == {"order": 1}  # what was written is read within
+        return trial
+
+    def ended():
+        with at_once(database):
+            begin()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ended()
+    assert database.get_all_trials(study._study_id) == []
+    with at_once(database):
+        trial = begin()
+    study.tell(trial, 1.0)
+    found = database.get_all_trials(study._study_id)
+    assert [(t.number, t.user_attrs, list(t.params)) for t in found] == [(0, {"order": 1}, ["x"])]
+    late = suppress(optuna.exceptions.UpdateFinishedTrialError)
+    with pytest.raises(optuna.exceptions.StorageInternalError, match="refused"), at_once(database), late:
+        trial.set_user_attr("late", True)
+    assert "late" not in database.get_all_trials(study._study_id)[0].user_attrs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from synml_dagster.columns.match import matched, matched_paths
 from synml_dagster.columns.raw import raw_inputs
 from synml_dagster.errors import DataError
 from synml_dagster.features.compile.messages import bad_weight, unseen_class
-from synml_dagster.features.names import GROUP, LABEL, SPLIT, SPLITS, WEIGHT
+from synml_dagster.features.names import GROUP, LABEL, PLACE, SPLIT, SPLITS, WEIGHT
 from synml_dagster.features.profile.file_rows import can_be_read, row_reader
 from synml_dagster.features.profile.request import RowFacts
 from synml_dagster.onnx.spark_scoring import scoring_of
@@ -53,6 +53,7 @@ def score_split(
     if found is None or not work.plain:
         return None
     labels, read = found
+    labels = replace(labels, placed=False)
     schema = StructType([f for f in labels.fields(frame) if f.name != SPLIT] + work.schema.fields)
     task = _ScoredSplit(
         score=work.task,
@@ -109,6 +110,7 @@ def labeller(
         sides=plan.split.limits(classes),
         weight=plan.weight.name if plan.weight else None,
         group=(plan.group.path[0], plan.group.spark_type) if plan.group else None,
+        placed=plan.keeps_place,
     )
     return made, read
 
@@ -123,9 +125,10 @@ class Labeller:
     sides: SplitLimits
     weight: str | None
     group: tuple[str, str] | None
+    placed: bool = False
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-        """Return the rows that have a label, and their columns `__label`, `__split`, `__weight` and `__group`."""
+        """Return the rows that have a label, and their columns `__label`, `__split`, `__weight`, `__group` and `__place`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -145,6 +148,8 @@ class Labeller:
         if self.group is not None:
             name, kind = self.group
             added[GROUP] = typed(batch.column(name), name, kind)
+        if self.placed:
+            added[PLACE] = told.column("position")
         return batch, added
 
     def fields(self, frame: DataFrame) -> list[StructField]:
@@ -159,6 +164,8 @@ class Labeller:
             made.append(T.StructField(WEIGHT, T.DoubleType()))
         if self.group is not None:
             made.append(T.StructField(GROUP, frame.schema[self.group[0]].dataType))
+        if self.placed:
+            made.append(T.StructField(PLACE, T.DoubleType()))
         return made
 
     def _check(self, told: pa.RecordBatch, labels: np.ndarray) -> None:

@@ -11,9 +11,9 @@ from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features.compile.label import class_index, label_number, label_word
 from synml_dagster.features.compile.messages import bad_weight, unseen_class
 from synml_dagster.features.kinds import CategoricalColumn
-from synml_dagster.features.names import GROUP, LABEL, RESERVED, SPLIT, WEIGHT
+from synml_dagster.features.names import GROUP, LABEL, PLACE, RESERVED, SPLIT, WEIGHT
 from synml_dagster.features.plan import FeaturePlan, LabelPlan
-from synml_dagster.features.splitting.split import fold, side
+from synml_dagster.features.splitting.split import fold, side, stands
 from synml_dagster.spark.quoting import quoted
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def assemble(
     if training:
         word, place, added = _labelled(df, plan)
         names = [LABEL, SPLIT, *([WEIGHT] if plan.weight else []), *([GROUP] if plan.group else [])]
+        if plan.keeps_place:
+            names.append(PLACE)
+            added.append(stands(plan.split, word).cast("double").alias(PLACE))
         if any(isinstance(way, CategoricalColumn) and way.encoding == "target" for way in plan.ways):
             row_fold = fold(plan.split, word)
             added.append(sf.when(place == "train", row_fold).otherwise(sf.lit(-1)).alias("__fold"))

@@ -69,12 +69,17 @@ def fold(split: SplitPlan, word: Column) -> Column:
     return sf.pmod(sf.xxhash64(content, sf.lit(2)), sf.lit(FOLDS)).cast("int")
 
 
+def stands(split: SplitPlan, word: Column) -> Column:
+    """Return where a row stands in a split; see `position`."""
+    return position(split.by, split.hashed, split.column, split.spec.seed, split.ordered, word)
+
+
 def side(split: SplitPlan, class_index: Column | None, word: Column) -> Column:
     """Return "train", "validation" or "test" for each row; `word` is the label as text."""
     from pyspark.sql import functions as sf
 
     train, validation, test = (sf.lit(s) for s in SPLITS)
-    place = position(split.by, split.hashed, split.column, split.spec.seed, split.ordered, word)
+    place = stands(split, word)
     if len(split.test) == 1 or class_index is None:
         first, second = sf.lit(split.test[0]), sf.lit(split.validation[0])
     else:

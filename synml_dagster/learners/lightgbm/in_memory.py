@@ -41,6 +41,8 @@ _OF_BINS = (
     "max_cat_threshold",
 )
 _KEPT = "lightgbm"
+_PART, _MANY = 0.9, 64
+_ROUNDS_KEPT = 2
 
 
 def fit_rows(
@@ -66,9 +68,10 @@ def fit_rows(
     metrics, given = take_functions(given)
     rates, given = take_schedule(given)
     patience = early_stopping if early_stopping and early_stopping > 0 else None
+    first_only = str(given.pop("first_metric_only", False)).casefold() in ("true", "1")
     watch = Watch(
         patience,
-        str(given.pop("first_metric_only", False)).casefold() in ("true", "1"),
+        first_only,
         float(given.pop("early_stopping_min_delta", 0.0)),
     )
     native: dict[str, Any] = {
@@ -84,13 +87,18 @@ def fit_rows(
     if metrics and "metric" not in native:
         native["metric"] = "none"
     if "force_row_wise" not in native and "force_col_wise" not in native:
-        native["force_row_wise"] = True
+        native[_histograms(len(features), native)] = True
+    if not metrics and first_only and isinstance(native.get("metric"), list):
+        native["metric"] = native["metric"][
+            :1
+        ]  # the others decide nothing, and an area takes as long as a tree
     if categorical:
         native["categorical_feature"] = [list(features).index(name) for name in categorical]
     bins = _dataset(train, native, label_offset)
     held = _dataset(validation, native, label_offset, bins)
     booster = lgb.Booster(native, bins)
     booster.add_valid(held, "validation")
+    answers = _Answers()
     rate = float(given.get("learning_rate", 0.1)) if rates is None else 0.1
     for done in range(1, rounds + 1):
         if rates is not None:
@@ -98,13 +106,16 @@ def fit_rows(
                 {"learning_rate": float(rates(done - 1) if callable(rates) else rates[done - 1])}
             )
         booster.update(fobj=objective)
-        results = booster.eval_valid(list(metrics) or None)
+        results = booster.eval_valid([*metrics, answers.take])
         if judge is not None and judge(done * rate, results[0][2]):
             raise StoppedError(done, results[0][2])
-        if watch.record(done, results):
+        over = watch.record(done, results)
+        if patience is None or any(at == done for _, at in watch.best.values()):
+            answers.keep(done)
+        if over:
             break
     best = watch.finish()
-    return LightGBMModel(
+    model = LightGBMModel(
         text=named(clean_text(booster.model_to_string(num_iteration=best or -1)), features),
         features=list(features),
         categorical=list(categorical),
@@ -116,6 +127,42 @@ def fit_rows(
         best_iteration=best,
         facts={"rows": len(train), "seconds": round(time.monotonic() - began, 3)},
     )
+    if objective is None and (found := answers.of(best or done)) is not None:
+        model.answers_held(found + label_offset)
+    return model
+
+
+def _histograms(features: int, params: Mapping[str, Any]) -> str:
+    """Return how histograms are made: with one thread both ways give the same model, by columns those that a tree leaves out cost nothing.
+
+    With several threads LightGBM adds up in another order by rows, and `deterministic` wants one way for all trials.
+    """
+    of_tree = float(params.get("feature_fraction", 1.0))
+    by_columns = params["num_threads"] == 1 and (of_tree < _PART or features > _MANY)
+    return "force_col_wise" if by_columns else "force_row_wise"
+
+
+class _Answers:
+    """The booster's own answers for the validation rows, which it has after every round: asking for them again takes an eighth of a trial."""
+
+    def __init__(self) -> None:
+        self._latest: Any = None
+        self._kept: dict[int, Any] = {}
+
+    def take(self, answers: Any, _: Any) -> list[Any]:
+        """Take what LightGBM passes to a metric; it is none."""
+        self._latest = answers
+        return []
+
+    def keep(self, done: int) -> None:
+        """Keep the answers of this round, and of the few before it that may be the best."""
+        self._kept[done] = np.array(self._latest, np.float64)
+        while len(self._kept) > _ROUNDS_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def of(self, done: int) -> Any:
+        """Return the answers of a round, None where they are gone."""
+        return self._kept.get(done)
 
 
 def _dataset(

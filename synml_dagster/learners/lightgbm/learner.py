@@ -104,7 +104,11 @@ class LightGBMLearner(Learner):
                 raise ConfigError(
                     f"sweep.space: {name!r} is another name of LightGBM's {known[name]!r}, which is also there. Keep one."
                 )
-            found[known[name]] = values
+            when = {known.get(other, other): list(of) for other, of in (values.when or {}).items()}
+            for other, of in when.items():
+                for value in of:
+                    check_params({other: value})
+            found[known[name]] = values.model_copy(update={"when": when or None})
         return found
 
     def start(self) -> Mapping[str, Value]:

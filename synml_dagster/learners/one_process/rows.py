@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import DataError, SetupError
-from synml_dagster.features import GROUP, LABEL, WEIGHT
+from synml_dagster.features import GROUP, LABEL, PLACE, WEIGHT
 from synml_dagster.learners.one_process.memory import available_bytes
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Rows:
     """Rows of the table that they were drawn from."""
     group: NDArray[np.int64] | None = None
     """[n] the number of each row's query, which stand together; None where the table has no queries."""
+    place: NDArray[np.float64] | None = None
+    """[n] where each row stands by time, or its group as a number; None where the split is by neither."""
     derived: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What a learner has made of these rows and keeps for its next training on them, such as bins."""
 
@@ -50,7 +52,10 @@ class Rows:
     def take(self, index: NDArray[np.int64]) -> Rows:
         """Return the rows at `index`, in that order; queries have to be taken whole."""
         group = None if self.group is None else _numbered(self.group[index])
-        return Rows(np.asfortranarray(self.X[index]), self.y[index], self.weight[index], self.of, group)
+        place = None if self.place is None else self.place[index]
+        return Rows(
+            np.asfortranarray(self.X[index]), self.y[index], self.weight[index], self.of, group, place
+        )
 
 
 def read_rows(
@@ -138,10 +143,11 @@ def rows_of(table: pyarrow.Table, features: Sequence[str], by: Sequence[str] | N
     if GROUP in place:
         words = np.array([str(value) for value in table.column(place[GROUP]).to_pylist()])
         query = np.unique(words, return_inverse=True)[1].astype(np.int64)
+    stands = table.column(place[PLACE]).to_numpy().astype(np.float64) if PLACE in place else None
     order = None
     if by is not None and list(by) != list(features):
         order = _order(matrix(by), y, weight, query)
-    return _arranged(X, y, weight, query, table.num_rows, order)
+    return _arranged(X, y, weight, query, table.num_rows, order, stands)
 
 
 def _arranged(
@@ -151,6 +157,7 @@ def _arranged(
     query: NDArray[np.int64] | None,
     total: int,
     order: NDArray[np.intp] | None = None,
+    place: NDArray[np.float64] | None = None,
 ) -> Rows:
     if not weight.sum() > 0:
         raise DataError("the weight is 0 in all of these rows; nothing can be learned or measured by it.")
@@ -161,7 +168,7 @@ def _arranged(
     group = None
     if query is not None:
         group = _numbered(query[order])
-    return Rows(X, y[order], weight[order], total, group)
+    return Rows(X, y[order], weight[order], total, group, None if place is None else place[order])
 
 
 def _numbered(query: NDArray[np.int64]) -> NDArray[np.int64]:

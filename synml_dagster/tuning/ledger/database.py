@@ -42,7 +42,7 @@ _DEADLINES["psycopg2"] = _DEADLINES["psycopg"]
 _BRINGS = {
     "psycopg2": "pip install 'synml-dagster[postgres]'",
     "psycopg": "pip install 'psycopg[binary]'",
-    "pymysql": "pip install pymysql",
+    "pymysql": "pip install 'synml-dagster[mysql]'",
     "mysqldb": "pip install mysqlclient",
 }
 OPENING = (ImportError, OSError, RuntimeError, ValueError)
@@ -104,6 +104,55 @@ def clock(database: optuna.storages.RDBStorage) -> float:
             sqlalchemy.select(sqlalchemy.func.current_timestamp())
         ).scalar_one()
     return (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
+
+
+@contextmanager
+def at_once(database: optuna.storages.RDBStorage) -> Iterator[None]:
+    """Make one transaction of all that Optuna writes in the block, in this thread: a kill finds all of it or nothing.
+
+    By itself Optuna commits each parameter and each attribute. What it reads in between is what it has written.
+
+    Raises
+    ------
+    optuna.exceptions.StorageInternalError
+        A part of it was rolled back, and so all of it.
+    """
+    import optuna
+
+    own = database.scoped_session
+    session = _OneTransaction(own())
+    database.scoped_session = lambda: session  # type: ignore[assignment]
+    try:
+        yield
+        if session.undone:
+            raise optuna.exceptions.StorageInternalError("the database has refused what was to be kept")
+        session.whole.commit()
+    except BaseException:
+        session.whole.rollback()
+        raise
+    finally:
+        database.scoped_session = own
+        session.whole.close()
+
+
+class _OneTransaction:
+    """A session whose commits wait for the end of the block."""
+
+    def __init__(self, whole: Any) -> None:
+        self.whole, self.undone = whole, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+    def commit(self) -> None:
+        self.whole.flush()
+
+    def rollback(self) -> None:
+        self.undone = True
+        self.whole.rollback()
+
+    def close(self) -> None:
+        self.whole.expunge_all()  # what is read next is read from the database
 
 
 @contextmanager

@@ -6,16 +6,17 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from synml_dagster.learners import in_order
 from synml_dagster.processes import this_process
 from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import Candidate, Family, Question
 from synml_dagster.tuning.feature_choice import said
-from synml_dagster.tuning.ledger.database import clock, open_database
+from synml_dagster.tuning.ledger.database import at_once, clock, open_database
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
 from synml_dagster.tuning.ledger.owner import HEARD, OWNER
 from synml_dagster.tuning.ledger.record import record_of
@@ -78,6 +79,8 @@ class Ledger:
         self._studies: dict[str, optuna.Study] = {}
         self._running: dict[int, tuple[str, optuna.trial.Trial]] = {}
         self._say_next = 0.0
+        self._read: dict[str, list[optuna.trial.FrozenTrial]] | None = None
+        self._forgotten: dict[str, set[int]] | None = None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         with self.turn():
@@ -89,9 +92,34 @@ class Ledger:
                 take_over(study, now, self.aims)
             self.resumed = sum(t.value is not None for t in self.trials())
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Let one sweep at a time make the database, take over what killed ones left, and begin a trial."""
-        return self._turns.turn()
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let one sweep at a time make the database, take over what killed ones left, and begin a trial.
+
+        Within it one reading answers whatever is asked of the ledger, since a reading takes half a dozen statements.
+        """
+        with self._turns.turn():
+            self._read, self._forgotten = {}, {}
+            try:
+                yield
+            finally:
+                self._read = self._forgotten = None
+
+    def _all(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+        """Return the trials of a study: in a turn those that there were when it was first asked."""
+        if self._read is None:
+            return study.get_trials(deepcopy=False)
+        if study.study_name not in self._read:
+            self._read[study.study_name] = study.get_trials(deepcopy=False)
+        return self._read[study.study_name]
+
+    def _given_up(self, study: optuna.Study) -> set[int]:
+        """Return the numbers of failed trials that are to be tried again."""
+        if self._forgotten is None:
+            return set(study.user_attrs.get(_FORGOTTEN, ()))
+        if study.study_name not in self._forgotten:
+            self._forgotten[study.study_name] = set(study.user_attrs.get(_FORGOTTEN, ()))
+        return self._forgotten[study.study_name]
 
     def _beside(self) -> list[optuna.Study]:
         """Return the studies of the same key over other ranges or of other families: another sweep may have just begun one."""
@@ -108,7 +136,7 @@ class Ledger:
             return
         self._say_next = time.monotonic() + _SAY_SECONDS
         now = clock(self._database)
-        for _, trial in self._running.values():
+        for _, trial in list(self._running.values()):
             with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # taken over: see tell
                 trial.set_user_attr(HEARD, now)
 
@@ -128,16 +156,18 @@ class Ledger:
 
     def _counted(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         """Return the trials that say, or may come to say, something of their parameters."""
-        forgotten = set(study.user_attrs.get(_FORGOTTEN, ()))
+        forgotten = self._given_up(study)
         return [
             t
-            for t in study.get_trials(deepcopy=False)
+            for t in self._all(study)
             if t.user_attrs.get("reason") not in _NO_ANSWER and t.number not in forgotten
         ]
 
     def _open_study(self, family: Family) -> optuna.Study:
         prefix = f"{self.name}/{family.name}/"
-        name = prefix + _hash({k: v.model_dump() for k, v in family.space.items()})
+        # A range without a condition is called as it was before there were any.
+        ranges = {k: v.model_dump(exclude=set() if v.when else {"when"}) for k, v in family.space.items()}
+        name = prefix + _hash(ranges)
         summaries = self._optuna.study.get_all_study_names(self._database)
         new = name not in summaries
         study = self._optuna.create_study(
@@ -154,14 +184,15 @@ class Ledger:
     def waiting(self) -> Question | None:
         """Return the question that a killed sweep left, the earliest of them, as running from now on."""
         found = [
-            (trial.user_attrs.get("order", 0), family)
+            (trial.user_attrs.get("order", 0), family, trial.user_attrs)
             for family, study in self._studies.items()
-            for trial in study.get_trials(deepcopy=False, states=[self._states.WAITING])
+            for trial in self._all(study)
+            if trial.state == self._states.WAITING
         ]
         if not found:
             return None
-        _, family = min(found)
-        return self._ask(family)
+        _, family, told = min(found, key=lambda one: one[:2])
+        return self._ask(family, told)
 
     def ask_candidate(self, order: int, family: str, candidate: Candidate) -> Question:
         """Return a candidate's question, as running from now on.
@@ -177,34 +208,32 @@ class Ledger:
             "fixed": fixed,
             "unsaid": [k for k in ranges if k not in inside],
         }
-        self._studies[family].enqueue_trial(inside, user_attrs=told, skip_if_exists=False)
-        return self._ask(family)
+        return self._ask(family, told, inside)
 
     def ask_search(self, order: int, family: str) -> Question:
         """Return what the family's sampler asks next, as running from now on."""
         return self._ask(family, {"order": order, "origin": "search"})
 
-    def _ask(self, family: str, told: Mapping[str, Any] | None = None) -> Question:
+    def _ask(self, family: str, told: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Question:
+        """Begin a trial: one that waits where there is one, with `params` where they are given, and as the sampler says else."""
         study = self._studies[family]
-        study.sampler = sampler(self._sampler, self._seed, self._asked(study))
-        trial = study.ask()
-        for name, value in (told or {}).items():
-            trial.set_user_attr(name, value)
-        trial.set_user_attr(HEARD, clock(self._database))
-        trial.set_user_attr(OWNER, this_process())
-        attrs = trial.user_attrs
-        unsaid = attrs.get("unsaid", ())
-        params = {
-            name: r.suggest(trial, name)
-            for name, r in self.families[family].space.items()
-            if name not in unsaid
-        }
-        ended = self._ended(study)
+        ended, asked, now = self._ended(study), self._asked(study), clock(self._database)
+        with at_once(self._database):
+            if params is not None:
+                study.enqueue_trial(dict(params), skip_if_exists=False)
+            study.sampler = sampler(self._sampler, self._seed, asked)
+            trial = study.ask()
+            for name, value in {**told, HEARD: now, OWNER: this_process()}.items():
+                trial.set_user_attr(name, value)
+            unsaid, chosen = told.get("unsaid", ()), dict(told.get("fixed", {}))
+            for name, r in in_order(self.families[family].space).items():
+                if name not in unsaid and r.applies(chosen):
+                    chosen[name] = r.suggest(trial, name)
         question = Question(
-            order=int(attrs.get("order", trial.number)),
+            order=int(told.get("order", trial.number)),
             family=family,
-            params={**attrs.get("fixed", {}), **params},
-            origin=str(attrs.get("origin", "search")),
+            params=chosen,
+            origin=str(told.get("origin", "search")),
             curves=tuple(curve for curve, _ in ended),
             pruned=tuple(pruned for _, pruned in ended),
         )
@@ -213,14 +242,15 @@ class Ledger:
 
     def _ended(self, study: optuna.Study) -> list[tuple[Curve, bool]]:
         """Return the curves of the trials that the sampler was told of, and which of them were stopped."""
-        done = study.get_trials(deepcopy=False, states=[self._states.COMPLETE, self._states.PRUNED])
+        ended = (self._states.COMPLETE, self._states.PRUNED)
+        done = [t for t in self._all(study) if t.state in ended]
         answers = [json.loads(t.user_attrs["outcome"]) for t in done if "outcome" in t.user_attrs]
         return [(tuple(one["curve"]), bool(one.get("pruned"))) for one in answers if one.get("curve")]
 
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""
         _, trial = self._running[question.order]
-        with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
             trial.set_user_attr("seconds", round(seconds, 3))
             trial.set_user_attr("outcome", outcome.to_json())
 
@@ -230,27 +260,21 @@ class Ledger:
         Where this process had not been heard of for too long, another host has taken the trial over: its answer will count.
         """
         family, trial = self._running.pop(question.order)
-        if self._is_ours(family, trial):
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
             tell(self._studies[family], trial._trial_id, trial.number, outcome, self.aims)
 
     def fail(self, question: Question, reason: str, seconds: float = 0.0) -> None:
         """Note that a question has no answer, and why."""
         family, trial = self._running.pop(question.order)
-        if not self._is_ours(family, trial):
-            return
-        trial.set_user_attr("reason", reason[:1000])
-        trial.set_user_attr("seconds", round(seconds, 3))
-        self._studies[family].tell(trial, state=self._states.FAIL)
-
-    def _is_ours(self, family: str, trial: optuna.trial.Trial) -> bool:
-        state = self._studies[family]._storage.get_trial(trial._trial_id).state
-        return not state.is_finished()
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
+            trial.set_user_attr("reason", reason[:1000])
+            trial.set_user_attr("seconds", round(seconds, 3))
+            self._studies[family].tell(trial, state=self._states.FAIL)
 
     def known_answer(self, question: Question) -> TrialOutcome | None:
         """Return the answer to the same parameters of the same family, where a trial had one."""
-        for trial in self._studies[question.family].get_trials(
-            deepcopy=False, states=[self._states.COMPLETE]
-        ):
+        done = [t for t in self._all(self._studies[question.family]) if t.state == self._states.COMPLETE]
+        for trial in done:
             if said({**trial.user_attrs.get("fixed", {}), **trial.params}) == said(question.params):
                 answer = trial.user_attrs.get("outcome")
                 return TrialOutcome.from_json(answer) if answer else TrialOutcome(trial.values[0])
@@ -260,7 +284,7 @@ class Ledger:
         """Return all trials that have ended, and those of this process that have an answer, by number."""
         found = []
         for family, study in self._studies.items():
-            for trial in study.get_trials(deepcopy=False):
+            for trial in self._all(study):
                 record = record_of(trial, family)
                 answered = "outcome" in trial.user_attrs and record.number in self._running
                 if trial.state.is_finished() or answered:
@@ -280,7 +304,7 @@ class Ledger:
         orders = [
             int(t.user_attrs.get("order", t.number))
             for study in (*self._studies.values(), *self._beside())
-            for t in study.get_trials(deepcopy=False)
+            for t in self._all(study)
         ]
         return max(orders, default=-1) + 1
 
@@ -302,7 +326,7 @@ class Ledger:
         return self._in(self._states.WAITING) > 0
 
     def _in(self, state: optuna.trial.TrialState) -> int:
-        return sum(len(s.get_trials(deepcopy=False, states=[state])) for s in self._studies.values())
+        return sum(t.state == state for s in self._studies.values() for t in self._all(s))
 
     def standings(self) -> dict[str, Standing]:
         """Return how each family has done, by what its sampler was told."""

@@ -22,7 +22,10 @@ KILLED = "killed"
 
 
 def tell(study: optuna.Study, trial_id: int, number: int, outcome: TrialOutcome, aims: Aims) -> None:
-    """Tell a study what a running trial gave: its quality, its costs, and how far it is over the limits."""
+    """Tell a study what a running trial gave: its quality, its costs, and how far it is over the limits.
+
+    Nothing where the trial has ended: another process had taken it over.
+    """
     from optuna.trial import Trial, TrialState
 
     if aims.limits:
@@ -32,9 +35,9 @@ def tell(study: optuna.Study, trial_id: int, number: int, outcome: TrialOutcome,
                 running.set_constraint(cost, over)
 
     if outcome.pruned:  # its value is no final one: TPE ranks it behind those that ended
-        study.tell(number, state=TrialState.PRUNED)
+        study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
     else:
-        study.tell(number, [outcome.value, *aims.costs(outcome)])
+        study.tell(number, [outcome.value, *aims.costs(outcome)], skip_if_finished=True)
 
 
 def take_over(study: optuna.Study, now: float, aims: Aims, own: Collection[int] = ()) -> None:
@@ -75,20 +78,21 @@ def take_along(other: optuna.Study, study: optuna.Study, family: Family) -> None
         chosen = {**left, **trial.user_attrs.get("fixed", {}), **trial.params}
         if trial.user_attrs.get("order") in known:
             continue
-        if set(said(trial.params)) - set(family.space):
+        asked = {name: r for name, r in family.space.items() if r.applies(chosen)}
+        if set(said(trial.params)) - set(asked):
             continue  # it was searched then and would be left at its default now
-        if not all(name in chosen and r.holds(chosen[name]) for name, r in family.space.items()):
+        if not all(name in chosen and r.holds(chosen[name]) for name, r in asked.items()):
             continue
         study.add_trial(
             optuna.trial.create_trial(
                 state=complete,
-                params={name: chosen[name] for name in family.space},
-                distributions={name: _distribution(r) for name, r in family.space.items()},
+                params={name: chosen[name] for name in asked},
+                distributions={name: _distribution(r) for name, r in asked.items()},
                 values=trial.values,
                 constraints=trial.constraints or None,
                 user_attrs={
                     **trial.user_attrs,
-                    "fixed": {k: v for k, v in said(chosen).items() if k not in family.space},
+                    "fixed": {k: v for k, v in said(chosen).items() if k not in asked},
                 },
             )
         )
