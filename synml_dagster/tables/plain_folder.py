@@ -19,6 +19,9 @@ import uuid
 
 from synml_dagster.errors import ConfigError
 
+CLAIMS = ".claims"
+"""Beside the versions: who writes one that is never to be published."""
+
 _END = ".versions"
 _PARTS = "partitions"
 _PART = "partition="
@@ -81,7 +84,7 @@ def check_place(folder: str) -> None:
         if os.path.exists(base):
             raise ConfigError(f"{base!r} is a file, and a folder is to be written. Choose another name.")
         return
-    known = {"versions", _PARTS, "_current.json", ".lock"}
+    known = {"versions", _PARTS, "_current.json", ".lock", CLAIMS}
     strange = [
         n
         for n in sorted(os.listdir(base))
@@ -142,6 +145,7 @@ def _adopt(folder: str) -> None:
     for name in ("_current.json", ".lock"):
         if os.path.exists(f"{folder}/{name}"):
             os.unlink(f"{folder}/{name}")
+    shutil.rmtree(f"{folder}/{CLAIMS}", ignore_errors=True)
 
 
 def _show_current(link: str, root: str) -> None:
