@@ -14,7 +14,9 @@ from synml_dagster.assets.stage import (
     inputs,
     outcome,
     pictures,
+    reads_from,
     stage,
+    stage_key,
     stored_once,
     version_read,
 )
@@ -27,8 +29,9 @@ from synml_dagster.io_managers.spark_table import last_tables
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
-from synml_dagster.sources import Source, read_source
+from synml_dagster.sources import Source
 from synml_dagster.tables import Table, TableUnion
+from synml_dagster.upstream import reach
 
 DECAY = "The metric on rows that were labelled since they were scored is as good as on the test rows."
 ARRIVAL = "Enough of the scored rows have a label."
@@ -50,6 +53,7 @@ def build_live_evaluation(
             "live_evaluation",
             io_manager_key="bundles",
             ins=inputs(pipeline, "predictions", newest={"predictions": spec.last}),
+            deps=[reads_from(labels, stage_key(pipeline, "source"))] if labels.asset else [],
             metadata={"bundle": "synml_dagster.evaluation:Evaluation"},
         ),
         check_specs=gates,
@@ -74,17 +78,17 @@ def build_live_evaluation(
         plan, test = FeaturePlan.load(bundle), Evaluation.load(bundle)
         if plan.task == "ranking":
             raise DataError("live: rows of a ranking are not told by a key; leave `live` out")
-        metric = rule.metric or primary_metric(plan.task)
+        metric, reached = rule.metric or primary_metric(plan.task), reach(context, labels)
         told: dict[str, Any] = {
             "labels": labels.describe(),
             "model_version": str(version.version),
-            **version_read(context, labels, session),
+            **version_read(context, reached, session, stage_key(pipeline, "live_evaluation")),
             **reason_of(context),
         }
         made = predictions.dataframe(session)
         # A file of labels may be read otherwise than the rows were, and codes with leading zeros would match nothing.
         known = {f.name: f.dataType.simpleString() for f in made.schema.fields if f.name in spec.key}
-        answers = read_source(session, labels, known=known | {plan.label.column: plan.label.spark_type})
+        answers = reached.open(session, known=known | {plan.label.column: plan.label.spark_type}).whole
         joined, scored = labelled_since(made, answers, plan, spec.key, str(version.version))
         joined = joined.cache()
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -27,6 +27,7 @@ from synml_dagster.assets.stage import (
     clearly,
     inputs,
     outcome,
+    reads_from,
     stage,
     stage_key,
     version_read,
@@ -39,12 +40,14 @@ from synml_dagster.io_managers.place import partition_of
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, read_as_dates, score, score_files, unread_in
 from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.partitions import PartitionsSpec, partitioned
-from synml_dagster.partitions.run_parts import RESULT, parts_of
+from synml_dagster.partitions.run_parts import RESULT
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
-from synml_dagster.sources import read_source
-from synml_dagster.sources.files import source_files
 from synml_dagster.tables import MarkedRows, Table, TableUnion
+from synml_dagster.upstream import Reached, reach
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def build_predictions(
@@ -61,11 +64,13 @@ def build_predictions(
     they are scored. With `contributions` the same step makes a second table of the same rows, by the same model: what each raw column adds to each prediction.
     """
     nulls, ranges = (checks.nulls, checks.ranges) if checks else (None, None)
-    ins = inputs(pipeline, "champion")
+    ins, told_deps = inputs(pipeline, "champion"), []
     if spec.source is None:
         ins |= {
             "raw": dg.AssetIn(key=stage_key(pipeline, "raw"))
         }  # without a partition of its own there is no score
+    elif spec.source.asset:
+        told_deps = [reads_from(spec.source, stage_key(pipeline, "source"), partitions)]
     place: dict[str, Any] = {
         key: value for key, value in (("root", spec.path), ("table", spec.table)) if value
     }
@@ -78,6 +83,7 @@ def build_predictions(
         "predictions",
         io_manager_key="spark_tables",
         ins=ins,
+        deps=told_deps,
         metadata=place,
         **partitioned(partitions),
     )
@@ -105,14 +111,14 @@ def build_predictions(
             provenance.metadata() | {"scored": f"{pipeline}/raw"} | reason_of(context), output_name=RESULT
         )
         notes: list[str] = []
-        plan = FeaturePlan.load(bundle)
+        plan, reached = FeaturePlan.load(bundle), None
         if spec.source is not None:
-            check_apart(spec.source, "score.source", spec.path, contributions.path if contributions else None)
-            context.add_output_metadata(
-                {"scored": spec.source.describe()} | version_read(context, spec.source, session),
-                output_name=RESULT,
-            )
-        each, whole = rows_to_score(context, spec, partitions, raw, model, session, notes)
+            reached = reach(context, spec.source, partitions)
+            for place in reached.sources:
+                check_apart(place, "score.source", spec.path, contributions.path if contributions else None)
+            read = version_read(context, reached, session, stage_key(pipeline, "predictions"))
+            context.add_output_metadata({"scored": spec.source.describe()} | read, output_name=RESULT)
+        each, whole = rows_to_score(context, spec, partitions, raw, model, session, notes, reached)
         notes += doubts([whole] if whole is not None else list(each.values()), model, plan, session)
         for note in notes:
             context.log.warning(f"{'rows to score' if whole is None else 'score.source'}: {note}")
@@ -187,14 +193,15 @@ def rows_to_score(
     context: dg.AssetExecutionContext,
     spec: ScoreSpec,
     partitions: PartitionsSpec | None,
-    raw: Any,
+    raw: Table,
     model: OnnxModel,
-    spark: Any,
+    spark: "SparkSession",
     notes: list[str],
-) -> tuple[dict[str, Any], Any]:
+    reached: Reached | None = None,
+) -> "tuple[dict[str, DataFrame | ParquetFiles], DataFrame | None]":
     """Return the rows of each of the run's partitions, or all under an empty key, and `score.source` as a whole, where it is read.
 
-    `notes` takes what reading the source leaves to be said.
+    `reached` is where the rows of `score.source` are, where that was asked already. `notes` takes what reading the source leaves to be said.
     """
     if spec.source is None:
         if partitions is None:
@@ -204,13 +211,16 @@ def rows_to_score(
     # a plan reads days of its text.
     typed = set() if spec.bad_rows == "raise" else read_as_dates(model)
     known = {t.name: "string" for t in model.inputs if t.type == "string" and t.name not in typed}
-    whole = read_source(spark, spec.source, known=known, notes=notes)
-    if partitions is not None:
-        return parts_of(context, whole, partitions), whole
-    return {"": source_files(spark, spec.source, whole) or whole}, whole
+    opened = (reached or reach(context, spec.source, partitions)).open(spark, known=known, notes=notes)
+    return ({"": opened.nearest()} if partitions is None else opened.parts(context)), opened.whole
 
 
-def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:
+def doubts(
+    tables: "Sequence[DataFrame | ParquetFiles | Table]",
+    model: OnnxModel,
+    plan: FeaturePlan,
+    spark: "SparkSession",
+) -> list[str]:
     """Return what is to be said of rows before they are scored: text that is not written as learnt, columns that nothing is left of.
 
     Raises
@@ -218,7 +228,7 @@ def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: An
     DataError
         A column is missing, is of a type whose values are never the plan's, or most of its text cannot be read.
     """
-    frames = [t if hasattr(t, "columns") else t.dataframe(spark) for t in tables]
+    frames = [t.dataframe(spark) if isinstance(t, ParquetFiles | Table) else t for t in tables]
     numbers = {
         c.name
         for c in plan.columns
@@ -251,7 +261,13 @@ def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
     return rejected_rows
 
 
-def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:
+def scored(
+    rows: "DataFrame | ParquetFiles",
+    model: OnnxModel,
+    provenance: Provenance,
+    spec: ScoreSpec,
+    spark: "SparkSession",
+) -> MarkedRows:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and spec.table is None and spec.database is None:
@@ -261,7 +277,7 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
                 return MarkedRows(made, None, tuple(made.columns))
         frame = provenance.stamp(score(rows, model, keep=spec.keep, spark=spark))
         return MarkedRows(frame, None, tuple(frame.columns))
-    columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns
+    columns = (rows.dataframe(spark) if isinstance(rows, ParquetFiles) else rows).columns
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.

@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from synml_dagster.assets.artifacts import check_carried
-from synml_dagster.assets.stage import check_apart, clearly, says_version, stage, stage_key, version_read
+from synml_dagster.assets.stage import (
+    check_apart,
+    clearly,
+    reads_from,
+    says_version,
+    stage,
+    stage_key,
+    version_read,
+)
 from synml_dagster.errors import DataError
+from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
-from synml_dagster.partitions.run_parts import parts_of
 from synml_dagster.resources import SparkResource
 from synml_dagster.resources.reason import reason_of
-from synml_dagster.sources import Source, read_source
-from synml_dagster.sources.files import source_files
+from synml_dagster.sources import Source
+from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,7 +50,7 @@ def build_raw(
             pipeline,
             "raw",
             io_manager_key="spark_tables",
-            deps=[stage_key(pipeline, "source")],
+            deps=[reads_from(source, stage_key(pipeline, "source"), partitions)],
             **partitioned(partitions),
         )
     )
@@ -50,14 +58,17 @@ def build_raw(
     def raw(
         context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
     ) -> Any:
-        check_apart(source, "source", *scores)
-        version = version_read(context, source, spark.session)
-        says_version(context, source, version)
+        reached = reach(context, source, partitions)
+        for place in reached.sources:
+            check_apart(place, "source", *scores)
+        version = version_read(context, reached, spark.session, stage_key(pipeline, "raw"))
+        says_version(context, reached, version)
         told: dict[str, Any] = {"source": source.describe()} | version | reason_of(context)
         notes: list[str] = []
         # A column of codes stays one on a day whose codes happen to be digits: types go on from the snapshot before.
         known = last_types(spark_tables, pipeline, "raw")
-        frame = read_source(spark.session, source, known=known, notes=notes)
+        opened = reached.open(spark.session, known=known, notes=notes)
+        frame = opened.whole
         for note in notes:
             context.log.warning(f"source: {note}")
         if notes:
@@ -69,18 +80,19 @@ def build_raw(
         check_carried(frame.columns if carried is None else carried)
         if partitions is not None:
             context.add_output_metadata(told)
-            return parts_of(context, frame, partitions)
-        files = source_files(spark.session, source, frame)
+            return opened.parts(context)
+        rows = opened.nearest()
+        files = rows if isinstance(rows, ParquetFiles) else None
         if frame.isEmpty() if files is None else files.count() == 0:
             raise DataError(f"source: {source.describe()} is an empty table; there is nothing to learn from")
         if minimum_rows:
-            rows = frame.count() if files is None else files.count()
-            if rows < minimum_rows:
+            count = frame.count() if files is None else files.count()
+            if count < minimum_rows:
                 raise DataError(
-                    f"source: {source.describe()} has {rows} rows, and automation.minimum_rows asks for {minimum_rows}. "
+                    f"source: {source.describe()} has {count} rows, and automation.minimum_rows asks for {minimum_rows}. "
                     "Is it still being written? Run again when it is whole, or lower automation.minimum_rows."
                 )
         context.add_output_metadata(told)
-        return frame if files is None else files
+        return rows
 
     return raw

@@ -1,4 +1,4 @@
-"""What keeps the sensors that retrain from asking again and again: one training at a time, a cool-down, a budget."""
+"""What keeps sensors from asking again and again: one run at a time, a cool-down, a budget."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from synml_dagster.automation.retrain_spec import RetrainOnSpec
+from synml_dagster.automation.retrain_spec import BrakesSpec, RetrainOnSpec
 
 TRIGGER_TAG = "synml/trigger"
-"""Which sensor asked for a retraining: drift, decay or age."""
+"""Which sensor asked for a run: drift, decay, age or new_data."""
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -23,33 +23,95 @@ _UNDER_WAY = [
 def held_back(
     instance: dg.DagsterInstance, pipeline: str, spec: RetrainOnSpec, now: datetime | None = None
 ) -> str | None:
-    """Return why no retraining may be asked for now, None where one may.
+    """Return why no retraining may be asked for now by drift, decay or age, None where one may.
 
     All of it is read from the runs that the instance keeps, so that a cursor which is reset by hand releases no brake.
     Runs count whether they succeeded or not: one that fails at once would else be asked for at each tick.
     """
-    moment = now or datetime.now(UTC)
     training = {"synml/pipeline": pipeline, "synml/job": "train"}
-    if running := instance.get_run_records(dg.RunsFilter(tags=training, statuses=_UNDER_WAY), limit=1):
-        return f"a training is under way, run {running[0].dagster_run.run_id[:8]}"
-    if latest := instance.get_run_records(dg.RunsFilter(tags=training), limit=1):
-        free = _utc(latest[0].create_timestamp) + timedelta(hours=spec.cool_down_hours)
-        if moment < free:
-            return (
-                f"the last training was asked for at {_utc(latest[0].create_timestamp):%Y-%m-%d %H:%M} UTC, and the "
-                f"cool-down of {spec.cool_down_hours:g} hours ends at {free:%Y-%m-%d %H:%M} UTC"
-            )
-    since = moment - timedelta(days=spec.within_days)
-    asked = instance.get_run_records(
-        dg.RunsFilter(tags=training | {TRIGGER_TAG: ["drift", "decay", "age"]}, created_after=since),
-        limit=spec.at_most,
-    )
-    if len(asked) >= spec.at_most:
-        return (
-            f"{spec.at_most} retrainings were asked for within {spec.within_days:g} days, which is the budget of "
-            "automation.retrain_on.at_most. Look at why they did not help, and launch one by hand if need be"
+    return (
+        under_way(instance, training)
+        or _cooling(instance, training, spec.cool_down_hours, now)
+        or _spent(
+            instance,
+            training,
+            ["drift", "decay", "age"],
+            (spec.at_most, spec.within_days, "automation.retrain_on.at_most"),
+            now,
         )
-    return None
+    )
+
+
+def held_back_by(
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    spec: BrakesSpec,
+    trigger: str,
+    now: datetime | None = None,
+) -> str | None:
+    """Return why no run of the job with these `tags` may be asked for now by new data, None where one may."""
+    if not spec.cool_down_hours and spec.at_most is None:
+        return None
+    return (
+        under_way(instance, tags)
+        or _cooling(instance, tags, spec.cool_down_hours, now)
+        or _spent(
+            instance, tags, [trigger], (spec.at_most, spec.within_days, "automation.new_data.at_most"), now
+        )
+    )
+
+
+def under_way(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:
+    """Say that a run with these `tags` is queued or goes on; None where there is none."""
+    running = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_UNDER_WAY), limit=1)
+    return (
+        f"{_ONE[tags['synml/job']]} is under way, run {running[0].dagster_run.run_id[:8]}"
+        if running
+        else None
+    )
+
+
+def _cooling(
+    instance: dg.DagsterInstance, tags: dict[str, str], hours: float, now: datetime | None
+) -> str | None:
+    latest = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1) if hours else []
+    if not latest:
+        return None
+    asked = _utc(latest[0].create_timestamp)
+    free = asked + timedelta(hours=hours)
+    if (now or datetime.now(UTC)) >= free:
+        return None
+    what = _ONE[tags["synml/job"]].removeprefix("a ")
+    return (
+        f"the last {what} was asked for at {asked:%Y-%m-%d %H:%M} UTC, and the "
+        f"cool-down of {hours:g} hours ends at {free:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _spent(
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    triggers: list[str],
+    budget: tuple[int | None, float, str],
+    now: datetime | None,
+) -> str | None:
+    most, days, option = budget
+    if most is None:
+        return None
+    since = (now or datetime.now(UTC)) - timedelta(days=days)
+    asked = instance.get_run_records(
+        dg.RunsFilter(tags=tags | {TRIGGER_TAG: triggers}, created_after=since), limit=most
+    )
+    if len(asked) < most:
+        return None
+    what = {"train": "retrainings", "score": "scorings"}.get(tags["synml/job"], "runs")
+    return (
+        f"{most} {what} were asked for within {days:g} days, which is the budget of "
+        f"{option}. {'Look at why they did not help, and l' if 'drift' in triggers else 'L'}aunch one by hand if need be"
+    )
+
+
+_ONE = {"train": "a training", "score": "a scoring", "measure": "a live evaluation"}
 
 
 def _utc(moment: datetime) -> datetime:

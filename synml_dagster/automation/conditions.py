@@ -10,11 +10,18 @@ from synml_dagster.automation.spec import AutomationSpec
 from synml_dagster.resources.reason import REASON_TAG
 
 
-def followed(spec: AutomationSpec, asset: dg.AssetSpec, pipeline: str) -> dg.AssetSpec:
-    """Return the spec of one of the pipeline's assets with the condition and freshness policy that the description gives it."""
+def followed(
+    spec: AutomationSpec, asset: dg.AssetSpec, pipeline: str, of_asset: bool = False
+) -> dg.AssetSpec:
+    """Return the spec of one of the pipeline's assets with the condition and freshness policy that the description gives it.
+
+    `of_asset` says that the source is another asset, so that a partition is read once that has it, and not once it is over.
+    """
     raw, champion, predictions = (dg.AssetKey([pipeline, s]) for s in ("raw", "champion", "predictions"))
     if asset.key == raw and spec.follow.partitions:
-        asset = asset.replace_attributes(automation_condition=new_partition())
+        asset = asset.replace_attributes(
+            automation_condition=new_upstream_partition() if of_asset else new_partition()
+        )
     if asset.key == predictions and spec.follow.any:
         asset = asset.replace_attributes(automation_condition=new_to_score(spec, champion, raw))
     if asset.key.path[-1] == "shadow_predictions" and spec.follow.any:
@@ -31,6 +38,18 @@ def new_partition() -> dg.AutomationCondition:
     return (
         dg.AutomationCondition.in_latest_time_window() & wanted & ~dg.AutomationCondition.in_progress()
     ).with_label("a new partition")
+
+
+def new_upstream_partition() -> dg.AutomationCondition:
+    """Return the condition of `raw` that reads an asset: a partition that this has materialized is read, each time that it has."""
+    news = dg.AutomationCondition.any_deps_updated()
+    return (
+        dg.AutomationCondition.in_latest_time_window()
+        & news.since_last_handled()
+        & ~dg.AutomationCondition.any_deps_missing()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    ).with_label("a new partition of the source")
 
 
 def new_to_score(spec: AutomationSpec, champion: dg.AssetKey, raw: dg.AssetKey) -> dg.AutomationCondition:

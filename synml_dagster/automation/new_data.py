@@ -6,14 +6,18 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
+from synml_dagster.automation.brakes import TRIGGER_TAG, held_back_by, under_way
 from synml_dagster.automation.jobs import AssetJob
+from synml_dagster.automation.new_partitions import Seen, changed_partitions, version_in
 from synml_dagster.automation.spec import AutomationSpec
+from synml_dagster.errors import SourceError
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
 from synml_dagster.resources.reason import REASON_TAG
 from synml_dagster.sources import Source
 from synml_dagster.sources.settled import unsettled
-from synml_dagster.sources.version import SOURCE_VERSION, source_version
+from synml_dagster.sources.version import source_version
+from synml_dagster.upstream import Upstream, check_agreement, digest_of
 
 
 def new_data_sensor(
@@ -35,7 +39,11 @@ def new_data_sensor(
     have not changed for `settle_seconds`. A source that is gone or cannot be read fails the tick. With
     `partitions` the run is for the last `partitions_back` partitions of time that are over, or for all keys that there are, and it counts when those were read.
     The sensor is called `<pipeline>_<word>`.
+
+    Of a source that is an asset the version is that of its last materialization. Where it has the pipeline's partitions, each of them has its
+    own, and a run is for those that changed and follow each other, the newest first; further ones are asked for once it has ended.
     """
+    tags = {"synml/pipeline": pipeline, "synml/job": job.name.removeprefix(f"{pipeline}_")}
 
     @dg.sensor(
         name=f"{pipeline}_{word}",
@@ -45,8 +53,20 @@ def new_data_sensor(
         description=f"Asks for {job.name} when {source.describe()} has changed.",
     )
     def new_data(context: dg.SensorEvaluationContext, spark: SparkResource) -> dg.SensorResult:
-        # Files answer without Spark; a session is opened only for sources that no file tells about.
-        version = source_version(source, spark.session if _needs_spark(source) else None)
+        if source.asset:
+            upstream = Upstream(context, source)
+            try:
+                there = upstream.partitions
+            except SourceError as absent:
+                if not upstream.known:
+                    raise
+                return dg.SensorResult(skip_reason=f"waiting: {absent}", cursor=context.cursor)
+            if partitions is not None and there is not None:
+                return by_partition(context, upstream, partitions)
+            version = upstream.version()
+        else:
+            # Files answer without Spark; a session is opened only for sources that no file tells about.
+            version = source_version(source, spark.session if _needs_spark(source) else None)
         keys = newest(partitions, context, last=partitions_back) if partitions is not None else None
         last = _Asked.read(context.cursor)
         if keys == []:
@@ -58,16 +78,47 @@ def new_data_sensor(
             return _Asked(None, last.changes).skip(f"{source.describe()} is unchanged (version {version})")
         if version == last.version:
             return last.skip(f"a run for version {version} was asked for already")
-        why = unsettled(source, spec.settle_seconds, success=spec.wait_for_success)
+        why = None if source.asset else unsettled(source, spec.settle_seconds, success=spec.wait_for_success)
         if why and not last.stood(version, spec):
             return last.waiting(version).skip(f"waiting: {why}")
+        if word == "new_data" and (why := held_back_by(context.instance, tags, spec.new_data, word)):
+            return last.skip(f"not yet, because {why}")
         reason = f"{source.describe()} changed from version {seen or 'none'} to {version}"
         asked = last.next(version)
-        run_key, tags = f"{pipeline}:{word}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
-        request = run_for(keys, tags, run_key) if keys else dg.RunRequest(run_key=run_key, tags=tags)
+        run_key, said = f"{pipeline}:{word}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
+        said |= {TRIGGER_TAG: word}
+        request = run_for(keys, said, run_key) if keys else dg.RunRequest(run_key=run_key, tags=said)
         return dg.SensorResult(run_requests=[request], cursor=asked.written())
 
+    def by_partition(
+        context: dg.SensorEvaluationContext, upstream: Upstream, cut: PartitionsSpec
+    ) -> dg.SensorResult:
+        check_agreement(upstream.key, upstream.definition, cut)
+        seen = Seen.read(context.cursor)
+        found = changed_partitions(context, upstream, reader, cut, seen)
+        if not found.keys:
+            return dg.SensorResult(
+                skip_reason=f"{source.describe()} is unchanged in all partitions that it has",
+                cursor=found.after.written(),
+            )
+        said = f"{source.describe()} has materialized {_named(found.keys)}"
+        # One at a time, the brakes aside: what is left of this change is asked for next.
+        why = held_back_by(context.instance, tags, spec.new_data, word) or under_way(context.instance, tags)
+        if why:
+            return dg.SensorResult(skip_reason=f"not yet, because {why}. {said}", cursor=context.cursor)
+        now = digest_of({key: found.versions[key] for key in found.keys})
+        request = run_for(
+            found.keys,
+            {REASON_TAG: said[:255], TRIGGER_TAG: word},
+            f"{pipeline}:{word}:{now}:{found.after.changes}",
+        )
+        return dg.SensorResult(run_requests=[request], cursor=found.after.written())
+
     return new_data
+
+
+def _named(keys: list[str]) -> str:
+    return f"{keys[0]!r}" if len(keys) == 1 else f"{len(keys)} partitions, {keys[0]!r} to {keys[-1]!r}"
 
 
 @dataclass(frozen=True)
@@ -127,16 +178,11 @@ def _last_read(
     """The version that `reader` last read; None where its partitions `keys` have not all read the same one."""
     if keys is None:
         event = context.instance.get_latest_materialization_event(reader)
-        return _version_in(event.asset_materialization if event else None)
+        return version_in(event.asset_materialization if event else None)
     found = set()
     for key in keys:
         latest = context.instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=reader, asset_partitions=[key]), limit=1
         ).records
-        found.add(_version_in(latest[0].asset_materialization if latest else None))
+        found.add(version_in(latest[0].asset_materialization if latest else None))
     return found.pop() if len(found) == 1 else None
-
-
-def _version_in(made: dg.AssetMaterialization | None) -> str | None:
-    version = made.metadata.get(SOURCE_VERSION) if made is not None else None
-    return str(version.value) if version is not None else None

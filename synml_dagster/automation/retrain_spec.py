@@ -40,6 +40,28 @@ class AgeTrigger(BaseModel):
     )
 
 
+class BrakesSpec(BaseModel):
+    """What keeps a sensor from asking again and again.
+
+    Examples
+    --------
+    >>> BrakesSpec(cool_down_hours=6).at_most is None
+    True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cool_down_hours: float = Field(
+        default=0.0,
+        ge=0,
+        description="The sensor asks for no run so soon after the last one of that job began, whoever asked for that.",
+    )
+    at_most: int | None = Field(
+        default=None, ge=1, description="The most runs that the sensor asks for, no limit where absent ..."
+    )
+    within_days: float = Field(default=7.0, gt=0, description="... within so many days.")
+
+
 class RetrainOnSpec(BaseModel):
     """What asks for a retraining, and what keeps it from asking again and again.
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from synml_dagster.automation.retrain_spec import RetrainOnSpec
+from synml_dagster.automation.retrain_spec import BrakesSpec, RetrainOnSpec
 from synml_dagster.partitions.spec import time_zone
 
 
@@ -50,6 +50,10 @@ class AutomationSpec(BaseModel):
     timezone: str = Field(default="UTC", description="Time zone of the cron expressions.")
     on_new_data: Literal["score", "retrain"] | None = Field(
         default=None, description="What to do when the source has changed."
+    )
+    new_data: BrakesSpec = Field(
+        default_factory=BrakesSpec,
+        description="What keeps `on_new_data` from asking too often; what changes meanwhile is asked for later, at once.",
     )
     on_new_labels: bool = Field(
         default=False,

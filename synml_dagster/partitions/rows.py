@@ -8,7 +8,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from synml_dagster.errors import DataError, did_you_mean
+from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.partitions.definition import keys_by_axis, time_windows
 from synml_dagster.partitions.spec import PartitionsSpec
 
@@ -115,6 +115,8 @@ def _column(frame: DataFrame, spec: PartitionsSpec, name: str) -> tuple[Column, 
     from synml_dagster.spark.quoting import quoted
 
     column = spec.axes[name].column
+    if column is None:
+        raise ConfigError(f"{_said(name)} is needed: rows of several partitions lie in one place")
     if column not in frame.columns:
         raise DataError(
             f"{_said(name)}: the table has no column {column!r}.{did_you_mean(column, frame.columns)}"

@@ -149,7 +149,10 @@ class DimensionSpec(_Kinds):
     True
     """
 
-    column: str = Field(description="The column that says which partition a row belongs to.")
+    column: str | None = Field(
+        default=None,
+        description="The column that says which partition a row belongs to; needed as that of `partitions` is.",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> DimensionSpec:
@@ -183,7 +186,8 @@ class PartitionsSpec(_Kinds):
 
     column: str | None = Field(
         default=None,
-        description="The column that says which partition a row belongs to; required unless there are `dimensions`.",
+        description="The column that says which partition a row belongs to; needed unless there are `dimensions`, or `source.asset` has "
+        "these partitions and each of them lies in a place of its own.",
     )
     dimensions: dict[str, DimensionSpec] | None = Field(
         default=None,
@@ -205,9 +209,13 @@ class PartitionsSpec(_Kinds):
         """The columns that cut the table: `dimensions`, in the order in which Dagster writes their keys, or the one column under an empty name."""
         if self.dimensions is not None:
             return dict(sorted(self.dimensions.items()))
-        assert self.column is not None
         told = {name: getattr(self, name) for name in _Kinds.model_fields}
         return {"": DimensionSpec.model_construct(column=self.column, **told)}
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether columns say which partition a row belongs to; else each partition of the source lies in a place of its own."""
+        return all(axis.column is not None for axis in self.axes.values())
 
     @property
     def of_time(self) -> str | None:
@@ -221,10 +229,6 @@ class PartitionsSpec(_Kinds):
             if len(given) != 1:
                 raise ValueError(
                     f"partitions needs exactly one of {', '.join(_KINDS)}, or dimensions; it {_have(given)}"
-                )
-            if self.column is None:
-                raise ValueError(
-                    "partitions needs `column`: the one that says which partition a row belongs to"
                 )
             self._check_kind()
             return self
@@ -252,7 +256,12 @@ class PartitionsSpec(_Kinds):
                     f"partitions.dimensions: {name!r} cannot name a dimension; use letters, digits and underscores, and begin with a letter"
                 )
         first, second = dimensions.values()
-        if first.column == second.column:
+        without = [name for name, axis in dimensions.items() if axis.column is None]
+        if len(without) == 1:
+            raise ValueError(
+                f"partitions.dimensions.{without[0]}.column is missing; name it, or neither of the two where each pair of source.asset lies in a place of its own"
+            )
+        if first.column == second.column and first.column is not None:
             raise ValueError(
                 f"partitions.dimensions names the column {first.column!r} twice; a pair of keys needs two"
             )

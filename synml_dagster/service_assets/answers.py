@@ -5,26 +5,34 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import check_apart, clearly, figure, markdown_table, outcome, version_read
+from synml_dagster.assets.stage import (
+    check_apart,
+    clearly,
+    figure,
+    markdown_table,
+    outcome,
+    reads_from,
+    version_read,
+)
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import SparkResource
 from synml_dagster.service_assets.batch import journal_of
 from synml_dagster.services import Answers, Report, Service, batches, call_service
 from synml_dagster.services.engine.outcome import REASONS
-from synml_dagster.sources import read_source
 from synml_dagster.spark.quoting import quoted
 from synml_dagster.tables import MarkedRows
+from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.service_assets.column import ServiceColumn
+    from synml_dagster.service_assets.description import Description
 
 CHECK = "errors"
 
 
-def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
+def build_answers(column: "Description") -> dg.AssetsDefinition:
     """Return the asset that asks a service about the rows of a source."""
     service = column.described()
     place: dict[str, Any] = {"plain_folder": True} | ({"root": column.path} if column.path else {})
@@ -35,7 +43,10 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
         description=f"The rows of {column.source.describe()}, with answers of {service.name} as the column {column.output}.",
         kinds={"spark", "parquet", str(column.service.get("type", "http")).partition(".")[0]},
         tags={"synml/service": column.name},
-        deps=[dg.AssetKey([column.name, name]) for name in ("source", *(["batch"] if column.batch else []))],
+        deps=[
+            reads_from(column.source, dg.AssetKey([column.name, "source"])),
+            *([dg.AssetKey([column.name, "batch"])] if column.batch else []),
+        ],
         io_manager_key="spark_tables",
         metadata=place,
         # Changed parameters mean other answers, and Dagster says so.
@@ -53,14 +64,15 @@ def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
     def answers(
         context: dg.AssetExecutionContext, spark: SparkResource, spark_tables: dg.ResourceParam[Any]
     ) -> Iterator[Any]:
-        check_apart(column.source, "source", column.path)
-        session = spark.session
+        session, reached = spark.session, reach(context, column.source)
+        for where in reached.sources:
+            check_apart(where, "source", column.path)
         told: dict[str, Any] = {"source": column.source.describe()} | version_read(
-            context, column.source, session
+            context, reached, session, dg.AssetKey([column.name, "answers"])
         )
         notes: list[str] = []
         known = last_types(spark_tables, column.name, "answers")
-        frame = read_source(session, column.source, known=known, notes=notes)
+        frame = reached.open(session, known=known, notes=notes).whole
         for note in notes:
             context.log.warning(f"source: {note}")
         if notes:
@@ -95,7 +107,7 @@ def _code_version(service: Service) -> str | None:
         return None
 
 
-def _asked(frame: "DataFrame", service: Service, column: "ServiceColumn") -> Answers:
+def _asked(frame: "DataFrame", service: Service, column: "Description") -> Answers:
     told: dict[str, Any] = {
         "output": column.output, "journal": journal_of(column), "input": column.input, "key": column.key, "usage": column.usage,
     }  # fmt: skip
@@ -140,7 +152,7 @@ def described_run(report: Report) -> dict[str, Any]:
     return told
 
 
-def _marked(asked: Answers, kept: list[str], column: "ServiceColumn") -> MarkedRows:
+def _marked(asked: Answers, kept: list[str], column: "Description") -> MarkedRows:
     """Rows with an error go to a table of their own, with what was said about them."""
     from pyspark.sql import functions as sf
 

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.stage import clearly, figure, markdown_table
+from synml_dagster.assets.stage import clearly, figure, markdown_table, reads_from
 from synml_dagster.io_managers.spark_table import last_types
 from synml_dagster.resources import DataDirectory, SparkResource
 from synml_dagster.services import batches
 from synml_dagster.services.batches.records import ENDED
-from synml_dagster.sources import read_source
+from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
-    from synml_dagster.service_assets.column import ServiceColumn
+    from synml_dagster.service_assets.description import Description
 
 
-def journal_of(column: "ServiceColumn") -> str:
+def journal_of(column: "Description") -> str:
     """Return the folder of a column's finished answers."""
     return column.journal or DataDirectory().path(column.name, "journal")
 
 
-def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
+def build_batch(column: "Description") -> dg.AssetsDefinition:
     """Return the asset that submits rows."""
     service, told = column.described(), column.batch
     assert told is not None
@@ -33,7 +33,7 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
         description=f"Rows of {column.source.describe()} that have no answer yet, as batches of {service.name}.",
         kinds={"openai"},
         tags={"synml/service": column.name},
-        deps=[dg.AssetKey([column.name, "source"])],
+        deps=[reads_from(column.source, dg.AssetKey([column.name, "source"]))],
         code_version=service.fingerprint(),
     )
     @clearly
@@ -42,7 +42,7 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         notes: list[str] = []
         known = last_types(spark_tables, column.name, "answers")
-        frame = read_source(spark.session, column.source, known=known, notes=notes)
+        frame = reach(context, column.source).open(spark.session, known=known, notes=notes).whole
         for note in notes:
             context.log.warning(f"source: {note}")
         sent = batches.submit(
@@ -64,7 +64,7 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
     return batch
 
 
-def build_sensor(column: "ServiceColumn") -> dg.SensorDefinition:
+def build_sensor(column: "Description") -> dg.SensorDefinition:
     """Return the sensor that has the answers fetched once all batches have ended."""
     service, told = column.described(), column.batch
     assert told is not None

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+_PLACES = ("path", "table", "jdbc", "sql")
+
+
 class Source(BaseModel):
-    """One of `path`, `table`, `jdbc` or `sql`, with the reader's format and options.
+    """One of `path`, `table`, `jdbc` or `sql`, with the reader's format and options; or an `asset`, with or without one of these.
 
     A plain string is a path. The format is guessed from the path's suffix where it is absent.
 
@@ -31,6 +34,8 @@ class Source(BaseModel):
     'csv'
     >>> Source(sql="SELECT * FROM sales WHERE year = 2026").kind
     'sql'
+    >>> Source(asset="warehouse/telemetry").describe()
+    'asset warehouse/telemetry'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -50,6 +55,11 @@ class Source(BaseModel):
         description="A JDBC address; `options` then holds `dbtable` or `query`, `driver`, `user` ...",
     )
     sql: str | None = Field(default=None, description="A query in Spark SQL.")
+    asset: str | None = Field(
+        default=None,
+        description="Key of another Dagster asset, of this or another code location: `warehouse/telemetry`. Its rows are "
+        "where its materializations say; or say it by path, table, jdbc or sql beside it.",
+    )
     version_query: str | None = Field(
         default=None,
         description="SQL whose first value changes when the data does, for the sensor, where files cannot tell: the database's own SQL with jdbc, else Spark's.",
@@ -70,13 +80,38 @@ class Source(BaseModel):
     def _path_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
 
+    @field_validator("asset", mode="before")
+    @classmethod
+    def _key_as_text(cls, value: Any) -> Any:
+        """Dagster writes a key as a list, too."""
+        parts = list(value) if isinstance(value, list | tuple) else None
+        if parts and all(isinstance(part, str) and part and "/" not in part for part in parts):
+            return "/".join(parts)
+        return value
+
+    @field_validator("asset")
+    @classmethod
+    def _is_a_key(cls, value: str | None) -> str | None:
+        if value is not None and not all(part and part == part.strip() for part in value.split("/")):
+            raise ValueError(
+                f"source.asset is an asset's key, its parts joined by '/', such as warehouse/telemetry, but got {value!r}"
+            )
+        return value
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Source:
-        given = [k for k in ("path", "table", "jdbc", "sql") if getattr(self, k)]
-        if len(given) != 1:
+        given = [k for k in _PLACES if getattr(self, k)]
+        if len(given) != 1 and not (self.asset and not given):
             have = f"has {' and '.join(given)}" if given else "has none of them"
-            raise ValueError(f"source needs exactly one of path, table, jdbc and sql; this one {have}")
-        if self.format and not self.path:
+            beside = " beside source.asset, or none" if self.asset else ", or an asset"
+            raise ValueError(
+                f"source needs exactly one of path, table, jdbc and sql{beside}; this one {have}"
+            )
+        if self.asset and self.version_query:
+            raise ValueError(
+                "source.version_query says when rows change, and of source.asset its materializations do; leave one of them out"
+            )
+        if self.format and given and not self.path:
             raise ValueError(f"source.format={self.format!r} goes with source.path, not with {given[0]}")
         if self.jdbc and not ({"dbtable", "query"} & self.options.keys()):
             raise ValueError("source.jdbc needs source.options.dbtable or source.options.query")
@@ -84,8 +119,17 @@ class Source(BaseModel):
 
     @property
     def kind(self) -> str:
-        """Which of path, table, jdbc and sql this source is."""
-        return next(k for k in ("path", "table", "jdbc", "sql") if getattr(self, k))
+        """Which of asset, path, table, jdbc and sql this source is."""
+        return "asset" if self.asset else str(self.place)
+
+    @property
+    def place(self) -> str | None:
+        """Which of path, table, jdbc and sql says where the rows are; None of an asset that says it by its materializations."""
+        return next((k for k in _PLACES if getattr(self, k)), None)
+
+    def without_asset(self) -> Source:
+        """Return the place alone: what is read once Dagster has been asked about the asset."""
+        return self.model_copy(update={"asset": None})
 
     def resolved_format(self) -> str | None:
         """Return Spark's name of the format of a `path` source, None for the other kinds."""
@@ -93,6 +137,9 @@ class Source(BaseModel):
 
     def describe(self) -> str:
         """Return the source in a few words, without the options, which may hold passwords."""
+        if self.asset:
+            where = f" in {self.without_asset().describe()}" if self.place else ""
+            return f"asset {self.asset}{where}"
         if self.path:
             said = f"{self.resolved_format()} {self.path}"
         elif self.jdbc:
@@ -134,8 +181,13 @@ def read_source(
     Raises
     ------
     SourceError
-        The file, table or query is not there or cannot be read; the message says where was looked.
+        The file, table or query is not there or cannot be read; the message says where was looked. Or it is an asset
+        whose place Dagster alone knows.
     """
+    if source.place is None:
+        raise SourceError(
+            f"source: where the rows of {source.describe()} are, Dagster alone knows; outside of it give path, table, jdbc or sql"
+        )
     check_path(source)
     try:
         if source.table:

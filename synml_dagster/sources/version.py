@@ -37,6 +37,10 @@ def source_version(source: Source, spark: SparkSession | None = None) -> str:
     SourceError
         The source is not there, or nothing can tell its version.
     """
+    if source.asset:
+        raise SourceError(
+            f"source: of {source.describe()} Dagster's record of materializations says when it changes"
+        )
     if source.version_query:
         if spark is None:
             raise SourceError(

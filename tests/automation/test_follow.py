@@ -151,3 +151,18 @@ def test_what_cannot_be_followed_is_refused_at_load():
         MLPipeline.model_validate(PLAIN | {"automation": {"follow": {"partitions": True}}})
     with pytest.raises(ValidationError, match="greater than 0"):
         MLPipeline.model_validate(PLAIN | {"automation": {"fresh_hours": 0}})
+
+
+def test_a_partition_of_a_source_that_is_an_asset_is_read_once_it_is_materialized_and_each_time(instance):
+    visits = dg.AssetSpec("visits", partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
+    daemon = Daemon(instance, DAILY, follow={"partitions": True})
+    told = PLAIN | {"source": {"asset": "visits"}, "partitions": {"daily": "2026-01-01"}}
+    pipeline = MLPipeline.model_validate(told | {"automation": {"follow": {"partitions": True}}})
+    daemon.defs = dg.Definitions.merge(pipeline.definitions(), dg.Definitions(assets=[visits]))
+    assert not daemon.tick()  # its day is over, and nobody has made it
+    for _ in range(2):
+        daemon.made(visits.key, partition="2026-01-03")
+        assert daemon.tick() == {"raw": ["2026-01-03"]}
+        assert not daemon.tick()
+        daemon.made(RAW, partition="2026-01-03")
+        daemon.tick()

@@ -162,7 +162,6 @@ def test_a_column_that_is_missing_is_named_with_its_dimension(visits):
             {"dimensions": {"a": {"column": "a", "dynamic": "d"}, "b": {"column": "b", "dynamic": "d"}}},
             "the keys of both from the dynamic partitions 'd'",
         ),
-        ({"static": ["a"]}, "needs `column`"),
         ({"column": "a", "static": ["a...b"]}, "which cannot be a partition"),
         ({"column": "a", "static": [""]}, "which cannot be a partition"),
         ({"column": "a", "static": ["a\n"]}, "which cannot be a partition"),

@@ -90,3 +90,34 @@ def test_a_key_that_does_not_tell_rows_apart_ends_the_run_with_the_values(measur
     assert "does not tell the rows of live.labels apart: 2 (2 rows)" in failure
     _, _, (failure,) = measured(rows.drop(columns="leaves"), labels.rename(columns={"id": "idd"}))
     assert "live.labels have no column 'id'" in failure
+
+
+def test_rows_to_score_and_labels_may_be_other_assets(trained):
+    rows = customers()
+    rows.drop(columns="leaves").to_parquet(trained / "waiting.parquet")
+    rows[["id", "leaves"]].to_parquet(trained / "came.parquet")
+    description = described(trained, source={"asset": "shop_floor/waiting"}) | {
+        "live": {"key": ["id"], "labels": {"asset": "shop_floor/labels"}, "minimum_rows": 50},
+        "automation": {"on_new_data": "score", "on_new_labels": True},
+    }
+    defs = MLPipeline.model_validate(description).definitions()
+    graph = defs.resolve_asset_graph()
+    scored, live = (graph.get(dg.AssetKey(["shop", s])) for s in ("predictions", "live_evaluation"))
+    assert dg.AssetKey(["shop_floor", "waiting"]) in scored.parent_keys
+    assert dg.AssetKey(["shop_floor", "labels"]) in live.parent_keys
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, file in (("waiting", "waiting.parquet"), ("labels", "came.parquet")):
+            told = {"dagster/uri": str(trained / file)}
+            instance.report_runless_asset_event(dg.AssetMaterialization(["shop_floor", name], metadata=told))
+        assert defs.resolve_job_def("shop_score").execute_in_process(instance=instance).success
+        done = defs.resolve_job_def("shop_measure").execute_in_process(instance=instance)
+        (measured,) = (
+            m.step_materialization_data.materialization for m in done.get_asset_materialization_events()
+        )
+        assert measured.metadata["rows labelled since"].value == ROWS
+        for word in ("new_data", "new_labels"):
+            with dg.build_sensor_context(
+                instance=instance, definitions=defs, resources={"spark": defs.resources["spark"]}
+            ) as context:
+                tick = defs.resolve_sensor_def(f"shop_{word}").evaluate_tick(context)
+            assert "is unchanged" in tick.skip_message

@@ -9,7 +9,7 @@ from synml_dagster.assets.stage.outcomes import gate, outcome
 from synml_dagster.assets.stage.own_places import check_apart
 from synml_dagster.assets.stage.page import figure, markdown_table, picture, pictures, stored_once
 from synml_dagster.assets.stage.rarely import Rarely
-from synml_dagster.assets.stage.source_read import says_version, version_read
+from synml_dagster.assets.stage.source_read import reads_from, says_version, version_read
 from synml_dagster.assets.stage.specs import ContributionsSpec, ExplainSpec, MLflowSpec, ScoreSpec
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "outcome",
     "picture",
     "pictures",
+    "reads_from",
     "says_version",
     "stage",
     "stage_key",
