@@ -8,6 +8,7 @@ TOOLS  := $(VENV)/.tools
 PORT   ?= 3000
 REPORTS_PORT ?= 3001
 DOCS   := .venv-docs
+LAKEHOUSE := .venv-lakehouse
 
 # Files of tests that run at the same time, each process with Spark sessions of its own.
 TEST_PROCESSES ?= 2
@@ -20,7 +21,7 @@ demo ui: export SYNML_DATA_DIR ?= $(CURDIR)/data
 demo ui: export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-slow lint format lock build java docs docs-reference docs-serve clean
+.PHONY: help setup demo ui test test-slow test-lakehouse lint format lock build java docs docs-reference docs-serve clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +73,18 @@ test: $(TOOLS) java $(VENV)/.quick ## Run the tests
 test-slow: $(TOOLS) java $(VENV)/.quick ## Run the slow tests: real kills, clusters, the browser
 	@$(BIN)/python -m pytest -m slow
 
+# No runtime of Iceberg loads on Spark 4.2: an environment of its own has the locked packages, but Spark 4.1.
+$(LAKEHOUSE)/.ready: requirements.lock $(TOOLS)
+	@echo "installing the locked packages with Spark 4.1 into $(LAKEHOUSE), once ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LAKEHOUSE)
+	@echo 'pyspark[connect]==4.1.*' > $(LAKEHOUSE)/spark
+	@$(BIN)/uv pip install --quiet --python $(LAKEHOUSE)/bin/python --overrides $(LAKEHOUSE)/spark --requirements requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(LAKEHOUSE)/bin/python --no-deps --build-constraints requirements-build.lock --editable .
+	@touch $@
+
+test-lakehouse: $(LAKEHOUSE)/.ready java ## Run the tests of Delta and Iceberg on Spark 4.1, which fetches their jars
+	@$(LAKEHOUSE)/bin/python -m pytest -m slow tests/tables/test_lakehouse.py
+
 lint: $(TOOLS) ## Check style, types and the rules of the house
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -116,4 +129,4 @@ docs-reference: $(READY) ## Write docs/reference/description.md anew, from the c
 	@$(BIN)/python docs/reference.py
 
 clean: ## Remove the environment and everything that runs have made
-	rm -rf $(VENV) $(DOCS) .dagster data site
+	rm -rf $(VENV) $(DOCS) $(LAKEHOUSE) .dagster data site

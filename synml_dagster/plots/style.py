@@ -21,6 +21,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from synml_dagster.errors import SynmlError
+from synml_dagster.plots.arrange import arrange
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,29 +186,40 @@ def ramp(name: str = "value") -> LinearSegmentedColormap:
 
 
 def rendered(figure: Figure, form: Format = "png", name: str = "figure") -> bytes:
-    """Return the figure as PNG bytes on white, or as an inline SVG element (UTF-8) named `name`."""
-    import matplotlib
+    """Return the figure as PNG bytes on white, or as an inline SVG element (UTF-8) named `name`.
 
-    if engine := figure.get_layout_engine():
-        # Saving would arrange the figure twice, once in a drawing that nobody sees; half of the time goes there.
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    buffer = io.BytesIO()
+    Matplotlib's `savefig` would draw the figure twice, the first time for nobody.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     if form == "png":
-        figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor=SURFACE)
-        return _of_few_colours(buffer)
+        figure.dpi = _PNG_DPI  # before it is arranged: texts are measured for one size of pixels, once
+        figure.set_facecolor(SURFACE)
+        arrange(figure)
+        canvas = figure.canvas
+        assert isinstance(canvas, FigureCanvasAgg)
+        canvas.draw()
+        return _of_few_colours(canvas.buffer_rgba())
+    figure.dpi = 72  # as SVG counts
+    arrange(figure)
+    figure.patch.set_alpha(0)
+    figure.dpi = 200  # of its dense parts, which are pixels
+    buffer = io.BytesIO()
     with _RENDERING, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, dpi=200, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return _inline(buffer.getvalue().decode("utf-8"), name).encode("utf-8")
 
 
-def _of_few_colours(png: io.BytesIO) -> bytes:
+def _of_few_colours(pixels: Any) -> bytes:
     """Keep 128 colours, which nobody tells from all of them: Dagster stores pictures in its event log, and MLflow beside each run."""
+    import numpy as np
     from PIL import Image
 
     smaller = io.BytesIO()
-    with Image.open(png) as picture:
-        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(smaller, "png", optimize=True)
+    picture = Image.fromarray(np.asarray(pixels)[:, :, :3])
+    picture.quantize(128, dither=Image.Dither.NONE).save(smaller, "png")
     return smaller.getvalue()
 
 

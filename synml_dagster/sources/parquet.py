@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,13 +11,17 @@ from typing import TYPE_CHECKING
 from synml_dagster.errors import SourceError
 from synml_dagster.files.parquet_files import in_old_calendar, open_parquet
 from synml_dagster.sources.folder_columns import Folders
-from synml_dagster.sources.listing import data_files, spark_path
+from synml_dagster.sources.listing import data_files, is_pattern, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 _MOST_FILES = 2000
+_SPARKS = b"org.apache.spark.sql.parquet.row.metadata"
+"""Where Spark keeps the schema of a file that it wrote, with what columns say beside their types."""
 
 
 def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
@@ -53,6 +58,8 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
         return by_spark(spark_path(path))
     strange = any(_strange(kind) for schema in schemas for kind in schema.types)
     if not strange and all(_same(schema, schemas[0]) for schema in schemas):
+        if not folders.types and not is_pattern(path) and (known := _known(opened)) is not None:
+            return spark.read.schema(known).parquet(spark_path(path))
         return _with_codes(spark, by_spark(spark_path(path)), path, folders)
     wanted = _union(schemas, names, notes)
     for name, kind in folders.types.items():  # before what a file may hold under the same name
@@ -60,6 +67,37 @@ def read_parquet(spark: SparkSession, path: str, notes: list[str]) -> DataFrame:
         field = _field(name, kind)
         wanted = wanted.append(field) if at < 0 else wanted.set(at, field)
     return _by_tasks(spark, names, wanted, folders)
+
+
+def _known(files: list[pq.ParquetFile]) -> StructType | None:
+    """The schema that Spark would read of files of one schema, None where it might say more, or other, than Arrow does.
+
+    Spark reads a footer again for it, by a job: seconds of the first one in a process.
+    """
+    import pyarrow as pa
+    from pyspark.errors import PySparkException
+    from pyspark.sql import types as t
+
+    same = {
+        pa.bool_(): t.BooleanType(), pa.int8(): t.ByteType(), pa.int16(): t.ShortType(), pa.int32(): t.IntegerType(), pa.int64(): t.LongType(),
+        pa.float32(): t.FloatType(), pa.float64(): t.DoubleType(), pa.string(): t.StringType(), pa.date32(): t.DateType(),
+    }  # fmt: skip
+    schema = files[0].schema_arrow
+    if any(field.type not in same for field in schema):
+        return None
+    found = t.StructType([t.StructField(field.name, same[field.type]) for field in schema])
+    for file in files:
+        if (told := (file.metadata.metadata or {}).get(_SPARKS)) is None:
+            continue
+        try:
+            fields = t.StructType.fromJson(json.loads(told)).fields
+        except (ValueError, KeyError, TypeError, PySparkException):
+            return None
+        if any(field.metadata for field in fields) or [(f.name, f.dataType) for f in fields] != [
+            (f.name, f.dataType) for f in found.fields
+        ]:
+            return None
+    return found
 
 
 def _check_names(names: list[str], file: str) -> None:

@@ -19,6 +19,9 @@ import uuid
 
 from synml_dagster.errors import ConfigError
 
+CLAIMS = ".claims"
+"""Beside the versions: who writes one that is never to be published."""
+
 _END = ".versions"
 _PARTS, _RUNS = "partitions", "runs"
 _PART, _RUN = "partition=", "run_id="
@@ -85,7 +88,7 @@ def check_place(folder: str) -> None:
         if os.path.exists(base):
             raise ConfigError(f"{base!r} is a file, and a folder is to be written. Choose another name.")
         return
-    known = {"versions", _PARTS, "_current.json", ".lock"}
+    known = {"versions", _PARTS, "_current.json", ".lock", CLAIMS}
     strange = [n for n in sorted(os.listdir(base)) if n not in known and not _shown(f"{base}/{n}")]
     if strange:
         raise ConfigError(
@@ -144,6 +147,7 @@ def _adopt(folder: str) -> None:
     for name in ("_current.json", ".lock"):
         if os.path.exists(f"{folder}/{name}"):
             os.unlink(f"{folder}/{name}")
+    shutil.rmtree(f"{folder}/{CLAIMS}", ignore_errors=True)
 
 
 def _show_current(link: str, root: str) -> None:

@@ -20,12 +20,11 @@ from typing import Any
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
 from synml_dagster.processes import runs, this_process
-from synml_dagster.tables.plain_folder import check_place, plain_folder, real_root, show
+from synml_dagster.tables.plain_folder import CLAIMS, check_place, plain_folder, real_root, show
 from synml_dagster.turns import take_turns
 
 POINTER = "_current.json"
 MANIFEST = "_version.json"
-_CLAIMS = ".claims"
 # Without a manifest a version is being written, or its writer was killed; nobody writes one version for a week.
 _ABANDONED = timedelta(days=7)
 # Object stores have no locks: a version that another publisher finished just now may be about to become current.
@@ -121,12 +120,12 @@ class VersionedDirectory:
             except OSError:
                 going = folder
             shutil.rmtree(going, ignore_errors=True)
-            (Path(self.root) / _CLAIMS / version).unlink(missing_ok=True)
+            (Path(self.root) / CLAIMS / version).unlink(missing_ok=True)
 
     def claim(self, version: str) -> None:
         """Say that this process writes `version`, which is never to be published: `discard_left` asks whether it still runs."""
         if not self.remote:
-            claims = Path(self.root) / _CLAIMS
+            claims = Path(self.root) / CLAIMS
             claims.mkdir(parents=True, exist_ok=True)
             (claims / version).write_text(this_process(), encoding="utf-8")
 
@@ -136,7 +135,7 @@ class VersionedDirectory:
         for version in self._folders():
             if version in finished:
                 continue
-            claim = Path(self.root) / _CLAIMS / version
+            claim = Path(self.root) / CLAIMS / version
             alive = None
             if not self.remote and claim.exists():
                 alive = runs(claim.read_text(encoding="utf-8"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
@@ -83,9 +85,13 @@ def test_rows_set_aside_have_no_reasons(trained):
 
 
 def test_nothing_is_left_of_the_rows_that_were_held(trained):
+    data = trained / "data" / "shop"
+    (data / "contributions").unlink(missing_ok=True)
+    shutil.rmtree(data / ".contributions.versions", ignore_errors=True)  # as before the first run
     told = explaining(trained, source=broken(trained))
-    root = trained / "data" / "shop" / ".contributions.versions" / "versions"
+    root = data / ".contributions.versions" / "versions"
     assert all((version / "_version.json").is_file() for version in root.iterdir())
+    assert not list((data / ".contributions.held" / "versions").iterdir())
     assert told["contributions"]["dagster/row_count"] == ROWS - 3
     assert not (trained / "data" / "shop" / "contributions_rejected").exists()
 

@@ -119,3 +119,21 @@ def test_dates_of_the_old_calendar_are_left_to_spark(classic_spark, tmp_path):
 def test_a_type_that_arrow_has_no_word_for_is_left_to_spark(classic_spark, tmp_path):
     classic_spark.sql("select 1 as x, interval '1' year as span").write.parquet(str(tmp_path / "spans"))
     assert _found(classic_spark, tmp_path / "spans") is None
+
+
+def test_the_schema_of_parquet_is_the_one_that_spark_reads(spark, tmp_path):
+    columns = "id, CAST(id AS TINYINT) AS t, CAST(id AS FLOAT) AS f, 'x' AS word, true AS yes, DATE'2024-01-01' AS day"
+    written = spark.sql(f"SELECT {columns} FROM range(3)")
+    written.write.parquet(str(tmp_path / "spark"))
+    written.withMetadata("word", {"comment": "said"}).write.parquet(str(tmp_path / "more"))
+    written.selectExpr("id", "TIMESTAMP'2024-01-01 00:00:00' AS at").write.parquet(str(tmp_path / "times"))
+    table = written.toArrow()
+    required = pa.schema([field.with_nullable(False) for field in table.schema])
+    (tmp_path / "arrow").mkdir()
+    pq.write_table(table.cast(required), tmp_path / "arrow" / "part.parquet")
+    pq.write_table(table, tmp_path / "one.parquet")
+    for name in ("spark", "more", "times", "arrow", "one.parquet", "*.parquet"):
+        path = str(tmp_path / name)
+        found = read_source(spark, Source(path=path))
+        assert found.schema == spark.read.parquet(path).schema, name
+        assert found.count() == 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pyspark
+import uuid
+
 import pytest
 from pyspark.errors import PySparkException
 
@@ -10,18 +11,15 @@ from synml_dagster.errors import SourceError
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.version import source_version
 from synml_dagster.tables import open_catalog_table, publish_catalog_table
+from synml_dagster.testing import TableFormatContract
 from tests.servers import connect_server
+from tests.tables.lake import HAS_ICEBERG, KINDS, MINOR, PACKAGES, settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.connect]
+pytestmark = [pytest.mark.slow, pytest.mark.connect, pytest.mark.timeout(900)]
 
-MINOR = ".".join(pyspark.__version__.split(".")[:2])
-PACKAGES = {
-    "delta": f"io.delta:delta-spark_{MINOR}_2.13:4.4.0",
-    "iceberg": f"org.apache.iceberg:iceberg-spark-runtime-{MINOR}_2.13:1.11.0",
-}
-HAS_ICEBERG = MINOR in ("4.0", "4.1")  # the runtime for 4.1 does not load on 4.2, whose views are classes
 TWO = "SELECT id, 'x' AS word FROM range({})"
 FAILS = "SELECT IF(id < 90, id, CAST(raise_error('boom') AS bigint)) AS id, 'x' AS word FROM range(100)"
+NO_ICEBERG = f"there is no Iceberg runtime for Spark {MINOR}"
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +29,7 @@ def warehouse(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(warehouse):
-    kinds = ["delta", "iceberg"] if HAS_ICEBERG else ["delta"]
-    extensions = {
-        "delta": "io.delta.sql.DeltaSparkSessionExtension",
-        "iceberg": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-    }
-    conf = {
-        "spark.sql.extensions": ",".join(extensions[kind] for kind in kinds),
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.warehouse.dir": str(warehouse),
-        "spark.databricks.delta.snapshotPartitions": "2",
-    }
-    if HAS_ICEBERG:
-        conf |= {
-            "spark.sql.catalog.ice": "org.apache.iceberg.spark.SparkCatalog",
-            "spark.sql.catalog.ice.type": "hadoop",
-            "spark.sql.catalog.ice.warehouse": str(warehouse / "ice"),
-        }
-    started = connect_server(packages=[PACKAGES[kind] for kind in kinds], more=conf)
+    started = connect_server(packages=[PACKAGES[kind] for kind in KINDS], more=settings(warehouse))
     try:
         address = started.__enter__()
     except RuntimeError as problem:
@@ -59,21 +40,27 @@ def server(warehouse):
     started.__exit__(None, None, None)
 
 
-@pytest.fixture
-def lake(server, monkeypatch):
+@pytest.fixture(scope="module")
+def session(server):
+    """One for all: pyspark 4.1 can wait for itself for ever where a session is thrown away while another one begins its first query."""
     from pyspark.sql.connect.session import SparkSession
 
+    opened = SparkSession.builder.remote(server).create()
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture
+def lake(session, monkeypatch):
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    session = SparkSession.builder.remote(server).create()
-    yield session
-    session.stop()
+    return session
 
 
 @pytest.fixture(params=["delta", "iceberg"])
 def table(request, lake):
     """A table of three rows, laid out by `word`, with a property that its owner has set."""
     if request.param == "iceberg" and not HAS_ICEBERG:
-        pytest.skip(f"there is no Iceberg runtime for Spark {MINOR}")
+        pytest.skip(NO_ICEBERG)
     database = f"{'ice.' if request.param == 'iceberg' else ''}{request.node.originalname[:40]}"
     lake.sql(f"CREATE NAMESPACE {database}")
     properties = "'made.by' = 'us'"
@@ -131,13 +118,16 @@ def test_a_row_that_is_deleted_is_seen_and_not_read(lake, table):
 
 def test_an_earlier_version_is_read_where_the_source_asks_for_one(lake, table, request):
     if request.node.callspec.params["table"] == "delta":
-        earlier = {"versionAsOf": "1"}
+        version = lake.sql(f"DESCRIBE HISTORY {table}").agg({"version": "max"}).first()[0]
     else:
-        row = lake.sql(f"SELECT snapshot_id FROM {table}.snapshots ORDER BY committed_at").first()
-        earlier = {"snapshot-id": str(row[0])}
+        version = lake.sql(f"SELECT snapshot_id FROM {table}.snapshots").first()[0]
+    then = lake.sql("SELECT CAST(current_timestamp() AS STRING)").first()[0]
     lake.sql(f"DELETE FROM {table} WHERE id = 1")
     assert read_source(lake, Source(table=table)).count() == 2
-    assert read_source(lake, Source(table=table, options=earlier)).count() == 3
+    for earlier in ({"versionAsOf": str(version)}, {"timestampAsOf": then}):
+        assert read_source(lake, Source(table=table, options=earlier)).count() == 3
+    publish_catalog_table(lake.sql(TWO.format(7)), table)
+    assert read_source(lake, Source(table=table, options={"versionAsOf": str(version)})).count() == 3
 
 
 def test_the_folder_of_a_table_is_read_as_the_table(lake, table, warehouse, request):
@@ -150,3 +140,39 @@ def test_the_folder_of_a_table_is_read_as_the_table(lake, table, warehouse, requ
     assert read_source(lake, source).count() == 2
     with pytest.raises(SourceError, match=f"is a {kind} table.*source.format: {kind}, not parquet"):
         read_source(lake, Source(path=str(folder), format="parquet"))
+
+
+class LakeContract(TableFormatContract):
+    """The contract of all formats, on a table that a log of its own replaces."""
+
+    kind: str
+
+    @pytest.fixture
+    def spark(self, lake):
+        if self.kind == "delta":
+            lake.conf.set("spark.sql.sources.default", "delta")
+        yield lake
+        lake.conf.unset("spark.sql.sources.default")
+
+    @pytest.fixture
+    def place(self, spark):
+        name = f"{'ice.' if self.kind == 'iceberg' else ''}contract_{uuid.uuid4().hex[:8]}"
+        spark.sql(f"CREATE NAMESPACE {name}")
+        return f"{name}.kept"
+
+    def publish(self, frame, place):
+        told = publish_catalog_table(frame, place)
+        assert told.provider == self.kind
+        return told
+
+    def read(self, spark, place):
+        return open_catalog_table(spark, place)
+
+
+class TestDelta(LakeContract):
+    kind = "delta"
+
+
+@pytest.mark.skipif(not HAS_ICEBERG, reason=NO_ICEBERG)
+class TestIceberg(LakeContract):
+    kind = "iceberg"

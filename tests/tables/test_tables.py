@@ -237,6 +237,13 @@ time.sleep(60)
 """
 
 
+def test_a_folder_that_held_lent_rows_becomes_a_plain_one(classic_spark, tmp_path):
+    with written_table(classic_spark.range(5), tmp_path / "t"):
+        pass
+    publish_table(classic_spark.range(3), versions_beside(str(tmp_path / "t")))
+    assert pq.read_table(tmp_path / "t").num_rows == 3
+
+
 def test_rows_that_a_killed_process_had_lent_are_removed_by_the_next(classic_spark, tmp_path):
     root = tmp_path / "sample"
     lenders = [

@@ -22,6 +22,7 @@ from synml_dagster.explain import (
     explain_chosen,
     explainer_for,
     importance_stability,
+    is_explained_exactly,
 )
 from synml_dagster.learners import learner_of
 from synml_dagster.report import chosen_cases
@@ -53,9 +54,10 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
         from synml_dagster.plots import explanations as figures
 
         test, rows = side(model.features, "test"), spec.rows
-        explainer = explainer_for(model.model.form)
+        form = model.model.form
         if (
-            isinstance(explainer, KernelExplainer)
+            not is_explained_exactly(form)
+            and isinstance(explainer := explainer_for(form), KernelExplainer)
             and (most := max(_FEWEST, _MOST_SCORED // explainer.rows_scored)) < rows
         ):
             rows = most

@@ -85,8 +85,11 @@ def opened_contributions(
 def held(
     each: Mapping[str, DataFrame | ParquetFiles], pipeline: str, spark: SparkSession
 ) -> Iterator[dict[str, DataFrame | ParquetFiles]]:
-    """Lend rows that are read twice and stay the same: files as they are, others as they are written now, where nobody reads them."""
-    root = DataDirectory().path(pipeline, "contributions")
+    """Lend rows that are read twice and stay the same: files as they are, others as they are written now, where nobody reads them.
+
+    That is not the table's own folder, which whoever reads it as plain Parquet would find them in.
+    """
+    root = DataDirectory().path(pipeline, ".contributions.held")
     with ExitStack() as stack:
         found = {}
         for key, rows in each.items():

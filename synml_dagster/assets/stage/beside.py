@@ -1,15 +1,26 @@
-"""What a step needs after its long work, made ready while that goes on."""
+"""What a step and those after it need beside their long work, made ready while that goes on."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from importlib import import_module
 
 from synml_dagster.resources import MLflowResource
 
+_NEEDED = (
+    "synml_dagster.plots.training",
+    "synml_dagster.plots.evaluation",
+    "synml_dagster.plots.explanations",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "synml_dagster.explain.tree_shap.kernels",
+)
+"""Modules that draw and explain; importing them for the first time takes as long as several pictures do."""
+
 
 def get_ready_beside(mlflow: MLflowResource) -> None:
-    """Import and open MLflow, and what draws pictures, in a thread of their own: seconds in which the step waits for Spark anyway.
+    """Open MLflow, and import what draws and explains, in a thread of its own: seconds in which the step waits for Spark anyway.
 
     What goes wrong there is said where it is needed: it is tried again then.
     """
@@ -17,8 +28,8 @@ def get_ready_beside(mlflow: MLflowResource) -> None:
     def ready() -> None:
         with suppress(Exception):
             mlflow.client  # noqa: B018, opens it
-        with suppress(Exception):
-            import matplotlib.backends.backend_agg
-            import matplotlib.figure  # noqa: F401
+        for name in _NEEDED:
+            with suppress(Exception):
+                import_module(name)
 
     threading.Thread(target=ready, name="ready-beside", daemon=True).start()
