@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows.
 
 - What works on classic Spark works on Spark Connect: `sparkContext`, `rdd`, the JVM and broadcasts are nowhere but in `spark/session.py`.
+- No module imports one that imports it, by however many others, within functions or for types alone.
 - A package is entered by its face, what `__all__` of its `__init__` names, or by one of its doors, and no private name leaves its package.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,13 +65,16 @@ WITHOUT_DAGSTER = {("cli", "resources"), ("serving", "resources")}
 def main() -> int:
     """Print each place that breaks a rule, and return how many there are."""
     found, faces, used = 0, _faces(), set[str]()
-    for file in sorted(HOUSE.rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(HOUSE.rglob("*.py"))}
+    for file, tree in trees.items():
         name = str(file.relative_to(ROOT))
         broken = [] if name in ALLOWED else list(_not_on_connect(tree))
         for line, said in (*broken, *_past_faces(tree, file, faces, used)):
             print(f"{name}:{line}: {said}")
             found += 1
+    if circle := _circle(_imports(trees)):
+        print(f"modules import each other in a circle: {' -> '.join(circle)}")
+        found += 1
     for door in sorted(
         {f"{package}.{m}" for package, modules in DOORS.items() for m in modules.split()} - used
     ):
@@ -82,6 +87,34 @@ def _not_on_connect(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in BANNED:
             yield node.lineno, f".{node.attr} belongs in spark/session.py alone"
+
+
+def _imports(trees: dict[Path, ast.Module]) -> dict[str, set[str]]:
+    """Return by module of the house the others that it imports, at whatever place in it."""
+    modules = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): tree
+        for file, tree in trees.items()
+    }
+    found: dict[str, set[str]] = {}
+    for name, tree in modules.items():
+        named = set[str]()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                named.update(one if one in modules else str(node.module) for one in inner)
+            elif isinstance(node, ast.Import):
+                named.update(alias.name for alias in node.names)
+        found[name] = (named & modules.keys()) - {name}
+    return found
+
+
+def _circle(imports: dict[str, set[str]]) -> list[str]:
+    """Return modules each of which imports the next, back to the first; none where there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as problem:
+        return list(problem.args[1])[::-1]
+    return []
 
 
 def _faces() -> dict[str, set[str]]:

@@ -19,7 +19,7 @@ from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel, can_have_bad_rows, score, score_files, split_bad_rows
 from synml_dagster.partitions.run_parts import RESULT
 from synml_dagster.resources import DataDirectory
-from synml_dagster.tables import Measured, written_table
+from synml_dagster.tables import Measured, Table, written_table
 from synml_dagster.tables.task_writes import MadeRows
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def measured(
     """
     began = time.perf_counter()
 
-    def measure(tables: Sequence[Any]) -> dict[str, Any]:
+    def measure(tables: Sequence[Table]) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         sizes = _mean_sizes(
             tables, {raw.name: name for raw, name in zip(further.columns, further.names, strict=False)}, spark
@@ -151,7 +151,7 @@ def measured(
     return Measured(made, measure)
 
 
-def _mean_sizes(tables: Sequence[Any], names: Mapping[str, str], spark: SparkSession) -> dict[str, float]:
+def _mean_sizes(tables: Sequence[Table], names: Mapping[str, str], spark: SparkSession) -> dict[str, float]:
     """Return the mean size of each raw column's contribution, the greatest first; none where there are no rows.
 
     `names` are the columns of contributions by their raw column.

@@ -37,7 +37,7 @@ from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def build_evaluation(
@@ -109,7 +109,9 @@ def build_evaluation(
     return evaluation
 
 
-def _scored(session: "SparkSession", model: FittedPipeline, part: Literal["validation", "test"]) -> Any:
+def _scored(
+    session: "SparkSession", model: FittedPipeline, part: Literal["validation", "test"]
+) -> "DataFrame":
     """Return the rows of one side with the model's answers."""
     rows = side(model.features, part)
     names = set(rows.schema().names)
@@ -137,7 +139,7 @@ def figures_over_time(found: Evaluation) -> dict[str, float]:
 
 
 def evaluate_scored(
-    scored: Any,
+    scored: "DataFrame",
     plan: FeaturePlan,
     trained: TrainedModel,
     chosen: ChosenThreshold | None = None,

@@ -1,7 +1,7 @@
 """`features`: the model's inputs and label as one table, a folder per side of the split."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,6 +13,9 @@ from synml_dagster.features import SPLIT, FeaturePlan, assemble, assemble_files
 from synml_dagster.files import ParquetFiles
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def build_features(
@@ -53,7 +56,7 @@ def build_features(
 
 
 def _reweighed(
-    context: dg.AssetExecutionContext, rows: Any, raw: Table, plan: FeaturePlan, balance: BalanceSpec
+    context: dg.AssetExecutionContext, rows: "DataFrame", raw: Table, plan: FeaturePlan, balance: BalanceSpec
 ) -> Any:
     made, found = reweighed_rows(rows, plan.with_all_parts(), balance)
     context.log.info(f"balance.reweigh: {found.said()}; learned on {found.rows:,} training rows")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -46,6 +46,9 @@ from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
 from synml_dagster.tables import MarkedRows, Table, TableUnion
 from synml_dagster.upstream import Reached, reach
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def build_predictions(
@@ -198,12 +201,12 @@ def rows_to_score(
     context: dg.AssetExecutionContext,
     spec: ScoreSpec,
     partitions: PartitionsSpec | None,
-    raw: Any,
+    raw: Table,
     model: OnnxModel,
-    spark: Any,
+    spark: "SparkSession",
     notes: list[str],
     reached: Reached | None = None,
-) -> tuple[dict[str, Any], Any]:
+) -> "tuple[dict[str, DataFrame | ParquetFiles], DataFrame | None]":
     """Return the rows of each of the run's partitions, or all under an empty key, and `score.source` as a whole, where it is read.
 
     `reached` is where the rows of `score.source` are, where that was asked already. `notes` takes what reading the source leaves to be said.
@@ -220,7 +223,12 @@ def rows_to_score(
     return ({"": opened.nearest()} if partitions is None else opened.parts(context)), opened.whole
 
 
-def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: Any) -> list[str]:
+def doubts(
+    tables: "Sequence[DataFrame | ParquetFiles | Table]",
+    model: OnnxModel,
+    plan: FeaturePlan,
+    spark: "SparkSession",
+) -> list[str]:
     """Return what is to be said of rows before they are scored: text that is not written as learnt, columns that nothing is left of.
 
     Raises
@@ -228,7 +236,7 @@ def doubts(tables: Sequence[Any], model: OnnxModel, plan: FeaturePlan, spark: An
     DataError
         A column is missing, is of a type whose values are never the plan's, or most of its text cannot be read.
     """
-    frames = [t if hasattr(t, "columns") else t.dataframe(spark) for t in tables]
+    frames = [t.dataframe(spark) if isinstance(t, ParquetFiles | Table) else t for t in tables]
     numbers = {
         c.name
         for c in plan.columns
@@ -261,7 +269,13 @@ def build_rejected_rows(pipeline: str) -> dg.AssetChecksDefinition:
     return rejected_rows
 
 
-def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec, spark: Any) -> MarkedRows:
+def scored(
+    rows: "DataFrame | ParquetFiles",
+    model: OnnxModel,
+    provenance: Provenance,
+    spec: ScoreSpec,
+    spark: "SparkSession",
+) -> MarkedRows:
     """Score `rows`, a DataFrame or Parquet files, and mark those that cannot be scored, unless `spec` has them raise."""
     if spec.bad_rows == "raise" or not can_have_bad_rows(rows, model, spark):
         if isinstance(rows, ParquetFiles) and spec.table is None and spec.database is None:
@@ -271,7 +285,7 @@ def scored(rows: Any, model: OnnxModel, provenance: Provenance, spec: ScoreSpec,
                 return MarkedRows(made, None, tuple(made.columns))
         frame = provenance.stamp(score(rows, model, keep=spec.keep, spark=spark))
         return MarkedRows(frame, None, tuple(frame.columns))
-    columns = (rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns
+    columns = (rows.dataframe(spark) if isinstance(rows, ParquetFiles) else rows).columns
     keep = columns if spec.keep is None else spec.keep
     first = set(keep)
     # The rows set aside show the value that was wrong, whether or not it is among the columns to carry along.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class Retraining:
     read: dg.AssetKey
     partitions: PartitionsSpec | None = None
 
-    def sensor(self, word: str, when: str) -> Any:
+    def sensor(self, word: str, when: str) -> Callable[[Callable[..., Any]], dg.SensorDefinition]:
         """Return the decorator of one of the sensors."""
         return dg.sensor(
             name=f"{self.pipeline}_{word}",

@@ -18,7 +18,7 @@ _PARSED: dict[str, Callable[[str], Any]] = {
 }  # fmt: skip
 
 
-def add_to(subcommands: Any) -> None:
+def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand to those of `synml`."""
     made = subcommands.add_parser(
         "serve",

@@ -43,7 +43,7 @@ _HEXADECIMAL = re.compile(
 )
 
 
-def arrow_type(spark_type: str) -> Any:
+def arrow_type(spark_type: str) -> pa.DataType:
     """Return the Arrow type that holds the values of a Spark type of `ARROW_TYPES`; a timestamp's without its zone."""
     import pyarrow as pa
 

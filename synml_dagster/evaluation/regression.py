@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +165,7 @@ def _cells(frame: DataFrame, sums: Row) -> _Cells:
     return _Cells(axis, grid, residual_axis, residuals, spread, around_median, mixed, fourth)
 
 
-def _mean(sums: Any, total: float, name: str, weighted: float) -> intervals.WeightedMean:
+def _mean(sums: Row, total: float, name: str, weighted: float) -> intervals.WeightedMean:
     """The mean of what `intervals.squared_sums` added up, whose weighted sum is `weighted`."""
     first, second = sums[f"{name}_1"], sums[f"{name}_2"]
     return intervals.WeightedMean.of(total, sums["squares"], weighted / total, first, second)

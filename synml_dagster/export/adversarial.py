@@ -94,7 +94,7 @@ def _thresholds(plan: FeaturePlan, model: TrainedModel) -> dict[str, list[float]
     return out
 
 
-def _awkward(kind: Any, thresholds: list[float]) -> list[Any]:
+def _awkward(kind: pa.DataType, thresholds: list[float]) -> list[Any]:
     import pyarrow as pa
 
     types = pa.types
@@ -115,7 +115,7 @@ def _awkward(kind: Any, thresholds: list[float]) -> list[Any]:
     return [None]
 
 
-def _array(values: list[Any], kind: Any) -> pa.Array:
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if pa.types.is_date32(kind):

@@ -24,6 +24,14 @@ _MOST_ROWS = 65_536
 _REPEATED_ROWS = 4096
 
 
+class _BatchSize(NamedTuple):
+    """What a batch holds at most; `repeated_rows` are read at once where a column stores texts that repeat once."""
+
+    rows: int
+    bytes: int
+    repeated_rows: int
+
+
 class RowRange(NamedTuple):
     """The rows `[offset, offset + rows)` of the row groups `[first_group, end_group)` of one file."""
 
@@ -112,6 +120,8 @@ def read_file_split(
     threads: bool = True,
     absent: Mapping[str, pyarrow.DataType] | None = None,
     words: Sequence[str] = (),
+    batch_bytes: int = _BATCH_BYTES,
+    repeated_rows: int = _REPEATED_ROWS,
 ) -> Iterator[pyarrow.RecordBatch]:
     """Read the rows of `share`, batch by batch; runs on the executors.
 
@@ -122,13 +132,17 @@ def read_file_split(
     columns
         The columns wanted, in the order wanted; all of the files' columns when None.
     batch_rows
-        At most so many rows come in a batch; fewer where they are long texts, so that a batch is about 256 MiB at most.
+        At most so many rows come in a batch; fewer where they are long texts, so that a batch is about `batch_bytes` at most.
     threads
         Whether columns are decoded in parallel.
     absent
         The types of columns that are null in the rows of a file that lacks them, as one written before they were added.
     words
         Columns of text that come as Arrow dictionaries, for whoever looks at each distinct word of a batch once.
+    batch_bytes
+        About the most bytes of a batch, 256 MiB by default.
+    repeated_rows
+        Rows that are read at once, before they are joined, where a column stores texts that repeat once.
 
     Raises
     ------
@@ -137,8 +151,9 @@ def read_file_split(
     DataError
         A wanted column is not in a file, and its type is not in `absent`.
     """
+    size = _BatchSize(batch_rows, batch_bytes, repeated_rows)
     for piece in share.pieces:
-        yield from _read_row_range(piece, columns, batch_rows, threads, absent or {}, words)
+        yield from _read_row_range(piece, columns, size, threads, absent or {}, words)
 
 
 def read_file_splits(
@@ -235,7 +250,7 @@ def _row_range(path: str, groups: list[int], low: int, high: int) -> RowRange:
 def _read_row_range(
     piece: RowRange,
     columns: Sequence[str] | None,
-    batch_rows: int,
+    size: _BatchSize,
     threads: bool,
     absent: Mapping[str, pyarrow.DataType],
     words: Sequence[str],
@@ -260,7 +275,7 @@ def _read_row_range(
     if wanted == []:
         wanted = names[:1]  # something has to be read for the rows to be counted
     skip, left = piece.offset, piece.rows
-    for batch in _batches(file, groups, wanted, batch_rows, threads):
+    for batch in _batches(file, groups, wanted, size, threads):
         if skip >= batch.num_rows:
             skip -= batch.num_rows
             continue
@@ -275,28 +290,28 @@ def _read_row_range(
 
 
 def _batches(
-    file: pq.ParquetFile, groups: list[int], columns: list[str] | None, most: int, threads: bool
+    file: pq.ParquetFile, groups: list[int], columns: list[str] | None, size: _BatchSize, threads: bool
 ) -> Iterator[pyarrow.RecordBatch]:
-    """Yield the rows of these row groups, as many at once as are about 256 MiB.
+    """Yield the rows of these row groups, as many at once as a batch may hold.
 
     A footer has the length of columns as they are stored, and texts that repeat are stored once, so that they may take
     any multiple of it: few rows are read at once, and joined while they are short.
     """
-    rows = min(most, _rows_that_fit(file, groups))
-    short = rows > _REPEATED_ROWS and _repeats_texts(file, groups, columns)
+    rows = min(size.rows, _rows_that_fit(file, groups, size.bytes))
+    short = rows > size.repeated_rows and _repeats_texts(file, groups, columns)
     read = file.iter_batches(
-        _REPEATED_ROWS if short else rows, row_groups=groups, columns=columns, use_threads=threads
+        size.repeated_rows if short else rows, row_groups=groups, columns=columns, use_threads=threads
     )
     if not short:
         yield from read
         return
     kept: list[pyarrow.RecordBatch] = []
     for batch in read:
-        if kept and batch.nbytes + sum(part.nbytes for part in kept) > _BATCH_BYTES:
+        if kept and batch.nbytes + sum(part.nbytes for part in kept) > size.bytes:
             yield _joined(kept)
             kept = []
         kept.append(batch)
-        if (len(kept) + 1) * _REPEATED_ROWS > rows:
+        if (len(kept) + 1) * size.repeated_rows > rows:
             yield _joined(kept)
             kept = []
     if kept:
@@ -309,11 +324,11 @@ def _joined(batches: list[pyarrow.RecordBatch]) -> pyarrow.RecordBatch:
     return pa.Table.from_batches(batches).combine_chunks().to_batches()[0] if len(batches) > 1 else batches[0]
 
 
-def _rows_that_fit(file: pq.ParquetFile, groups: list[int]) -> int:
-    """How many rows of these row groups are 256 MiB, as the footer has their length."""
+def _rows_that_fit(file: pq.ParquetFile, groups: list[int], most: int) -> int:
+    """How many rows of these row groups are `most` bytes, as the footer has their length."""
     about = [file.metadata.row_group(i) for i in groups]
     rows, size = sum(g.num_rows for g in about), sum(g.total_byte_size for g in about)
-    return max(1, _BATCH_BYTES * rows // max(1, size))
+    return max(1, most * rows // max(1, size))
 
 
 def _repeats_texts(file: pq.ParquetFile, groups: list[int], columns: list[str] | None) -> bool:

@@ -13,6 +13,7 @@ from synml_dagster.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame, SparkSession
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -165,7 +166,7 @@ def spark_path(path: str) -> str:
     return "".join(f"\\{c}" if c in "[]{}*?\\" else c for c in path)
 
 
-def open_parquet(path: str, words: Sequence[str] = ()) -> Any:
+def open_parquet(path: str, words: Sequence[str] = ()) -> pq.ParquetFile:
     """Return the opened Parquet file at `path`, a pyarrow `ParquetFile`; the columns of text among `words` are read as dictionaries."""
     import pyarrow as pa
     import pyarrow.parquet as pq

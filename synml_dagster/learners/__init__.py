@@ -12,9 +12,9 @@ from synml_dagster.lazy import lazy
 
 if TYPE_CHECKING:
     from synml_dagster.learners.additive import AdditiveForm
-    from synml_dagster.learners.base import Form, Learner, TrainedModel, learner_of
+    from synml_dagster.learners.base import Learner, TrainedModel, learner_of
+    from synml_dagster.learners.form import Form, MixtureForm
     from synml_dagster.learners.link import Link
-    from synml_dagster.learners.mixture import MixtureForm
     from synml_dagster.learners.network import NetworkForm
     from synml_dagster.learners.refit import refitted
     from synml_dagster.learners.registry import learner_names
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "additive": "AdditiveForm",
-    "base": "Form Learner TrainedModel learner_of",
+    "base": "Learner TrainedModel learner_of",
+    "form": "Form MixtureForm",
     "link": "Link",
     "network": "NetworkForm",
-    "mixture": "MixtureForm",
     "refit": "refitted",
     "registry": "learner_names",
     "scored": "ScoredForm",

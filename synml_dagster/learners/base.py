@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError, did_you_mean
-from synml_dagster.learners.additive import AdditiveForm
+from synml_dagster.learners.form import Form
 from synml_dagster.learners.link import Link
-from synml_dagster.learners.mixture import MixtureForm
-from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.raw_scores import RawScores, scorer_of
 from synml_dagster.learners.registry import learner_module
 from synml_dagster.learners.space import ParameterRange, Value
-from synml_dagster.learners.trees import TreeEnsemble
+from synml_dagster.learners.transform import transform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from synml_dagster.files import ParquetFiles
     from synml_dagster.learners.judging import Judge
     from synml_dagster.learners.one_process.rows import Rows
-
-Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
-"""What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
 
 ABOUT = "model.json"
 _FORMAT = 1
@@ -129,8 +124,6 @@ class TrainedModel(ABC):
         spark: SparkSession | None = None,
     ) -> DataFrame:
         """Score a table that holds the features, on Spark, by the model's form; see `synml_dagster.learners.transform`."""
-        from synml_dagster.learners.transform import transform
-
         return transform(self, data, outputs=outputs, keep=keep, spark=spark)
 
     def validation_score(self, metric: str | None = None) -> tuple[str, float]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.learners.trees import TreeEnsemble
-
-if TYPE_CHECKING:
-    from synml_dagster.learners.base import Form
 
 
 class RawScores(Protocol):
@@ -31,7 +28,7 @@ class RawScores(Protocol):
         ...
 
 
-def scorer_of(form: Form) -> RawScores:
+def scorer_of(form: TreeEnsemble | RawScores) -> RawScores:
     """Return what scores rows by a form; keep it where more rows come, since trees are laid out anew each time.
 
     Raises

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from synml_dagster.errors import ConfigError, did_you_mean
-from synml_dagster.learners.base import learner_of
 from synml_dagster.learners.link import Link
 from synml_dagster.learners.raw_scores import RawScores, scorer_of
+from synml_dagster.learners.registry import learner_module
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,13 +20,26 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType
 
     from synml_dagster.files import ParquetFiles
-    from synml_dagster.learners.base import TrainedModel
+    from synml_dagster.learners.form import Form
 
 OUTPUTS = ("prediction", "probability", "raw_score")
 
 
+class FormOfText(Protocol):
+    """What is asked of a trained model: its family makes the form of its text once more where rows are."""
+
+    learner: ClassVar[str]
+    text: str
+    features: list[str]
+    label_offset: float
+
+    @property
+    def form(self) -> Form:
+        """The model in its neutral form."""
+
+
 def transform(
-    model: TrainedModel,
+    model: FormOfText,
     data: DataFrame | ParquetFiles,
     *,
     outputs: Sequence[str] = ("prediction", "probability"),
@@ -117,7 +130,7 @@ def scored_schema(frame: DataFrame, kept: Sequence[str], outputs: Mapping[str, D
 @lru_cache(maxsize=2)
 def _opened(learner: str, text: str) -> tuple[RawScores, Link, bool]:
     """Return what scores rows, its link and whether it tells classes apart."""
-    form = learner_of(learner).form(text)
+    form = learner_module(learner).LEARNER.form(text)
     return scorer_of(form), form.link or Link(), form.classifies
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from synml_dagster.errors import ConfigError, ModelError, SetupError
@@ -23,7 +24,7 @@ AUTOMATIC = ("cuda",)
 """What `auto` looks for before it takes the CPU."""
 
 
-def _onnxruntime() -> Any:
+def _onnxruntime() -> ModuleType:
     """Import ONNX Runtime, which sends telemetry and leaves files for it in the home and in the temporary folder unless told not to."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime

@@ -19,6 +19,7 @@ from synml_dagster.onnx.tensors import Reasons, text_values
 from synml_dagster.onnx.text_parts import split_columns
 
 if TYPE_CHECKING:
+    import onnx
     import pyarrow as pa
 
 REASON = "bad_row"
@@ -206,7 +207,7 @@ class Scorer:
             if out.name in self._added
         }
 
-    def _with_added(self) -> Any:
+    def _with_added(self) -> onnx.ModelProto:
         """Return the graph with the tensors inside it that are wanted as outputs."""
         if not self._added:
             return self.model.proto

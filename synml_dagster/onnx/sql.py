@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError, did_you_mean
@@ -12,7 +12,7 @@ from synml_dagster.onnx.shipping import ship
 from synml_dagster.onnx.worker import Place, ScoreTask, freeze
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, SparkSession
 
     from synml_dagster.onnx.model import OnnxModel
 
@@ -77,7 +77,7 @@ def register_function(
     return arguments
 
 
-def _function(task: ScoreTask, kind: Any) -> Any:
+def _function(task: ScoreTask, kind: Any) -> Callable[..., Column]:
     """Return the Spark function; Arrow's own since pyspark 4.1, which spares the way through pandas."""
     from pyspark.sql import functions as sf
 

@@ -1,18 +1,15 @@
-"""`MLPipeline`: the one typed description of a learning problem, and what in it goes together."""
+"""The one typed description of a learning problem, and what in it goes together."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.assets.stage import ExplainSpec, MLflowSpec, ScoreSpec
 from synml_dagster.automation import AutomationSpec
 from synml_dagster.checks import BalanceSpec, ChecksSpec, DriftSpec, LiveSpec, PromoteSpec
-from synml_dagster.errors import ConfigError, did_you_mean
+from synml_dagster.errors import did_you_mean
 from synml_dagster.evaluation import EvaluateSpec
 from synml_dagster.features import FeatureSpec, SplitSpec
 from synml_dagster.learners import TrainSpec, learner_of
@@ -22,27 +19,9 @@ from synml_dagster.sources import Source
 from synml_dagster.tuning import SweepSpec
 from synml_dagster.tuning.choice import check_learners, check_metrics
 
-if TYPE_CHECKING:
-    import dagster as dg
 
-
-class MLPipeline(BaseModel):
-    """One learning problem: where its table is, what to predict, and, where the defaults do not fit, how.
-
-    Only `name`, `source` and `label` are needed; the rest is guessed from the data or has a default that suits most
-    tables. Unknown keys, wrong types and combinations that cannot be are refused with the key's name.
-
-    Examples
-    --------
-    >>> pipeline = MLPipeline(name="adult", source="adult.csv", label="income")
-    >>> [key.to_user_string() for asset in pipeline.assets() for key in asset.keys][:2]
-    ['adult/raw', 'adult/feature_plan']
-
-    Raises
-    ------
-    pydantic.ValidationError
-        A key is unknown, has the wrong type, or does not go with another.
-    """
+class Description(BaseModel):
+    """What a pipeline is told: its keys, and which of them go together."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -129,7 +108,7 @@ class MLPipeline(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _parts_go_together(self) -> MLPipeline:
+    def _parts_go_together(self) -> Description:
         named = {
             "weight": [self.weight] if self.weight else [],
             "group": [self.group] if self.group else [],
@@ -336,54 +315,3 @@ class MLPipeline(BaseModel):
                 f"automation.{option} needs {key}.version_query: nothing else tells when the rows of a {watched.kind} source "
                 "change. Give Spark SQL whose first value does, such as SELECT max(updated_at) FROM the_table, or use automation.retrain."
             )
-
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> MLPipeline:
-        """Read the `attributes` of a `defs.yaml`; relative paths in it are taken from the current folder.
-
-        Raises
-        ------
-        ConfigError
-            The file is not there, is not YAML, or does not describe a pipeline.
-        """
-        import yaml
-
-        try:
-            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as problem:
-            raise ConfigError(f"{path}: cannot be read as YAML: {problem}") from problem
-        try:
-            return cls.model_validate((document or {}).get("attributes") or {})
-        except ValidationError as problem:
-            raise ConfigError(f"{path}: {problem}") from problem
-
-    def assets(self) -> list[dg.AssetsDefinition]:
-        """Return the pipeline's assets, from the raw table to the report."""
-        import dagster as dg
-
-        from synml_dagster.pipeline.graph import build_assets
-
-        with warnings.catch_warnings():
-            # A run over a range of partitions needs a backfill policy on each asset behind it, and Dagster calls the
-            # parameter beta, once an asset, at each of its commands.
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            return build_assets(self)
-
-    def definitions(
-        self,
-        *,
-        resources: Mapping[str, Any] | None = None,
-        change_spec: Callable[[dg.AssetSpec], dg.AssetSpec] | None = None,
-    ) -> dg.Definitions:
-        """Return assets, checks, jobs, schedules and sensors, with the resources that they need.
-
-        Parameters
-        ----------
-        resources : mapping, optional
-            Resources by key (`spark`, `mlflow`, `spark_tables`, `bundles`) in place of the embedded ones.
-        change_spec : callable, optional
-            Takes each asset's spec and returns it changed: owners, tags, an automation condition.
-        """
-        from synml_dagster.pipeline.operation import build_definitions
-
-        return build_definitions(self, resources or {}, change_spec)

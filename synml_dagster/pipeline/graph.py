@@ -27,10 +27,10 @@ from synml_dagster.tuning.choice import check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
 if TYPE_CHECKING:
-    from synml_dagster.pipeline.description import MLPipeline
+    from synml_dagster.pipeline.description import Description
 
 
-def build_assets(pipeline: MLPipeline) -> list[dg.AssetsDefinition]:
+def build_assets(pipeline: Description) -> list[dg.AssetsDefinition]:
     """Return the assets, in the order in which they run: each is made of earlier ones."""
     name, balance, why = pipeline.name, pipeline.balance, pipeline.explain.every_row
     window = pipeline.partitions.window if pipeline.partitions else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -26,21 +26,22 @@ from synml_dagster.automation import (
 from synml_dagster.pipeline.embedded import default_resources
 
 if TYPE_CHECKING:
-    from synml_dagster.pipeline.description import MLPipeline
+    from synml_dagster.pipeline.description import Description
 
 
 def build_definitions(
-    pipeline: MLPipeline,
+    pipeline: Description,
+    assets: Sequence[dg.AssetsDefinition],
     resources: Mapping[str, Any],
     change_spec: Callable[[dg.AssetSpec], dg.AssetSpec] | None,
 ) -> dg.Definitions:
-    """Return what `MLPipeline.definitions` does; see there."""
+    """Return what operates the pipeline of these assets; see `MLPipeline.definitions`."""
 
     def changed(spec: dg.AssetSpec) -> dg.AssetSpec:
         spec = followed(pipeline.automation, spec, pipeline.name, of_asset=pipeline.source.asset is not None)
         return change_spec(spec) if change_spec else spec
 
-    assets = [a.map_asset_specs(changed) for a in pipeline.assets()]
+    made = [a.map_asset_specs(changed) for a in assets]
     reads = pipeline.score.source is None
     stages = ["raw"] * reads + ["predictions"] + ["contributions"] * bool(pipeline.explain.every_row)
     stages += ["shadow_predictions"] * bool(pipeline.promote.shadow)
@@ -61,7 +62,7 @@ def build_definitions(
         # An asset that is the source has a spec of its own, here or in another code location.
         assets=[
             *([] if pipeline.source.asset else [change_spec(origin) if change_spec else origin]),
-            *assets,
+            *made,
         ],
         asset_checks=[build_rejected_rows(pipeline.name), *_checks(pipeline)],
         jobs=[
@@ -76,14 +77,14 @@ def build_definitions(
     )
 
 
-def _checks(pipeline: MLPipeline) -> list[dg.AssetChecksDefinition]:
+def _checks(pipeline: Description) -> list[dg.AssetChecksDefinition]:
     found = build_table_checks(pipeline.name, pipeline.checks, pipeline.mlflow.model, pipeline.partitions)
     if pipeline.checks.predictions is not None:
         found.append(build_answers_check(pipeline.name, pipeline.checks.predictions, pipeline.mlflow.model))
     return found
 
 
-def _sensors(pipeline: MLPipeline, train: Any, score: Any, measure: Any) -> list[dg.SensorDefinition]:
+def _sensors(pipeline: Description, train: Any, score: Any, measure: Any) -> list[dg.SensorDefinition]:
     name, spec, parts, on = (
         pipeline.name,
         pipeline.automation,

@@ -5,7 +5,7 @@ Orange is up and blue is down, for a feature's value as for what it does to the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,10 @@ from synml_dagster.plots.style import (
     short_number,
     shortened,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @guarded
@@ -277,7 +281,7 @@ def _position(found: Explanations, feature: str) -> int:
     return found.features.index(feature)
 
 
-def _colour_bar(figure: Any, axes: Any, low: str, high: str, title: str) -> None:
+def _colour_bar(figure: Figure, axes: Axes, low: str, high: str, title: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from synml_dagster.explain import Explanations
 from synml_dagster.explain.value_names import MISSING, OTHER, FeatureReading
 from synml_dagster.plots.style import GREY, MUTED, colours, number_axis, number_between, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _MOST_POINTS = 4_000  # more cannot be told apart, and make the picture heavy
 _MOST_CATEGORIES = 10
@@ -74,7 +78,7 @@ def spread(phi: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(place / max(counts.max() / 2, 6) * 0.40, dtype=np.float64)
 
 
-def number_places(axes: Any, found: Explanations, at: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def number_places(axes: Axes, found: Explanations, at: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return where each value of a number goes on the x axis, missing ones beside all others."""
     reading = found.readings.get(found.features[at], FeatureReading())
     x = found.values[rows, at].astype(np.float64) * reading.spread + reading.center
@@ -114,7 +118,7 @@ def number_places(axes: Any, found: Explanations, at: int, rows: NDArray[np.intp
 
 
 def category_places(
-    axes: Any, found: Explanations, at: int, rows: NDArray[np.intp], phi: NDArray[np.floating]
+    axes: Axes, found: Explanations, at: int, rows: NDArray[np.intp], phi: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return where each value of a category goes on the x axis, ordered by mean effect."""
     names = np.array([found.shown(int(r), at) for r in rows])

@@ -24,6 +24,8 @@ from synml_dagster.errors import SynmlError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
 Format = Literal["png", "svg"]
@@ -119,14 +121,14 @@ def legend(axes: Axes, **more: Any) -> None:
     box.get_title().set_color(INK)
 
 
-def percent_axis(axis: Any) -> None:
+def percent_axis(axis: Axis) -> None:
     """Write an axis that runs over shares as whole percentages."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def number_axis(axis: Any) -> None:
+def number_axis(axis: Axis) -> None:
     """Write large numbers with thousands marks or as 12k, 3.4M, and small ones plainly; in full where an axis is far from 0."""
     from matplotlib.ticker import FuncFormatter
 
@@ -170,7 +172,7 @@ def shortened(name: str, most: int = 28) -> str:
     return name.replace("$", r"\$")
 
 
-def ramp(name: str = "value") -> Any:
+def ramp(name: str = "value") -> LinearSegmentedColormap:
     """Return the colour map of low to high ("value", blue over grey to orange) or of few to many ("density")."""
     from matplotlib.colors import LinearSegmentedColormap
 

@@ -79,13 +79,13 @@ class Graph(Protocol):
     """The exported ONNX graph, as far as the page describes it."""
 
     @property
-    def inputs(self) -> Any:
-        """Its inputs, each a `Signature`."""
+    def inputs(self) -> Sequence[Signature]:
+        """Its inputs."""
         ...
 
     @property
-    def outputs(self) -> Any:
-        """Its outputs, each a `Signature`."""
+    def outputs(self) -> Sequence[Signature]:
+        """Its outputs."""
         ...
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from synml_dagster.errors import SetupError, SourceError, SynmlError
 from synml_dagster.redaction import redacted
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import StepExecutionContext
+
 
 RETRIES = 1
 """How often the pipeline's jobs try a step once more."""
@@ -58,6 +62,6 @@ def said_first(*, attempts: int | None = None) -> Iterator[None]:
         raise
 
 
-def attempts_before(step_context: Any) -> int:
+def attempts_before(step_context: StepExecutionContext) -> int:
     """Return how often a step was tried before in its run."""
     return int(step_context.previous_attempt_count)

@@ -27,12 +27,12 @@ from synml_dagster.upstream import reach
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.service_assets.column import ServiceColumn
+    from synml_dagster.service_assets.description import Description
 
 CHECK = "errors"
 
 
-def build_answers(column: "ServiceColumn") -> dg.AssetsDefinition:
+def build_answers(column: "Description") -> dg.AssetsDefinition:
     """Return the asset that asks a service about the rows of a source."""
     service = column.described()
     place: dict[str, Any] = {"plain_folder": True} | ({"root": column.path} if column.path else {})
@@ -107,7 +107,7 @@ def _code_version(service: Service) -> str | None:
         return None
 
 
-def _asked(frame: "DataFrame", service: Service, column: "ServiceColumn") -> Answers:
+def _asked(frame: "DataFrame", service: Service, column: "Description") -> Answers:
     told: dict[str, Any] = {
         "output": column.output, "journal": journal_of(column), "input": column.input, "key": column.key, "usage": column.usage,
     }  # fmt: skip
@@ -152,7 +152,7 @@ def described_run(report: Report) -> dict[str, Any]:
     return told
 
 
-def _marked(asked: Answers, kept: list[str], column: "ServiceColumn") -> MarkedRows:
+def _marked(asked: Answers, kept: list[str], column: "Description") -> MarkedRows:
     """Rows with an error go to a table of their own, with what was said about them."""
     from pyspark.sql import functions as sf
 

@@ -14,15 +14,15 @@ from synml_dagster.services.batches.records import ENDED
 from synml_dagster.upstream import reach
 
 if TYPE_CHECKING:
-    from synml_dagster.service_assets.column import ServiceColumn
+    from synml_dagster.service_assets.description import Description
 
 
-def journal_of(column: "ServiceColumn") -> str:
+def journal_of(column: "Description") -> str:
     """Return the folder of a column's finished answers."""
     return column.journal or DataDirectory().path(column.name, "journal")
 
 
-def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
+def build_batch(column: "Description") -> dg.AssetsDefinition:
     """Return the asset that submits rows."""
     service, told = column.described(), column.batch
     assert told is not None
@@ -64,7 +64,7 @@ def build_batch(column: "ServiceColumn") -> dg.AssetsDefinition:
     return batch
 
 
-def build_sensor(column: "ServiceColumn") -> dg.SensorDefinition:
+def build_sensor(column: "Description") -> dg.SensorDefinition:
     """Return the sensor that has the answers fetched once all batches have ended."""
     service, told = column.described(), column.batch
     assert told is not None

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ConfigError
 from synml_dagster.services.answers.schema import spark_type
+from synml_dagster.services.bounds import Bounds
 from synml_dagster.services.description import Budget, Key, Limits, Policy, Service
 from synml_dagster.services.inputs import check_keys, input_columns, key_of, wanted_rows
 from synml_dagster.services.journal.writing import Writing
 from synml_dagster.services.outputs import check_outputs, joined_rows
-from synml_dagster.services.run import Run, Sending
+from synml_dagster.services.run import Run
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -108,8 +109,8 @@ def call_service(
     columns = input_columns(frame, service, input)
     check_outputs(frame, output, usage)
     limits = limits or service.limits
-    sending = Sending(service, limits, budget, senders, journal, value_type(service))
-    sending.check(frame.sparkSession)
+    bounds = Bounds(service, limits, budget, senders, journal, value_type(service))
+    bounds.check(frame.sparkSession)
     row_key = key_of(columns)
     wanted = wanted_rows(frame, columns, row_key)
     check_keys(service, wanted, list(columns))
@@ -120,8 +121,8 @@ def call_service(
         ensure_index(service, dict(zip(columns, kinds, strict=True)))
     writing = Writing(journal, service, wanted) if service.writes else None
     if writing is not None:
-        sending = replace(sending, journal=writing.folder)
-    run = Run(frame.sparkSession, sending, _run_id())
+        bounds = replace(bounds, journal=writing.folder)
+    run = Run(frame.sparkSession, bounds, _run_id())
     if writing is not None:
         writing.begin(run.schema)
     report = run.send(wanted, tuple(columns))
@@ -178,8 +179,8 @@ def opened(
     if output is not None:
         check_outputs(frame, output, usage)
     row_key = key_of(columns)
-    sending = Sending(service, service.limits, None, 1, journal, value_type(service))
-    run = Run(frame.sparkSession, sending, _run_id())
+    bounds = Bounds(service, service.limits, None, 1, journal, value_type(service))
+    run = Run(frame.sparkSession, bounds, _run_id())
     return Opened(service, run, wanted_rows(frame, columns, row_key), tuple(columns), frame, row_key)
 
 

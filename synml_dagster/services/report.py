@@ -10,7 +10,7 @@ from synml_dagster.services.engine.outcome import REASONS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from synml_dagster.services.run import Sending
+    from synml_dagster.services.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Report:
         return asdict(self) | {"deduplicated": self.deduplicated, "share_of_errors": self.share_of_errors}
 
 
-def report_of(ledger: DataFrame, rows: int, distinct: int, sending: Sending, seconds: float) -> Report:
+def report_of(ledger: DataFrame, rows: int, distinct: int, bounds: Bounds, seconds: float) -> Report:
     """Return the report of a run from its ledger."""
     from pyspark.sql import functions as sf
 
@@ -109,8 +109,8 @@ def report_of(ledger: DataFrame, rows: int, distinct: int, sending: Sending, sec
     quotas = [
         got / limit
         for got, limit in (
-            (rate, sending.limits.requests_per_minute),
-            (tokens, sending.limits.tokens_per_minute),
+            (rate, bounds.limits.requests_per_minute),
+            (tokens, bounds.limits.tokens_per_minute),
         )
         if limit
     ]

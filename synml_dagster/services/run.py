@@ -6,16 +6,14 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SetupError
 from synml_dagster.files.filesystems import filesystem_of
 from synml_dagster.files.parquet_files import spark_path
-from synml_dagster.services.description import Budget, Limits, Service
+from synml_dagster.services.bounds import Bounds
 from synml_dagster.services.journal.journal import LEDGER, answers_schema, recover_all
 from synml_dagster.services.journal.place import Place, files_in
-from synml_dagster.services.local.files import longest
 from synml_dagster.services.local.sender import LocalSender
 from synml_dagster.services.report import Report, report_of
 from synml_dagster.services.secrets import sent_key
@@ -35,88 +33,6 @@ _ROWS_A_BATCH, _BYTES_ROWS_A_BATCH = 2000, 16
 """Rows that Spark hands to a sender at once: of text, and of bytes."""
 
 
-@dataclass(frozen=True)
-class Sending:
-    """What is sent and within which bounds."""
-
-    service: Service
-    limits: Limits
-    budget: Budget | None
-    senders: int
-    journal: str
-    value_type: str
-
-    def check(self, spark: SparkSession) -> None:
-        """Refuse settings that do not go together.
-
-        Raises
-        ------
-        ConfigError
-            It names the setting.
-        """
-        from synml_dagster.spark import task_slots
-
-        if self.senders < 1:
-            raise ConfigError(f"senders must be at least 1 but got {self.senders}")
-        if self.service.local is not None:
-            self._check_local()
-            longest(self.service.local)
-        if self.senders > self.limits.in_flight:
-            raise ConfigError(
-                f"senders is {self.senders}, and limits.in_flight is {self.limits.in_flight}: each sender needs a request of its own"
-            )
-        slots = task_slots(spark)
-        if slots is not None and self.senders > slots:
-            raise ConfigError(
-                f"senders is {self.senders}, and Spark runs {slots} tasks at a time: the others would leave their part of the limits unused. Lower senders."
-            )
-        if self.limits.tokens_per_minute and self.service.usage is None:
-            raise ConfigError(
-                f"limits.tokens_per_minute: {self.service.name} does not say what takes tokens; describe its usage, or leave the limit out"
-            )
-        if self.budget is not None:
-            check_budget(self.service, self.budget)
-        try:
-            speculates = spark.conf.get("spark.speculation", "false") == "true"
-        except Exception:  # a server that does not tell
-            speculates = False
-        if speculates:
-            raise ConfigError(
-                "services: spark.speculation lets Spark run a task twice at once, and each request would be paid twice. Turn it off."
-            )
-
-    def _check_local(self) -> None:
-        """Refuse bounds that a model of one's own does not know."""
-        given = {
-            "key": self.service.key, "budget": self.budget, "limits.requests_per_minute": self.limits.requests_per_minute,
-            "limits.tokens_per_minute": self.limits.tokens_per_minute,
-        }  # fmt: skip
-        for name, value in given.items():
-            if value is not None:
-                raise ConfigError(
-                    f"{name}: {self.service.name} runs in Spark's tasks, and knows no such thing; leave it out"
-                )
-
-
-def check_budget(service: Service, budget: Budget) -> None:
-    """Refuse a budget of what nobody counts.
-
-    Raises
-    ------
-    ConfigError
-        It names the bound.
-    """
-    for name in ("tokens", "money"):
-        if getattr(budget, name) and service.usage is None and not service.prices.thousand_requests:
-            raise ConfigError(
-                f"budget.{name}: {service.name} does not say what it takes; describe its usage and prices, or give budget.requests"
-            )
-    if budget.money and service.prices == type(service.prices)():
-        raise ConfigError(
-            f"budget.money: {service.name} has no prices; give them as prices: {{input: ..., output: ...}} for a million tokens"
-        )
-
-
 class Run:
     """One run.
 
@@ -126,20 +42,20 @@ class Run:
         Its id.
     """
 
-    def __init__(self, spark: SparkSession, sending: Sending, run: str) -> None:
+    def __init__(self, spark: SparkSession, bounds: Bounds, run: str) -> None:
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        self.spark, self.sending = spark, sending
-        self.place = Place.of(sending.journal, sending.service, run)
+        self.spark, self.bounds = spark, bounds
+        self.place = Place.of(bounds.journal, bounds.service, run)
         try:
-            fields = _columns(f"value {sending.value_type}")
+            fields = _columns(f"value {bounds.value_type}")
             self.schema = answers_schema(to_arrow_schema(fields, timezone="UTC").field("value").type)
         except Exception as problem:
             first = (
                 str(problem).strip().splitlines()[0][:200] if str(problem).strip() else type(problem).__name__
             )
             raise ConfigError(
-                f"{sending.service.name}: answer.type {sending.value_type!r} is no type of a column: {first}"
+                f"{bounds.service.name}: answer.type {bounds.value_type!r} is no type of a column: {first}"
             ) from problem
         self._ledger_ddl = _columns(LEDGER)
         self.ledger_schema = to_arrow_schema(self._ledger_ddl, timezone="UTC")
@@ -154,7 +70,7 @@ class Run:
             Workers were lost again and again, or the journal is another run's.
         """
         began = time.time()
-        told = self.sending
+        told = self.bounds
         end = began + told.service.policy.deadline
         self.place.create(told.service.model_dump_json(indent=2, by_alias=True, exclude_defaults=True))
         rows, distinct = counted(wanted)
@@ -225,12 +141,10 @@ class Run:
 
     def _cool_down(self) -> str | None:
         """The file by which the senders of a key tell each other to wait; a single one needs none."""
-        if self.place.remote or self.sending.senders == 1:
+        if self.place.remote or self.bounds.senders == 1:
             return None
-        key = self.sending.service.key
-        name = hashlib.sha256(f"{key.env if key else ''} {self.sending.service.url}".encode()).hexdigest()[
-            :16
-        ]
+        key = self.bounds.service.key
+        name = hashlib.sha256(f"{key.env if key else ''} {self.bounds.service.url}".encode()).hexdigest()[:16]
         return f"{self.place.folder}/_cooldown-{name}"
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.errors import SourceError
 from synml_dagster.files.parquet_files import in_old_calendar, open_parquet
@@ -259,7 +259,7 @@ class _ReadFiles:
                     yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _cast(column: pa.Array, wanted: pa.DataType, name: str, path: str) -> Any:
+def _cast(column: pa.Array, wanted: pa.DataType, name: str, path: str) -> pa.Array:
     import uuid
 
     import pyarrow as pa

@@ -18,7 +18,8 @@ from synml_dagster.errors import SetupError, TrainingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 _CHUNK = 1 << 20
 _SCHEMA = "member int, number int, kind string, part int, payload binary"
@@ -193,7 +194,7 @@ def _slots(spark: SparkSession) -> int:
     return slots
 
 
-def _profile(spark: SparkSession, cpus: int) -> Any:
+def _profile(spark: SparkSession, cpus: int) -> ResourceProfile | None:
     """Stage-level resources: tasks of `cpus` cores on the executors that there are."""
     from synml_dagster.spark.session import is_local
 
@@ -225,7 +226,7 @@ def _member(size: int) -> Member:
 
 def _collect(
     spark: SparkSession, job: DataFrame, timeout: float | None, what: str, interrupt: threading.Event | None
-) -> list[Any]:
+) -> list[Row]:
     """Collect under a tag, so that a deadline or another thread can stop the job, on Connect too."""
     from synml_dagster.spark.session import job_tag, stop_tagged
 

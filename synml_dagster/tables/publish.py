@@ -208,7 +208,7 @@ def _check_layout(rows: ParquetFiles | MadeRows, partition_by: Sequence[str]) ->
 
 
 def _manifest(
-    rows: int, schema: Any, partition_by: Sequence[str], counts: Mapping[str, int]
+    rows: int, schema: Mapping[str, Any], partition_by: Sequence[str], counts: Mapping[str, int]
 ) -> dict[str, Any]:
     return {
         "format": "parquet",

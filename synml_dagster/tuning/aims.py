@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
-
-if TYPE_CHECKING:
-    from synml_dagster.tuning.result import TrialRecord
+from typing import Literal, Protocol
 
 Cost = Literal["kilobytes", "milliseconds"]
 """Size of a model, and what it takes to score 1,000 rows in one thread."""
@@ -70,22 +66,3 @@ class Aims:
     def said(self) -> str:
         """Return the limits in words."""
         return " and ".join(f"{most:g} {WORDS[cost]}" for cost, most in self.limits.items())
-
-
-def front(trials: Sequence[TrialRecord], against: Sequence[Cost], maximize: bool) -> list[TrialRecord]:
-    """Return the trials that no other is at least as good as in all and better than in one of quality and `against`, best first."""
-    sign = -1.0 if maximize else 1.0
-    points = {
-        t.number: (sign * t.value, *(getattr(t, c) for c in against))
-        for t in trials
-        if t.value is not None and all(getattr(t, c) is not None for c in against)
-    }
-
-    def beaten(mine: tuple[float, ...]) -> bool:
-        return any(
-            other != mine and all(a <= b for a, b in zip(other, mine, strict=True))
-            for other in points.values()
-        )
-
-    found = [t for t in trials if t.number in points and not beaten(points[t.number])]
-    return sorted(found, key=lambda t: (points[t.number], t.number))

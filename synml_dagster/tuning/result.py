@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from synml_dagster.tuning.aims import Aims, Cost, front
+from synml_dagster.tuning.aims import Aims, Cost
 
 _FILE = "sweep.json"
 
@@ -110,8 +110,23 @@ class SweepResult(BaseModel):
         return [t for t in self.leaderboard() if self.aims.held_by(t)]
 
     def front(self) -> list[TrialRecord]:
-        """Return the trials that no other beats in quality and all of `against`, the best by quality first."""
-        return front(self.leaderboard(), self.against, self.direction == "maximize")
+        """Return the trials that no other is at least as good as in all and better than in one of quality and `against`, best first."""
+        sign = -1.0 if self.direction == "maximize" else 1.0
+        trials = self.leaderboard()
+        points = {
+            t.number: (sign * t.value, *(getattr(t, c) for c in self.against))
+            for t in trials
+            if t.value is not None and all(getattr(t, c) is not None for c in self.against)
+        }
+
+        def beaten(mine: tuple[float, ...]) -> bool:
+            return any(
+                other != mine and all(a <= b for a, b in zip(other, mine, strict=True))
+                for other in points.values()
+            )
+
+        found = [t for t in trials if t.number in points and not beaten(points[t.number])]
+        return sorted(found, key=lambda t: (points[t.number], t.number))
 
     def noted(self, note: str) -> SweepResult:
         """Return it with one more note."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from synml_dagster.errors import ConfigError
 from synml_dagster.tables import open_table, publish_files, publish_table
 from synml_dagster.tables.plain_folder import versions_beside
+from synml_dagster.tables.versions import MANIFEST
 
 
 def published(spark, folder, rows, key=None, **more):
@@ -23,11 +25,18 @@ def seen(spark, folder):
     return len(pd.read_parquet(folder)), spark.read.parquet(str(folder)).count()
 
 
-def test_the_folder_holds_the_current_rows_and_no_others(classic_spark, tmp_path, monkeypatch):
-    # Readers that have opened a former version get a minute for it.
-    monkeypatch.setattr("synml_dagster.tables.versions._PLAIN_GRACE", timedelta(0))
+def age(folder, by):
+    """Let the versions beside a folder be older: readers that have opened a former one get a minute for it."""
+    for path in (folder.parent / f".{folder.name}.versions").rglob(MANIFEST):
+        told = json.loads(path.read_text())
+        told["created"] = (datetime.fromisoformat(told["created"]) - by).isoformat()
+        path.write_text(json.dumps(told))
+
+
+def test_the_folder_holds_the_current_rows_and_no_others(classic_spark, tmp_path):
     folder = tmp_path / "scores"
     for rows in (5, 3, 9, 1):
+        age(folder, timedelta(minutes=2))
         table = published(classic_spark, folder, rows, keep=2)
         assert seen(classic_spark, folder) == (rows, rows)
         assert open_table(folder) == table

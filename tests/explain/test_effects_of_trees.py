@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from synml_dagster.explain.agnostic.models import scored
-from synml_dagster.explain.effects.changed_rows import AskedRows, ChangedRows, open_rows
+from synml_dagster.explain.effects.changed_rows import AskedRows, ChangedRows
+from synml_dagster.explain.effects.quickest import open_rows
 from synml_dagster.explain.effects.tree_rows import TreeRows
 from synml_dagster.export import export_pipeline
 from synml_dagster.features import LABEL, FeatureSpec, assemble, fit_plan

@@ -156,29 +156,27 @@ def test_a_file_without_a_column_has_nulls_only_where_they_are_expected(tmp_path
         list(read_file_split(share, ["A"], absent={"A": pa.int64()}))
 
 
-def test_long_texts_come_in_batches_that_fit_into_memory(tmp_path, monkeypatch):
+def test_long_texts_come_in_batches_that_fit_into_memory(tmp_path):
     texts = [f"{i}" * 10_000 for i in range(40)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "t.parquet")
     share = plan_file_splits(ParquetFiles((str(tmp_path / "t.parquet"),)), 1)[0]
-    monkeypatch.setattr("synml_dagster.files.file_splits._BATCH_BYTES", 100_000)
-    batches = list(read_file_split(share))
+    batches = list(read_file_split(share, batch_bytes=100_000))
     assert len(batches) > 4
     assert pa.Table.from_batches(batches).column("text").to_pylist() == texts
 
 
-def test_texts_that_repeat_come_in_batches_that_fit_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("synml_dagster.files.file_splits._BATCH_BYTES", 2_000_000)
-    monkeypatch.setattr("synml_dagster.files.file_splits._REPEATED_ROWS", 100)
+def test_texts_that_repeat_come_in_batches_that_fit_into_memory(tmp_path):
+    size = {"batch_rows": 1000, "batch_bytes": 2_000_000, "repeated_rows": 100}
     texts = ["short", None, "long" * 2_000, "longer" * 2_000] * 500
     pq.write_table(pa.table({"text": texts, "n": range(2000)}), tmp_path / "t.parquet")
     share = plan_file_splits(ParquetFiles((str(tmp_path / "t.parquet"),)), 1)[0]
-    batches = list(read_file_split(share, batch_rows=1000))
+    batches = list(read_file_split(share, **size))
     assert max(batch.nbytes for batch in batches) <= 2_000_000
     assert {batch.num_rows for batch in batches} == {300, 200}
     assert pa.Table.from_batches(batches).to_pydict() == {"text": texts, "n": list(range(2000))}
-    few = list(read_file_split(share, ["n"], batch_rows=1000))
+    few = list(read_file_split(share, ["n"], **size))
     assert [batch.num_rows for batch in few] == [1000, 1000]
-    words = list(read_file_split(share, ["text"], batch_rows=1000, words=["text"]))
+    words = list(read_file_split(share, ["text"], words=["text"], **size))
     assert [pa.types.is_dictionary(batch.column(0).type) for batch in words] == [True, True]
     assert [text for batch in words for text in batch.column(0).to_pylist()] == texts
 

@@ -588,10 +588,10 @@ def test_a_batch_that_the_service_forgot_is_named_with_what_to_do(classic_spark,
         assert batches.collect(frame, told, output="short", journal=str(tmp_path)).report.answered == 1
 
 
-def test_a_file_that_cannot_be_fetched_leaves_the_journal_to_others(classic_spark, tmp_path, monkeypatch):
-    monkeypatch.setattr("synml_dagster.services.batches.collecting._AT_ONCE", 1)
+def test_a_file_that_cannot_be_fetched_leaves_the_journal_to_others(classic_spark, tmp_path):
     service, broken = Service(), [True]
-    frame = classic_spark.createDataFrame([("a",), ("bad",)], "text string")
+    many = 2_001  # more answers than are kept at once
+    frame = classic_spark.createDataFrame([(f"a{i}",) for i in range(many)] + [("bad",)], "text string")
 
     def breaks(seen, nth):
         if seen.path.endswith("/error-batch_0/content") and broken:
@@ -607,4 +607,4 @@ def test_a_file_that_cannot_be_fetched_leaves_the_journal_to_others(classic_spar
         assert [path.name for path in tmp_path.rglob("_*.log")] == []
         broken.clear()
         report = batches.collect(frame, told, output="short", journal=str(tmp_path)).report
-        assert (report.answered, report.reasons, report.calls) == (1, {"invalid": 1}, 2)
+        assert (report.answered, report.reasons, report.calls) == (many, {"invalid": 1}, many + 1)

@@ -9,8 +9,16 @@ from pydantic import ValidationError
 from synml_dagster.errors import TrainingError
 from synml_dagster.learners import ParameterRange
 from synml_dagster.learners.one_process.rows import Rows
-from synml_dagster.tuning import Candidate, Family, SweepSpec, TrialOutcome, TrialRecord, run_sweep
-from synml_dagster.tuning.aims import Aims, front
+from synml_dagster.tuning import (
+    Candidate,
+    Family,
+    SweepResult,
+    SweepSpec,
+    TrialOutcome,
+    TrialRecord,
+    run_sweep,
+)
+from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.ensemble import with_ensemble
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
@@ -85,9 +93,13 @@ def test_the_front_has_what_none_beats():
         record(3, 0.4, 20),
         record(4, 0.3, None),
     ]
-    assert [t.number for t in front(trials, ["kilobytes"], maximize=False)] == [1, 3, 0]
-    assert [t.number for t in front(trials, ["kilobytes"], maximize=True)] == [0]
-    assert [t.number for t in front(trials, [], maximize=False)] == [4]
+    for against, direction, best in (
+        (["kilobytes"], "minimize", [1, 3, 0]),
+        (["kilobytes"], "maximize", [0]),
+        ([], "minimize", [4]),
+    ):
+        found = SweepResult(metric="logloss", direction=direction, trials=trials, against=against).front()
+        assert [t.number for t in found] == best
 
 
 def test_what_was_not_measured_holds_no_limit():

@@ -1,5 +1,6 @@
 """Checks of `raw`: columns, row count, duplicates, freshness. What was recorded as it was written is not read again."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -44,7 +45,9 @@ def build_table_checks(
     return found
 
 
-def _declared(key: dg.AssetKey, name: str, spec: CheckSpec, *, spark: bool = False) -> Any:
+def _declared(
+    key: dg.AssetKey, name: str, spec: CheckSpec, *, spark: bool = False
+) -> Callable[[Callable[..., Any]], dg.AssetChecksDefinition]:
     """Return Dagster's decorator; the description is the docstring of the options' model."""
     return dg.asset_check(
         asset=key,
@@ -179,7 +182,7 @@ def _freshness(key: dg.AssetKey, spec: FreshnessCheck) -> dg.AssetChecksDefiniti
     return fresh
 
 
-def _newest(made: dg.AssetMaterialization, column: str, spark: SparkResource) -> Any:
+def _newest(made: dg.AssetMaterialization, column: str, spark: SparkResource) -> date | None:
     """The greatest value of a column: from the files' footers, else by a look at that column."""
     schema: Any = made.metadata["dagster/column_schema"].value
     types = {c.name: c.type for c in schema.columns}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synml_dagster import errors
 from synml_dagster.assets.artifacts import COLUMNS, Provenance
@@ -17,6 +17,7 @@ from synml_dagster.checks.answers import answer_bins
 from synml_dagster.checks.shadow import ANSWERS, CHALLENGER, CHALLENGER_VERSION, UNSCORED, compared
 from synml_dagster.errors import ConfigError, DataError, ModelError, SetupError, did_you_mean
 from synml_dagster.evaluation import Evaluation
+from synml_dagster.files import ParquetFiles
 from synml_dagster.onnx import OnnxModel, score
 from synml_dagster.onnx.scorer import REASON, answers_of
 from synml_dagster.resources import DataDirectory, MLflowResource, ModelVersion
@@ -64,7 +65,7 @@ class Beside:
         provenance = Provenance(str(holder.version), fingerprint, datetime.now(UTC))
         return cls(champion, provenance, Evaluation.load(bundle))
 
-    def scored(self, rows: Any, keep: Sequence[str] | None, spark: SparkSession) -> Once:
+    def scored(self, rows: DataFrame | ParquetFiles, keep: Sequence[str] | None, spark: SparkSession) -> Once:
         """Return the rows that the champion can score, with all columns of the table and its answers.
 
         Parameters
@@ -83,7 +84,8 @@ class Beside:
         """
         from pyspark.sql import functions as sf
 
-        names = list((rows if hasattr(rows, "columns") else rows.dataframe(spark)).columns)
+        frame = rows.dataframe(spark) if isinstance(rows, ParquetFiles) else rows
+        names = list(frame.columns)
         kept = names if keep is None else list(keep)
         for name in kept:
             if name not in names:
@@ -92,7 +94,7 @@ class Beside:
         # The challenger may learn from what the champion answers by: such a column travels under another name.
         aside = _aside(names, self.champion)
         if aside:
-            rows = _with_copies(rows if hasattr(rows, "columns") else rows.dataframe(spark), aside)
+            rows = _with_copies(frame, aside)
         carried = [aside.get(c, c) for c in names]
         once = score(rows, self.champion, keep=carried, bad_rows="mark", spark=spark)
         answers = [c for c in once.columns[len(carried) :] if c != REASON]

@@ -15,6 +15,7 @@ from synml_dagster.errors import ConfigError, DataError, ModelError, SynmlError,
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import SparkSession
 
     from synml_dagster.onnx.worker import Shipment
 
@@ -91,7 +92,9 @@ class _Function:
         return found
 
 
-def scored(model: Any, *, output: str | None = None, takes: Takes = "arrow", spark: Any = None) -> Scored:
+def scored(
+    model: Any, *, output: str | None = None, takes: Takes = "arrow", spark: SparkSession | None = None
+) -> Scored:
     """Return a model as something that tasks can open.
 
     Parameters
@@ -156,7 +159,7 @@ def _output(graph: Any, output: str | None) -> tuple[str, tuple[str, ...]]:
     return first, tuple(scorer.columns)
 
 
-def _numbers(kind: Any) -> bool:
+def _numbers(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) else kind

@@ -15,8 +15,6 @@ from synml_dagster.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synml_dagster.explain.agnostic.models import Scored
-
 
 class ChangedRows(Protocol):
     """The rows of one batch, of which a model is asked again and again."""
@@ -59,18 +57,6 @@ class Stepped:
     rows: slice
     steps: slice
     answers: NDArray[np.float64]
-
-
-def open_rows(model: Scored) -> Callable[[pa.RecordBatch], ChangedRows]:
-    """Return what makes a batch one of changed rows: by a pipeline's trees where it has them, else by asking the model."""
-    if model.graph is not None:
-        from synml_dagster.explain.effects.tree_rows import open_trees
-
-        trees = open_trees(model.graph, model.output)
-        if trees is not None:
-            return trees.rows
-    scores = model.open()
-    return lambda batch: AskedRows(scores, batch)
 
 
 class AskedRows:

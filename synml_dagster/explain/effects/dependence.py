@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.explain.agnostic.models import Takes, needed, scored
-from synml_dagster.explain.effects.changed_rows import ChangedRows, open_rows
+from synml_dagster.explain.effects.changed_rows import ChangedRows
 from synml_dagster.explain.effects.grid import check_columns, grids_of, sampled
 from synml_dagster.explain.effects.on_spark import collected
+from synml_dagster.explain.effects.quickest import open_rows
 from synml_dagster.explain.effects.weights import check_weight, row_weights
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synml_dagster.explain.agnostic.models import Scored
-from synml_dagster.explain.effects.changed_rows import ChangedRows, open_rows
+from synml_dagster.explain.effects.changed_rows import ChangedRows
+from synml_dagster.explain.effects.quickest import open_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

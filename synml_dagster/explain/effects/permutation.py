@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
 from synml_dagster.explain.agnostic.models import Scored, Takes, needed, scored
-from synml_dagster.explain.effects.changed_rows import open_rows
 from synml_dagster.explain.effects.grid import check_columns, sampled, sampled_queries
 from synml_dagster.explain.effects.metrics import (
     Truth,
@@ -21,6 +20,7 @@ from synml_dagster.explain.effects.metrics import (
     more_is_better,
 )
 from synml_dagster.explain.effects.metrics import gains as worth
+from synml_dagster.explain.effects.quickest import open_rows
 from synml_dagster.explain.effects.shipped_rows import ShippedRows, shipped
 from synml_dagster.explain.effects.weights import check_weight, row_weights
 from synml_dagster.spark import task_slots

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from synml_dagster.features.plan import FeaturePlan
 from synml_dagster.onnx.graph import Graph, OnnxFragment
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 def onnx_fragment(plan: FeaturePlan, *, prefix: str = "plan") -> OnnxFragment:
@@ -56,7 +59,7 @@ def onnx_fragment(plan: FeaturePlan, *, prefix: str = "plan") -> OnnxFragment:
     )
 
 
-def onnx_model(plan: FeaturePlan) -> Any:
+def onnx_model(plan: FeaturePlan) -> ModelProto:
     """Return the plan alone as an `onnx.ModelProto` with one output, float32 `[rows, features]`.
 
     It is called `features`, or `features_out` ... where a raw column has that name.

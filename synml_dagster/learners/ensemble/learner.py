@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from synml_dagster.errors import ConfigError
 from synml_dagster.learners.base import Learner, TrainedModel
 from synml_dagster.learners.ensemble.model import EnsembleModel, read_form
-from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.form import MixtureForm
 
 if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.learners.base import TrainedModel, learner_of
-from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.form import MixtureForm
 from synml_dagster.learners.one_process.packed import DAMAGE, packed, unpacked
 
 if TYPE_CHECKING:

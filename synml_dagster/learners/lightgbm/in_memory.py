@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from synml_dagster.learners.lightgbm.model import LightGBMModel
 from synml_dagster.learners.lightgbm.worker.early_stopping import Watch
 from synml_dagster.learners.lightgbm.worker.rank import clean_text
 from synml_dagster.learners.one_process.rows import Rows
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
 
 # What a Dataset fixes when it is made: LightGBM's src/c_api.cpp, Booster::CheckDatasetResetConfig.
 _OF_BINS = (
@@ -114,7 +118,9 @@ def fit_rows(
     )
 
 
-def _dataset(rows: Rows, params: Mapping[str, Any], offset: float, reference: Any = None) -> Any:
+def _dataset(
+    rows: Rows, params: Mapping[str, Any], offset: float, reference: lgb.Dataset | None = None
+) -> lgb.Dataset:
     import lightgbm as lgb
 
     key = (_KEPT, offset, id(reference), repr([(name, params.get(name)) for name in _OF_BINS]))

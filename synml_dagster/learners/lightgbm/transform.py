@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synml_dagster.learners.lightgbm.data.blocks import features_of, is_sparse, worth_sparse
 from synml_dagster.learners.lightgbm.data.spark_rows import (
@@ -22,6 +23,7 @@ from synml_dagster.spark.quoting import quoted
 from synml_dagster.spark.session import active_session
 
 if TYPE_CHECKING:
+    import lightgbm as lgb
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
@@ -191,7 +193,7 @@ class _Plain:
             X = X.toarray()
         booster = self._booster()
         made: list[Any] = []
-        scored = (
+        scored: Any = (
             booster.predict(X, num_threads=1) if {"prediction", "probability"} & set(self.outputs) else None
         )
         for name in self.outputs:
@@ -225,7 +227,7 @@ class _Plain:
         kind = _WHOLE.get(self.label_type, "float64")
         return pa.array(numbers.astype(kind))
 
-    def _booster(self) -> Any:
+    def _booster(self) -> lgb.Booster:
         if self.key not in _opened:
             import lightgbm as lgb
 
@@ -234,7 +236,7 @@ class _Plain:
         return _opened[self.key]
 
 
-def _array(values: Any, kind: Any) -> Any:
+def _array(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if values.ndim == 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import ModelError
-from synml_dagster.learners.mixture import MixtureForm
+from synml_dagster.learners.form import MixtureForm
 from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.onnx.additive import add_additive
 from synml_dagster.learners.onnx.ensemble import add_ensemble
@@ -17,7 +17,7 @@ from synml_dagster.learners.trees import TreeEnsemble
 from synml_dagster.onnx.graph import Graph
 
 if TYPE_CHECKING:
-    from synml_dagster.learners.base import Form
+    from synml_dagster.learners.form import Form
 
 CLASS_TYPES = ("string", "int64", "boolean")
 """What a class label is in the user's table; booleans are the int64 0 and 1 in the graph, which has no better."""

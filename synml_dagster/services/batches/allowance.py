@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from synml_dagster.errors import ConfigError
 from synml_dagster.services.batches.records import Record
 from synml_dagster.services.batches.rendering import Line
+from synml_dagster.services.bounds import check_budget
 from synml_dagster.services.description import Budget, Prices, Service
 from synml_dagster.services.description.paths import find
-from synml_dagster.services.run import check_budget
 
 
 def reduced(prices: Prices, discount: float) -> Prices:

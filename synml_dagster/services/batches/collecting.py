@@ -30,9 +30,11 @@ from synml_dagster.services.journal.journal import answered_keys, writer
 from synml_dagster.services.sender import answers_batch, ledger_line
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from synml_dagster.services.columns import Answers, Opened
+    from synml_dagster.services.journal.journal import Writer
     from synml_dagster.services.run import Run
 
 _AT_ONCE = 2000
@@ -107,7 +109,7 @@ def collect(
                 records.keep(replace(one, told=True))
     rows, distinct = counted(rows_of.wanted)
     report = report_of(
-        _of_this_call(run.ledger(), rows_of.wanted), rows, distinct, run.sending, time.time() - began
+        _of_this_call(run.ledger(), rows_of.wanted), rows, distinct, run.bounds, time.time() - began
     )
     return Answers(rows_of.joined(output, usage), report)
 
@@ -214,7 +216,7 @@ async def _fetch(client: Client, records: Records, record: Record, now: dict[str
     records.keep(done)
 
 
-def _keep(journal: Any, good: list[Outcome], run: Run, service: Service) -> None:
+def _keep(journal: Writer, good: list[Outcome], run: Run, service: Service) -> None:
     journal.append(answers_batch(good, run.schema, service.prices))
 
 
@@ -269,12 +271,12 @@ def _outcome(told: dict[str, Any], client: Client, reader: Reader, now: dict[str
     return outcome
 
 
-def _ledger(records: Records, all: list[Record], run: Run) -> Any:
+def _ledger(records: Records, all: list[Record], run: Run) -> pa.Table:
     """Return the lines of rows of batches that no report has had, and the errors of before that still stand."""
     import pyarrow as pa
 
     answered = answered_keys(run.place)
-    told = run.sending.service
+    told = run.bounds.service
     lines: dict[str, dict[str, Any]] = {}
     counted: set[str] = set()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from synml_dagster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from synml_dagster.services.description import LocalModel
+    from synml_dagster.services.description.local_model import LocalModel
 
 
 def found(local: LocalModel) -> tuple[Path, Path]:

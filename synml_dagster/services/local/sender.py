@@ -19,6 +19,8 @@ from synml_dagster.services.sender import Sender, answers_batch
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synml_dagster.services.local.encoder import TextEncoder
+
 _ROWS_AT_ONCE = 2048
 """Rows that are sorted by length together, and journalled as they are done."""
 
@@ -47,7 +49,7 @@ class LocalSender(Sender):
         self,
         rows: Sequence[tuple[str, Mapping[str, Any]]],
         service: Service,
-        encoder: Any,
+        encoder: TextEncoder,
         journal: Writer,
         schema: pa.Schema,
     ) -> list[Outcome]:

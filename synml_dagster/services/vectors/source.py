@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import (
     DataSource,
@@ -102,7 +102,7 @@ class StreamWriter(DataSourceStreamArrowWriter):
         self.staging.drop()
 
 
-def _take_over(staging: Staging, messages: Sequence[Any], overwrite: bool) -> None:
+def _take_over(staging: Staging, messages: Sequence[WriterCommitMessage | None], overwrite: bool) -> None:
     told = [one for one in messages if isinstance(one, Copied)]
     # The tasks' writer need not be this one: a stream without a memory of its own in its options has a place for each.
     if names := {one.name for one in told if one.rows}:

@@ -13,6 +13,7 @@ from synml_dagster.services.vectors.settings import Settings
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
+    from pyspark.sql.types import StructType
 
 _COLUMNS = """
     SELECT attname::text, format_type(atttypid, atttypmod),
@@ -39,7 +40,7 @@ class Table:
     """The columns' types in Spark, as the schema's JSON."""
 
     @classmethod
-    def found(cls, settings: Settings, schema: Any) -> Table:
+    def found(cls, settings: Settings, schema: StructType) -> Table:
         """Return the table for rows of a schema, made where there is none and the settings say how.
 
         Raises

@@ -20,6 +20,7 @@ from synml_dagster.services.vectors.qdrant.settings import QdrantSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql.types import StructType
 
 _MOST_POINTS, _MOST_BYTES = 1000, 8 * 2**20
 """Of one request; a server takes 32 MB where it is told nothing else."""
@@ -46,7 +47,7 @@ class Collection:
     sizes: dict[str, int]
 
     @classmethod
-    def found(cls, settings: QdrantSettings, schema: Any) -> Collection:
+    def found(cls, settings: QdrantSettings, schema: StructType) -> Collection:
         """Return the collection for rows of a schema, made where there is none and the settings say how.
 
         Raises

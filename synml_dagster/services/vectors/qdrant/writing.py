@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamArrowWriter, WriterCommitMessage
@@ -15,6 +15,7 @@ from synml_dagster.services.vectors.qdrant.collection import Collection
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql.datasource import WriterCommitMessage
 
 
 @dataclass
@@ -68,7 +69,7 @@ def _sent(collection: Collection, batches: Iterator[pa.RecordBatch], mark: str |
     return Sent(b"".join(one.id.bytes[:8] + one.digest for one in made))
 
 
-def _check_apart(collection: Collection, messages: Sequence[Any]) -> None:
+def _check_apart(collection: Collection, messages: Sequence[WriterCommitMessage | None]) -> None:
     """Refuse different rows of one key: which of them came last was chance."""
     told = b"".join(one.points for one in messages if isinstance(one, Sent))
     found = np.frombuffer(told, dtype=[("id", "<u8"), ("digest", "<u8")])

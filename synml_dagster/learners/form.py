@@ -1,19 +1,18 @@
-"""Several models that answer together: the weighted mean of their answers."""
+"""The neutral forms of trained models, and that of several which answer together: the weighted mean of their answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synml_dagster.learners.additive import AdditiveForm
 from synml_dagster.learners.link import Link
+from synml_dagster.learners.network import NetworkForm
 from synml_dagster.learners.raw_scores import RawScores, scorer_of
-
-if TYPE_CHECKING:
-    from synml_dagster.learners.base import Form
+from synml_dagster.learners.trees import TreeEnsemble
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,3 +65,7 @@ class MixtureForm:
             own = X if places is None else X[:, places]
             found += weight * ((form.link or Link()).apply(scorer.raw_scores(own)) + offset)
         return found
+
+
+Form = TreeEnsemble | AdditiveForm | NetworkForm | MixtureForm
+"""What a trained model is, whichever library trained it: what the graph, the explainers and the parity gate read."""
