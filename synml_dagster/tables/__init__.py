@@ -11,8 +11,8 @@ from synml_dagster.tables.database import (
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
-from synml_dagster.tables.runs import RUN, append_table, check_append, check_replace, run_root
-from synml_dagster.tables.table import Table, open_table, restore_table
+from synml_dagster.tables.runs import RUN, append_table, check_append, check_replace, open_table, run_root
+from synml_dagster.tables.table import Table, restore_table
 from synml_dagster.tables.union import TableUnion
 
 __all__ = [

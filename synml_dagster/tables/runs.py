@@ -7,6 +7,7 @@ write in one place, and none has to know of the others. So it needs no lock, on 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,15 @@ from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
 from synml_dagster.tables.plain_folder import real_root
 from synml_dagster.tables.publish import publish_table
+from synml_dagster.tables.table import Table
+from synml_dagster.tables.table import open_table as open_one
 from synml_dagster.tables.union import TableUnion
+from synml_dagster.tables.versions import VersionedDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
-
-    from synml_dagster.tables.table import Table
 
 RUN = "run_id"
 """The column that says which run has appended a row."""
@@ -48,18 +50,32 @@ def run_roots(root: str) -> list[str]:
 
 def open_runs(root: str) -> Table | None:
     """Return the rows of all runs as one table, the oldest first; None of a table to which no run has appended."""
-    from synml_dagster.tables.table import open_table
-
     found = []
     for place in run_roots(root):
         try:
-            found.append(open_table(place))
+            found.append(open_one(place))
         except SourceError:  # killed before it had published anything
             continue
     if not found:
         return None
     found.sort(key=lambda table: table.version)
     return replace(TableUnion.of(found), root=normal_path(root))
+
+
+def open_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
+    """Return the current version of the table under `root`, or the one that `version` names; where runs append, the rows of them all.
+
+    Raises
+    ------
+    SourceError
+        Nothing was published there, that version is not there, or something else than a table was published.
+    """
+    directory = VersionedDirectory(root)
+    if version is None and directory.current() is None:
+        appended = open_runs(directory.root)
+        if appended is not None:
+            return appended
+    return open_one(root, version)
 
 
 def append_table(
@@ -124,9 +140,6 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
     ConfigError
         The place holds a table that is replaced whole.
     """
-    from synml_dagster.tables.table import open_table
-    from synml_dagster.tables.versions import VersionedDirectory
-
     if taken := [name for name in columns if name.casefold() == RUN]:
         raise DataError(
             f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
@@ -140,7 +153,7 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
         if place.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
             continue
         try:
-            there = {f["name"]: f["type"] for f in json.loads(open_table(place).schema_json)["fields"]}
+            there = {f["name"]: f["type"] for f in json.loads(open_one(place).schema_json)["fields"]}
         except SourceError:
             continue
         if other := [name for name in here if name in there and here[name] != there[name]]:

@@ -107,7 +107,7 @@ class Table:
 
 
 def open_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
-    """Return the current version of the table under `root`, or the one that `version` names; where runs append, the rows of them all.
+    """Return the current version of the table under `root`, or the one that `version` names.
 
     Raises
     ------
@@ -115,11 +115,6 @@ def open_table(root: str | os.PathLike[str], version: str | None = None) -> Tabl
         Nothing was published there, that version is not there, or something else than a table was published.
     """
     directory = VersionedDirectory(root)
-    if version is None and directory.current() is None:
-        from synml_dagster.tables.runs import open_runs  # which opens the table of each run by this function
-
-        if (appended := open_runs(directory.root)) is not None:
-            return appended
     manifest = directory.manifest(version)
     if "schema" not in manifest:
         raise SourceError(f"what is published under {directory.root!r} is not a table")
