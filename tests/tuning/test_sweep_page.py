@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from synml_dagster.assets.guardrails import ALERT, DONE, PASSED, guardrails
-from synml_dagster.assets.leaderboard import drawn, sweep_metadata
+from synml_dagster.assets.leaderboard import as_yaml, drawn, sweep_metadata
 from synml_dagster.assets.sweep import Pace
 from synml_dagster.features import fit_plan
-from synml_dagster.learners import TrainSpec
-from synml_dagster.tuning import SweepResult, TrialRecord
+from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord
+from synml_dagster.tuning.choice import families_of, train_spec
 
 
 @pytest.fixture
@@ -76,6 +79,17 @@ def test_the_page_has_pictures_of_the_parameters_and_the_guardrails():
     assert "enough" in told["guardrails"].value
     few = result().model_copy(update={"trials": result().trials[:2]})
     assert "parameters of lightgbm together" not in drawn(few)
+
+
+def test_each_line_of_the_leaderboard_trains_with_what_its_trial_had(awkward):
+    names = ["lightgbm", "xgboost", "extra_trees", "random_forest", "linear", "mlp"]
+    train = TrainSpec(rounds=50, params={"max_depth": 4})
+    for family in families_of(names, SweepSpec(learners=names), train, "binary"):
+        spec, learner = train_spec(family.name, train), learner_of(family.name)
+        for candidate in family.portfolio:
+            trial = TrialRecord(number=0, params=dict(candidate.params), value=1.0, learner=family.name)
+            again = TrainSpec(**json.loads(as_yaml(trial, spec))["train"])
+            assert learner.params(awkward, again, {}) == learner.params(awkward, spec, candidate.params)
 
 
 def test_what_is_left_is_told_by_the_pace_so_far_and_by_the_minutes():

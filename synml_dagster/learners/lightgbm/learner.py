@@ -42,6 +42,7 @@ _OWN = {
     "seed": "train.seed",
     "num_machines": "train.ranks",
 }
+_FRACTIONS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 _OBJECTIVE = {
     "binary": "binary",
     "multiclass": "multiclass",
@@ -148,13 +149,10 @@ class LightGBMLearner(Learner):
             params["eval_at"] = [10]  # what evaluation looks at first; the first place alone is mostly noise
         if plan.linear_gain:
             params["label_gain"] = list(range(int(plan.label.maximum or 0) + 1))
-        if (
-            "bagging_fraction" in chosen
-            and chosen["bagging_fraction"] < 1
-            and "bagging_freq" not in spec.params
-        ):
+        given = dict(chosen) | spec.params
+        if any(float(given.get(name, 1.0)) < 1 for name in _FRACTIONS):
             params["bagging_freq"] = 1  # without it LightGBM accepts a bagging_fraction and ignores it
-        params |= dict(chosen) | spec.params
+        params |= given
         params["metric"] = stopping_metrics(params["metric"], plan.task)
         if wanted := fits_task(params, plan.task):
             raise ConfigError(
