@@ -14,6 +14,7 @@ from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.failures import clearly_loaded, clearly_stored
 from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
 from synml_dagster.io_managers.newest import in_order, newest_of
+from synml_dagster.io_managers.partition_cut import cut_otherwise, read_as, written_for
 from synml_dagster.io_managers.place import (
     asset_root,
     input_roots,
@@ -110,6 +111,11 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 tables[key], beside[key] = self._store_marked(context, part, asides[key], store)
             else:
                 tables[key] = self._store(context, part, roots[key], told)
+        if told.get("plain_folder") and (others := cut_otherwise(roots.values(), written_for(context))):
+            context.log.warning(
+                f"{_what(context)}: {', '.join(map(repr, others[:3]))}{' ...' if others[3:] else ''} beside these partitions were published when time was cut otherwise, and who reads the "
+                "folder as a whole has their rows, too. Remove those folders, or name another place."
+            )
         context.add_output_metadata(described(context, tables))
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
@@ -168,20 +174,25 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 )
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
-        layout = told.get("partition_by") or []
+        layout, cut = told.get("partition_by") or [], written_for(context)
         if told.get("append"):
             return self._append(context, part, root, told)
         if not told.get("table"):
             check_replace(root)
         if _written_by_tasks(part, layout) and not told.get("table"):
             return publish_files(
-                self._session(context), part, root, partition_by=layout, texts=texts, keep=self.keep
+                self._session(context), part, root, partition_by=layout, texts=texts, cut=cut, keep=self.keep
             )
         frame, layout = self._frame(context, part)
         if told.get("table"):
             return publish_catalog_table(frame, str(told["table"]))
         return publish_table(
-            frame, root, partition_by=told.get("partition_by") or layout, texts=texts, keep=self.keep
+            frame,
+            root,
+            partition_by=told.get("partition_by") or layout,
+            texts=texts,
+            cut=cut,
+            keep=self.keep,
         )
 
     def _append(self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]) -> Table:
@@ -190,7 +201,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             raise ConfigError(
                 f"{_what(context)} goes to the catalog table {told['table']!r}, which is replaced whole, and is to append. Leave one of them out."
             )
-        run, stamped = run_of(context), told["append"] == STAMPED
+        run, stamped, cut = run_of(context), told["append"] == STAMPED, written_for(context)
         if isinstance(part, MadeRows):
             if not stamped:
                 raise ConfigError(
@@ -198,10 +209,14 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 )
             own = run_root(root, run)
             check_append(root, [c for c in part.columns if c != RUN], part.schema_json, own)
-            return publish_files(self._session(context), part, own, partition_by=[RUN], keep=self.keep)
+            return publish_files(
+                self._session(context), part, own, partition_by=[RUN], cut=cut, keep=self.keep
+            )
         frame, _ = self._frame(context, part)
         layout = told.get("partition_by") or []
-        return append_table(frame, root, run=run, partition_by=layout, keep=self.keep, stamped=stamped)
+        return append_table(
+            frame, root, run=run, partition_by=layout, cut=cut, keep=self.keep, stamped=stamped
+        )
 
     def _store_marked(
         self, context: dg.OutputContext, part: MarkedRows, aside: str, store: Callable[[Any], Written]
@@ -340,9 +355,17 @@ def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
     for part, root in in_order(context, roots).items():
         version = own.get(part)
         try:
-            found.append(open_table(root, version))
+            table = open_table(root, version)
+            if part is not None:
+                _check_cut(context, part, table)
+            found.append(table)
         except SourceError as problem:
             absent = metadata_of(context.definition_metadata).get("allow_missing_partitions")
+            if isinstance(problem, _OtherCutError):
+                if not absent:
+                    raise
+                context.log.warning(f"{problem} It is passed over.")
+                continue
             if part is None or version is not None or not absent:
                 which = f", partition {part!r}" if part is not None else ""
                 where = f"{context.asset_key.to_user_string()}{which}"
@@ -354,6 +377,22 @@ def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
     newest = metadata_of(context.definition_metadata).get("newest")
     found = newest_of(context, found, int(newest)) if newest else found
     return found[0] if len(found) == 1 else TableUnion.of(found)
+
+
+class _OtherCutError(SourceError):
+    """A partition of the same key under another definition."""
+
+
+def _check_cut(context: dg.InputContext, part: str, table: Table) -> None:
+    """Refuse the rows of another window of time than the key means now. Earlier releases did not write down which it was."""
+    now = read_as(context)
+    each = table.parts if isinstance(table, TableUnion) else (table,)
+    before = next((one.cut for one in each if one.cut and now and one.cut != now), None)
+    if before is not None:
+        raise _OtherCutError(
+            f"{context.asset_key.to_user_string()}, partition {part!r}: its rows were published when its partitions were those of {before!r}, and they are those of {now!r} now. "
+            "Materialize that partition again."
+        )
 
 
 def _wants_frame(context: dg.InputContext) -> bool:

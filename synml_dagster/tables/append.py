@@ -31,6 +31,7 @@ def append_table(
     *,
     run: str,
     partition_by: Sequence[str] = (),
+    cut: str = "",
     keep: int = 3,
     stamped: bool = False,
 ) -> Table:
@@ -43,7 +44,7 @@ def append_table(
     ----------
     run
         Whose rows they are: what it appended before is replaced.
-    partition_by, keep
+    partition_by, cut, keep
         As for `publish_table`.
     stamped
         Whether `df` has the column `run_id` already.
@@ -65,7 +66,9 @@ def append_table(
     own = run_root(root, run)
     columns = [name for name in df.columns if not (stamped and name == RUN)]
     check_append(root, columns, df.schema.json(), own)
-    return publish_table(df.withColumn(RUN, sf.lit(run)), own, partition_by=[RUN, *partition_by], keep=keep)
+    return publish_table(
+        df.withColumn(RUN, sf.lit(run)), own, partition_by=[RUN, *partition_by], cut=cut, keep=keep
+    )
 
 
 def check_append(root: str, columns: Sequence[str], schema_json: str | None, own: str) -> None:

@@ -32,6 +32,7 @@ def publish_table(
     partition_by: Sequence[str] = (),
     observe: Mapping[str, Column] | None = None,
     texts: Mapping[str, str] | None = None,
+    cut: str = "",
     keep: int = 3,
 ) -> Table:
     """Write `df` as a new version of the table under `root` and let readers see it once it is whole.
@@ -52,6 +53,8 @@ def publish_table(
         Aggregates that give whole numbers, by name. A sum over no rows counts as 0.
     texts
         Small files that the version carries; see `Accompanied`.
+    cut
+        What `Table.cut` is to say.
     keep
         How many finished versions stay, the new one among them.
 
@@ -67,6 +70,7 @@ def publish_table(
         keep,
         lambda place, version: _write_version(df, place, version, partition_by, observe or {}),
         texts,
+        cut,
     )
 
 
@@ -77,6 +81,7 @@ def publish_files(
     *,
     partition_by: Sequence[str] = (),
     texts: Mapping[str, str] | None = None,
+    cut: str = "",
     keep: int = 3,
 ) -> Table:
     """Publish Parquet files as they are, or rows that tasks make of files, as `publish_table` publishes a frame.
@@ -97,7 +102,11 @@ def publish_files(
     """
     _check_layout(rows, partition_by)
     return _published(
-        root, keep, lambda place, version: _write_files(spark, rows, place, version, partition_by), texts
+        root,
+        keep,
+        lambda place, version: _write_files(spark, rows, place, version, partition_by),
+        texts,
+        cut,
     )
 
 
@@ -106,13 +115,14 @@ def _published(
     keep: int,
     write: Callable[[VersionedDirectory, str], dict[str, Any]],
     texts: Mapping[str, str] | None = None,
+    cut: str = "",
 ) -> Table:
     """Let readers see the version that `write` writes, whose manifest it returns, or leave nothing of it behind."""
     directory = VersionedDirectory(root)
     version = directory.new_version()
     try:
         with typed_errors():
-            manifest = write(directory, version)
+            manifest = write(directory, version) | ({"cut": cut} if cut else {})
         write_texts(directory.path(version), texts or {})
         return table_of(directory.root, directory.publish(version, manifest, keep))
     except BaseException:  # an interrupt too

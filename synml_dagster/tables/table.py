@@ -40,6 +40,8 @@ class Table:
         The aggregates that `publish_table` was asked to observe, by name.
     created
         When the version was published: UTC, ISO 8601.
+    cut
+        How whoever published it had cut time into partitions, where it is one of these.
     """
 
     root: str
@@ -49,6 +51,7 @@ class Table:
     partition_by: tuple[str, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     created: str = ""
+    cut: str = ""
 
     @property
     def path(self) -> str:
@@ -116,6 +119,7 @@ def table_of(root: str, manifest: dict[str, Any]) -> Table:
         partition_by=tuple(manifest["partition_by"]),
         counts=manifest["counts"],
         created=manifest["created"],
+        cut=manifest.get("cut", ""),
     )
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers import SparkTableIOManager
+from synml_dagster.io_managers.partition_cut import cut_otherwise
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark import is_connect
 from synml_dagster.tables import MarkedRows, Table, TableUnion, open_table, publish_table
@@ -167,6 +168,45 @@ def test_a_partition_that_was_never_made_is_named(resources, instance):
     result = run([raw, strict], resources, instance, selection=[strict])
     assert "raw, partition '2026-01-01': nothing has been published" in message(result)
     assert run([raw, lenient], resources, instance, selection=[lenient]).success
+
+
+def test_a_day_is_no_week_of_the_same_key(resources, instance):
+    def build(definition):
+        @dg.asset(name="raw", partitions_def=definition)
+        def raw(spark: SparkResource) -> DataFrame:
+            return spark.session.range(2)
+
+        @dg.asset(partitions_def=definition)
+        def own(raw: DataFrame) -> None:
+            assert raw.count() == 2
+
+        @dg.asset(ins={"raw": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+        def lenient(raw: DataFrame) -> None: ...
+
+        return raw, own, lenient
+
+    raw, own, _ = build(dg.DailyPartitionsDefinition("2026-01-05"))
+    assert run([raw, own], resources, instance, partition_key="2026-01-12").success
+    # Weeks that begin on Mondays: their keys are days, too.
+    weeks = dg.WeeklyPartitionsDefinition("2026-01-05", day_offset=1, end_date="2026-01-19")
+    raw, own, lenient = build(weeks)
+    refused = message(run([raw, own], resources, instance, partition_key="2026-01-12", selection=[own]))
+    assert "raw, partition '2026-01-12'" in refused
+    assert "those of '0 0 * * * UTC', and they are those of '0 0 * * 1 UTC' now" in refused
+    # Where partitions may be missing a day is none of them.
+    alone = message(run([raw, lenient], resources, instance, selection=[lenient]))
+    assert "none of its 2 partitions has been materialized" in alone
+    assert run([raw, own], resources, instance, partition_key="2026-01-12").success
+    assert run([raw, lenient], resources, instance, selection=[lenient]).success
+
+
+def test_partitions_beside_that_were_cut_otherwise_are_named(classic_spark, tmp_path):
+    roots = {key: f"{tmp_path}/partitions/{key}" for key in ("2026-01-05", "2026-01-06", "2026-01-12")}
+    for key, cut in zip(roots, ("weekly", "daily", ""), strict=True):
+        publish_table(classic_spark.range(1), roots[key], cut=cut)
+    assert cut_otherwise([roots["2026-01-05"]], "weekly") == ["2026-01-06"]
+    assert cut_otherwise([roots["2026-01-05"]], "") == []
+    assert cut_otherwise([f"{tmp_path}/whole"], "weekly") == []
 
 
 def test_several_partitions_in_one_run_are_told_apart_by_a_column(resources, instance, tmp_path):
