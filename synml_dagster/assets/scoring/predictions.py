@@ -91,7 +91,7 @@ def build_predictions(
             spark: SparkResource,
             mlflow: MLflowResource,
             champion: ChampionRecord,
-            raw: Table,
+            raw: Any,
         ) -> Iterator[Any]:
             yield from scoring.run(context, spark.session, mlflow, champion, raw)
 
