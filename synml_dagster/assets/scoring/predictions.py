@@ -1,7 +1,5 @@
 """`predictions`: rows scored on Spark by the champion's ONNX graph, and on request why each was scored so."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -158,10 +156,10 @@ class _Scoring:
     def run(
         self,
         context: dg.AssetExecutionContext,
-        spark: SparkSession,
+        spark: "SparkSession",
         mlflow: MLflowResource,
         record: ChampionRecord,
-        raw: Table | None,
+        raw: "Table | None",
     ) -> Iterator[Any]:
         """Yield the outcomes of the checks, then the rows to publish, unless a check that blocks has failed."""
         champion = self._champion(context, mlflow, record)
@@ -214,8 +212,12 @@ class _Scoring:
         return _Champion(bundle, model, FeaturePlan.load(bundle), provenance)
 
     def _rows(
-        self, context: dg.AssetExecutionContext, spark: SparkSession, champion: _Champion, raw: Table | None
-    ) -> dict[str, DataFrame | ParquetFiles]:
+        self,
+        context: dg.AssetExecutionContext,
+        spark: "SparkSession",
+        champion: _Champion,
+        raw: "Table | None",
+    ) -> "dict[str, DataFrame | ParquetFiles]":
         """Return the rows of each partition, or all under an empty key; what is to be said of them is."""
         source, reached, notes = self.spec.source, None, list[str]()
         if source is not None:
@@ -241,7 +243,7 @@ class _Scoring:
         return each
 
     def _scored(
-        self, parts: Mapping[str, DataFrame | ParquetFiles], champion: _Champion, spark: SparkSession
+        self, parts: "Mapping[str, DataFrame | ParquetFiles]", champion: _Champion, spark: "SparkSession"
     ) -> dict[str, Any]:
         made = {
             key: scored(rows, champion.model, champion.provenance, self.spec, spark)
@@ -254,10 +256,10 @@ class _Scoring:
     def _with_reasons(
         self,
         context: dg.AssetExecutionContext,
-        parts: Mapping[str, DataFrame | ParquetFiles],
+        parts: "Mapping[str, DataFrame | ParquetFiles]",
         champion: _Champion,
         asked: ContributionsSpec,
-        spark: SparkSession,
+        spark: "SparkSession",
     ) -> Iterator[Any]:
         made = self._scored(parts, champion, spark)
         further = opened_contributions(champion.bundle, champion.model, asked, parts.values())
