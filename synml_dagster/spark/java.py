@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from synml_dagster.errors import SetupError
@@ -63,10 +64,9 @@ def check_java() -> Java:
                 f"Spark needs Java {MINIMUM_JAVA} or newer and none was found on PATH. {_ADVICE}"
             )
     try:
-        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+        says = _said(java, os.stat(java).st_mtime_ns)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise SetupError(f"{java!r} could not be run: {problem}. {_ADVICE}") from problem
-    says = done.stderr + done.stdout
     version = java_version(says)
     if version is None:
         raise SetupError(f"{java!r} did not say its version. {_ADVICE}")
@@ -75,6 +75,13 @@ def check_java() -> Java:
             f"Spark needs Java {MINIMUM_JAVA} or newer and {java!r} is Java {version}. {_ADVICE}"
         )
     return Java(java, version, says)
+
+
+@lru_cache(maxsize=8)
+def _said(java: str, changed: int) -> str:
+    """Return what a program says of its version. It starts a JVM, and each step of a run asks."""
+    done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    return done.stderr + done.stdout
 
 
 def main() -> None:

@@ -131,6 +131,7 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
         # Spark looks the host's name up otherwise, and warns when it is the loopback address.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    java = check_java() if kind == "classic" or local else None
 
     from pyspark.sql import SparkSession
 
@@ -142,7 +143,6 @@ def open_session(settings: SparkSettings | None = None) -> SparkSession:
                 active.conf.set(key, value)
         return active
 
-    java = check_java() if kind == "classic" or local else None
     conf = dict(_RUNTIME_DEFAULTS)
     if local:
         conf |= _LOCAL_DEFAULTS | worker_sockets() | {"spark.driver.memory": _driver_memory()}
