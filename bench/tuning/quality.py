@@ -107,7 +107,7 @@ class Bench:
             parallel=2,
             cancel=jobs.cancel,
         )
-        result = keep_default_within_noise(result, names[0], self.measure, answers, folds.folds)
+        result = keep_default_within_noise(result, names[0], self.measure, answers, folds.ratio)
         if spec.ensemble:
             result = with_ensemble(result, self.measure, answers, spec.ensemble)
         if result.ensemble:

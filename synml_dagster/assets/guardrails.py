@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from synml_dagster.features import FeaturePlan
+
+if TYPE_CHECKING:
+    from synml_dagster.tuning.folds import FoldPlan
 
 _RARE_SHARE, _RARE_TIMES = 0.2, 5
 """A class is rare below this share of the rows, or with so many times fewer than the largest."""
@@ -15,7 +20,7 @@ Guardrail = tuple[str, str, str]
 """What was looked at, how it stands, and what was found and done."""
 
 
-def guardrails(plan: FeaturePlan, rows: int, validation: str) -> list[Guardrail]:
+def guardrails(plan: FeaturePlan, rows: int, folds: FoldPlan, metric: str) -> list[Guardrail]:
     """Return what was looked at, in the order in which a person would.
 
     Parameters
@@ -24,11 +29,13 @@ def guardrails(plan: FeaturePlan, rows: int, validation: str) -> list[Guardrail]
         As the sweep had it.
     rows
         That trials see.
-    validation
-        On which rows trials are measured, in words.
+    folds
+        On which rows trials are measured.
+    metric
+        By which trials are compared.
     """
     return [
-        _balance(plan),
+        _balance(plan, folds, metric),
         _words(plan),
         _missing(plan),
         _leaks(plan),
@@ -36,12 +43,12 @@ def guardrails(plan: FeaturePlan, rows: int, validation: str) -> list[Guardrail]
         (
             "choice of validation",
             DONE,
-            f"trials are measured on {validation}; test rows are looked at by nothing",
+            f"trials are measured on {folds.why}; test rows are looked at by nothing",
         ),
     ]
 
 
-def _balance(plan: FeaturePlan) -> Guardrail:
+def _balance(plan: FeaturePlan, folds: FoldPlan, metric: str) -> Guardrail:
     what, counts = "balance of classes", plan.label.class_rows or []
     if not counts or not plan.label.classes:
         return what, PASSED, "the label has no classes"
@@ -50,11 +57,14 @@ def _balance(plan: FeaturePlan) -> Guardrail:
     said = f"the rarest class, {plan.label.classes[least]!r}, has {share:.1%} of the rows"
     if share >= _RARE_SHARE or counts[least] * _RARE_TIMES >= max(counts):
         return what, PASSED, said
-    return (
-        what,
-        DONE,
-        f"{said}: folds have each class alike, and trials are compared by log loss, which a model that never answers the class does not win by",
-    )
+    alike = "folds have each class alike, and " if folds.folds and folds.by == "rows" else ""
+    if metric.endswith("logloss"):
+        return (
+            what,
+            DONE,
+            f"{said}: {alike}trials are compared by log loss, which a model that never answers the class does not win by",
+        )
+    return what, ALERT, f"{said}: {alike}trials are compared by {metric}; does it count the class as you do?"
 
 
 def _words(plan: FeaturePlan) -> Guardrail:

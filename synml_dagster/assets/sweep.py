@@ -126,7 +126,7 @@ def build_sweep(
                 ),
             ).model_copy(update={"rows": rows.count(), "validation": folds.why})
             result = keep_default_within_noise(
-                result, next(iter(search.specs)), search.measure, answers, folds.folds
+                result, next(iter(search.specs)), search.measure, answers, folds.ratio
             )
             if sweep_spec.ensemble:
                 result = with_ensemble(result, search.measure, answers, sweep_spec.ensemble)
@@ -142,7 +142,7 @@ def build_sweep(
                         result,
                         search.specs,
                         pictures,
-                        guardrails(search.plan, result.rows, result.validation),
+                        guardrails(search.plan, result.rows, folds, metric),
                     ),
                 )
             )

@@ -138,6 +138,10 @@ def check_learners(sweep: SweepSpec, train: TrainSpec) -> None:
         raise ConfigError(
             f"train.params are of learner {train.learner}, which sweep.learners does not name; name it, or leave the parameters out."
         )
+    if train.learner in (sweep.without or ()) and train.params:
+        raise ConfigError(
+            f"train.params are of learner {train.learner}, which sweep.without leaves out; take it out there, or leave the parameters out."
+        )
     if sweep.ensemble and train.params.get("metric") and sweep.learners in (None, [train.learner]):
         raise ConfigError(
             "sweep.ensemble does not go with train.params.metric: trials are put together by their log loss or squared error, and would be compared by another metric. Leave one of the two out."

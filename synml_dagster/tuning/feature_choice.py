@@ -41,7 +41,7 @@ def wanted_choices(sweep: SweepSpec, train: TrainSpec) -> FeatureChoices:
         return sweep.features
     names = learner_names() if sweep.learners == "all" else sweep.learners or [train.learner]
     found = FeatureChoices()
-    for name in names:
+    for name in (n for n in names if n not in (sweep.without or ())):
         found = found.together(learner_of(name).feature_choices())
     return found
 

@@ -44,11 +44,14 @@ class Placed:
         [n]
     classes
         None for a regression.
+    weight
+        [n] None where all count alike; nothing is learned of rows of weight 0 or measured by them.
     """
 
     place: NDArray[np.float64]
     label: NDArray[np.float64]
     classes: list[str] | None
+    weight: NDArray[np.float64] | None = None
 
     @property
     def parts(self) -> int:
@@ -108,12 +111,13 @@ def _placed(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> Pla
         return None
     if sum(one.count() for one in files) > _MOST_PLACED:
         return None
-    tables = [one.dataframe(spark).select(PLACE, LABEL).toArrow() for one in files]
-    place, label = (
-        np.concatenate([t.column(name).to_numpy().astype(np.float64) for t in tables])
-        for name in (PLACE, LABEL)
+    names = [PLACE, LABEL, *([WEIGHT] if WEIGHT in files[0].schema().names else [])]
+    tables = [one.dataframe(spark).select(*names).toArrow() for one in files]
+    place, label, *weight = (
+        np.concatenate([t.column(name).to_numpy().astype(np.float64) for t in tables]) for name in names
     )
-    return Placed(place, label, list(map(str, plan.label.classes)) if plan.label.classes else None)
+    classes = list(map(str, plan.label.classes)) if plan.label.classes else None
+    return Placed(place, label, classes, *weight)
 
 
 @dataclass(frozen=True)
@@ -232,8 +236,13 @@ class FoldPlan:
         cuts = made._cuts(placed.place)
         if any(not len(a) or not len(b) for a, b in cuts):
             return f"so many rows are of one of the {what} that a fold would be empty"
+        counts = np.ones(len(placed.place), bool) if placed.weight is None else placed.weight > 0
+        if any(not counts[a].any() or not counts[b].any() for a, b in cuts):
+            return (
+                f"a fold by {what} would have weight 0 in all rows to train on, or in all that are held out"
+            )
         for i, name in enumerate(placed.classes or ()):
-            if any(not (placed.label[a] == i).any() for a, _ in cuts):
+            if any(not (placed.label[a][counts[a]] == i).any() for a, _ in cuts):
                 return f"a fold by {what} would be trained without class {name!r}"
         return made
 
@@ -260,6 +269,15 @@ class FoldPlan:
     def parts(self) -> int:
         """How many trainings a trial takes."""
         return self.folds * self.repeats or 1
+
+    @property
+    def ratio(self) -> float | None:
+        """Rows that are held out for each that is trained on, in the mean over the folds; None on the validation rows."""
+        if not self.folds:
+            return None
+        if self.by == "time":  # one part after one, after two ...
+            return sum(1 / before for before in range(1, self.folds + 1)) / self.folds
+        return 1 / (self.folds - 1)
 
     def cut(self, rows: Rows, stratified: bool) -> list[Fold]:
         """Return the folds of rows that are in an order of their content (see `read_rows`); queries stay whole.

@@ -13,19 +13,19 @@ from synml_dagster.tuning.trial import labels_of, unpacked
 
 
 def keep_default_within_noise(
-    result: SweepResult, family: str, measure: Measure, answers: Path, folds: int = 0
+    result: SweepResult, family: str, measure: Measure, answers: Path, ratio: float | None = None
 ) -> SweepResult:
     """Return the result with the defaults of `family` as its best where the best trial does not clearly beat them.
 
     The best of many trials is partly the luckiest. Over folds, the mean of the paired differences has to exceed its
-    standard error, corrected for folds that share training rows (Nadeau and Bengio 2003: `sd * sqrt(1/k + 1/(folds-1))`);
+    standard error, corrected for folds that share training rows (Nadeau and Bengio 2003: `sd * sqrt(1/k + ratio)`);
     on one held-out part, the mean difference of the losses of single rows has to exceed its own. Where neither can be said,
     the best trial stays and a note says so.
 
     Parameters
     ----------
-    folds
-        Parts of one parting of the rows; as many as trials have values, where 0.
+    ratio
+        Rows held out for each that was trained on; that of as many folds as trials have values, where None.
     """
     default, board = default_of(result, family), result.eligible()
     if default is not None and not result.aims.held_by(default):
@@ -37,7 +37,7 @@ def keep_default_within_noise(
     if default is None or board[0].number == default.number:
         return result
     best = board[0]
-    noise = _noise(best, default, result, measure, answers, folds)
+    noise = _noise(best, default, result, measure, answers, ratio)
     if noise is None:
         why = (
             "what trials answered is not on this host"
@@ -71,15 +71,15 @@ def _noise(
     result: SweepResult,
     measure: Measure,
     answers: Path,
-    parts: int,
+    ratio: float | None,
 ) -> tuple[float, float] | None:
     """Return by how much the best beats the default and the standard error of that; None where it cannot be said."""
     sign = 1.0 if result.direction == "maximize" else -1.0
     n = len(best.folds)
     if n > 1 and n == len(default.folds):
         gains = sign * (np.array(best.folds) - np.array(default.folds))
-        folds = parts or n
-        return float(gains.mean()), float(gains.std(ddof=1) * (1 / n + 1 / (folds - 1)) ** 0.5)
+        held = 1 / (n - 1) if ratio is None else ratio
+        return float(gains.mean()), float(gains.std(ddof=1) * (1 / n + held) ** 0.5)
     if result.metric != measure.metric:
         return None
     try:

@@ -52,7 +52,7 @@ def sampler(name: str, seed: int, asked: int) -> optuna.samplers.BaseSampler:
     if name == "cmaes":
         return optuna.samplers.CmaEsSampler(seed=draws, warn_independent_sampling=False)
     if name == "gp":
-        return optuna.samplers.GPSampler(seed=draws)
+        return optuna.samplers.GPSampler(seed=draws, warn_independent_sampling=False)
     if name == "nsgaii":
         return optuna.samplers.NSGAIISampler(seed=draws, population_size=_POPULATION)
     return optuna.samplers.TPESampler(seed=draws, n_startup_trials=5, multivariate=True)

@@ -195,6 +195,8 @@ class SweepSpec(BaseModel):
                 )
             if several and self.learners == "all":
                 learner_of(family)  # says which there are
+            if family in (self.without or ()):
+                raise ValueError(f"space: {name!r} is of learner {family!r}, which without leaves out")
             if several and self.learners != "all" and family not in (self.learners or []):
                 raise ValueError(
                     f"space: {name!r} is of learner {family!r}, which is not among learners.{did_you_mean(family, self.learners or [])}"

@@ -28,6 +28,7 @@ from synml_dagster.tuning import (
     run_sweep,
 )
 from synml_dagster.tuning.choice import check_learners, families_of
+from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.ledger import Ledger
 from synml_dagster.tuning.losses import Measure
@@ -206,10 +207,16 @@ def test_ten_folds_are_corrected_as_ten(tmp_path):
     five, ten = (spread * (1 / 10 + 1 / (k - 1)) ** 0.5 for k in (5, 10))
     assert ten < 0.02 < five
     result = result_of(default, best)
-    assert keep_default_within_noise(result, "f", Measure.of("binary"), tmp_path, 10).best_trial == 1
-    kept = keep_default_within_noise(result, "f", Measure.of("binary"), tmp_path, 5)
+    of_ten, of_five = (FoldPlan(k, 1, "").ratio for k in (10, 5))
+    assert keep_default_within_noise(result, "f", Measure.of("binary"), tmp_path, of_ten).best_trial == 1
+    kept = keep_default_within_noise(result, "f", Measure.of("binary"), tmp_path, of_five)
     assert kept.best_trial == 0
     assert kept.importance == {}  # it was of the other family's parameters
+
+
+def test_folds_by_time_hold_out_more_for_each_row_that_is_trained_on():
+    assert FoldPlan(2, 1, "", "time").ratio == 0.75  # one part after one, and one after two
+    assert FoldPlan(0, 1, "").ratio is None
 
 
 def test_what_could_not_be_asked_of_the_best_trial_is_said(tmp_path):

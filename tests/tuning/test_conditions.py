@@ -6,9 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster.errors import ConfigError
-from synml_dagster.learners import ParameterRange, TrainSpec
-from synml_dagster.tuning import Family, SweepSpec, TrialOutcome, run_sweep
+from synml_dagster.learners import ParameterRange, TrainSpec, learner_names
+from synml_dagster.tuning import Candidate, Family, SweepSpec, TrialOutcome, run_sweep
 from synml_dagster.tuning.choice import check_learners, families_of, family_names
+from synml_dagster.tuning.feature_choice import wanted_choices
 
 DART = {
     "drop_rate": {"low": 0.05, "high": 0.5, "when": {"boosting": ["dart"]}},
@@ -35,6 +36,47 @@ def test_a_condition_is_asked_before_what_it_decides_and_trials_have_what_applie
     wider = DART | {"drop_rate": DART["drop_rate"] | {"high": 0.9}}
     again = run_sweep(train, families=[family(wider)], trials=14, **sweep)
     assert again.resumed == len([t for t in found.trials if t.origin == "search"])
+
+
+def test_a_candidate_keeps_a_value_whose_range_is_not_searched_beside_its_others(tmp_path):
+    leaves = ParameterRange(low=4, high=99, when={"max_depth": [8]})
+    space = {"max_depth": ParameterRange(choices=[4, 8]), "num_leaves": leaves}
+    champion = Candidate("champion 3", {"num_leaves": 63, "max_depth": 4})
+    found = run_sweep(
+        lambda q: TrialOutcome(float(q.params.get("num_leaves", 0))),
+        families=[Family("f", space, (Candidate("default", {}), champion))],
+        trials=3,
+        storage=tmp_path / "s.db",
+        key={},
+        metric="m",
+        maximize=False,
+        minutes=5,
+    )
+    assert found.trials[1].params == {"num_leaves": 63, "max_depth": 4}
+
+
+def test_a_sweep_that_is_killed_while_it_takes_trials_along_takes_them_along_when_it_goes_on(
+    tmp_path, monkeypatch
+):
+    from synml_dagster.tuning.ledger import ledger
+
+    def wide(high):
+        return [Family("f", {"x": ParameterRange(low=0.0, high=high)})]
+
+    sweep = {"storage": tmp_path / "s.db", "key": {}, "metric": "m", "maximize": False, "minutes": 5}
+    run_sweep(lambda q: TrialOutcome(q.params["x"]), families=wide(1.0), trials=3, **sweep)
+    whole = ledger.take_along
+
+    def killed(*given):
+        whole(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger, "take_along", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(lambda q: TrialOutcome(q.params["x"]), families=wide(2.0), trials=3, **sweep)
+    monkeypatch.undo()
+    again = run_sweep(lambda q: TrialOutcome(q.params["x"]), families=wide(2.0), trials=3, **sweep)
+    assert again.resumed == 3
 
 
 def test_what_train_fixes_decides_conditions_beforehand():
@@ -82,6 +124,18 @@ def test_all_leaves_out_whom_without_names():
         SweepSpec(learners="all", without=["linaer"])
     with pytest.raises(ValidationError, match="goes with learners: all"):
         SweepSpec(learners=["linear"], without=["mlp"])
+
+
+def test_nothing_is_said_of_a_learner_that_is_left_out():
+    with pytest.raises(ConfigError, match=r"sweep\.without leaves out"):
+        check_learners(SweepSpec(learners="all", without=["lightgbm"]), TrainSpec(params={"num_leaves": 9}))
+    with pytest.raises(ValidationError, match="which without leaves out"):
+        SweepSpec(learners="all", without=["mlp"], space={"mlp.alpha": {"low": 0, "high": 1}})
+    left = [n for n in learner_names() if n not in ("lightgbm", "random_forest")]
+    spec = SweepSpec(learners="all", without=left, features="auto")
+    assert wanted_choices(spec, TrainSpec()) == wanted_choices(
+        SweepSpec(learners=["lightgbm", "random_forest"], features="auto"), TrainSpec()
+    )
 
 
 def test_families_without_conditions_keep_the_name_of_their_study(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -103,6 +104,19 @@ def test_folds_that_cannot_be_are_refused_where_asked_for_and_not_taken_else(by,
     taken = FoldPlan.of(_Plan(by), None, 200, 100, fewest=Fewest(placed=placed))
     assert taken.folds == 0
     assert says in taken.why
+
+
+@pytest.mark.parametrize("by", ["group", "time"])
+def test_folds_whose_rows_all_have_weight_0_are_not_taken(by):
+    place = np.arange(300) % 5 if by == "group" else np.arange(300)
+    weight = (place != 3 if by == "group" else place >= 60).astype(float)
+    label = np.arange(300) // 2 % 2
+    counted = Placed(place.astype(float), label.astype(float), ["a", "b"])
+    assert FoldPlan.of(_Plan(by), None, 200, 100, fewest=Fewest(placed=counted)).folds == 5
+    weighted = Fewest(placed=replace(counted, weight=weight))
+    assert "weight 0" in FoldPlan.of(_Plan(by), None, 200, 100, fewest=weighted).why
+    with pytest.raises(ConfigError, match="weight 0"):
+        FoldPlan.of(_Plan(by), 5, 200, 100, fewest=weighted)
 
 
 def test_a_features_table_of_an_earlier_version_is_measured_by_its_validation_rows(

@@ -119,6 +119,30 @@ def test_boosted_trees_stop_where_the_judge_says_so(plan, name):
     assert asked[0][1] > asked[-1][1] > 0
 
 
+@pytest.mark.parametrize(
+    ("params", "computed"),
+    [
+        ({}, ["binary_logloss"]),  # what decides nothing and nobody has asked for takes time alone
+        ({"first_metric_only": False}, ["binary_logloss", "auc"]),
+        ({"metric": "auc"}, ["binary_logloss", "auc"]),
+        ({"metric": ["binary_error", "auc"]}, ["binary_error", "auc"]),
+    ],
+)
+def test_the_metric_that_decides_is_computed_and_is_what_trials_are_judged_by(plan, params, computed):
+    family, asked = learner_of("lightgbm"), []
+
+    def judge(_, value):
+        asked.append(value)
+        return False
+
+    spec = TrainSpec(rounds=30, early_stopping=5, params=params)
+    metric, _ = family.metric(plan, spec)
+    model = family.fit_rows(plan, spec, {}, rows_of(), rows_of(300), judge=judge)
+    assert list(model.history["validation"]) == computed
+    assert asked == model.history["validation"][metric]
+    assert model.validation_score(metric)[0] == metric
+
+
 def test_a_stopped_trial_is_spent_and_never_the_best(tmp_path):
     def train(question):
         if question.origin == "search" and len(question.curves) >= 3:

@@ -15,6 +15,7 @@ from synml_dagster.features import fit_plan
 from synml_dagster.learners import TrainSpec, learner_of
 from synml_dagster.tuning import SweepResult, SweepSpec, TrialRecord
 from synml_dagster.tuning.choice import families_of, train_spec
+from synml_dagster.tuning.folds import FoldPlan
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def awkward(classic_spark):
 
 
 def test_guardrails_say_what_was_found_and_done(awkward):
-    found = {what: (state, said) for what, state, said in guardrails(awkward, 720, "5 folds, twice")}
+    looked_at = guardrails(awkward, 720, FoldPlan(5, 2, "5 folds, twice"), "logloss")
+    found = {what: (state, said) for what, state, said in looked_at}
     assert found["balance of classes"][0] == DONE
     assert "'bad'" in found["balance of classes"][1]
     assert found["names with many values"][0] == DONE
@@ -42,6 +44,15 @@ def test_guardrails_say_what_was_found_and_done(awkward):
     assert "'told'" in found["leaks of the label"][1]
     assert found["number of rows"][0] == ALERT
     assert found["choice of validation"][1].startswith("trials are measured on 5 folds, twice")
+    assert "folds have each class alike" in found["balance of classes"][1]
+
+
+def test_guardrails_say_of_rare_classes_what_is_so(awkward):
+    by_time = FoldPlan(5, 1, "5 folds by times", "time")
+    _, state, said = guardrails(awkward, 720, by_time, "logloss")[0]
+    assert (state, "alike" in said, "log loss" in said) == (DONE, False, True)
+    _, state, said = guardrails(awkward, 720, by_time, "auc")[0]
+    assert (state, "log loss" in said, "compared by auc" in said) == (ALERT, False, True)
 
 
 def result():

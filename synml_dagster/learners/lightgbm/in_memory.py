@@ -58,8 +58,12 @@ def fit_rows(
     threads: int,
     label_offset: float = 0.0,
     judge: Judge | None = None,
+    judged_by: str | None = None,
 ) -> LightGBMModel:
-    """Train on `train`, stopping early by `validation`; the bins of the rows are made once and kept beside them."""
+    """Train on `train`, stopping early by `validation`; the bins of the rows are made once and kept beside them.
+
+    `judge` is told the metric `judged_by`, which need not be the first, that trainings stop by.
+    """
     import lightgbm as lgb
 
     began = time.monotonic()
@@ -68,10 +72,9 @@ def fit_rows(
     metrics, given = take_functions(given)
     rates, given = take_schedule(given)
     patience = early_stopping if early_stopping and early_stopping > 0 else None
-    first_only = str(given.pop("first_metric_only", False)).casefold() in ("true", "1")
     watch = Watch(
         patience,
-        first_only,
+        str(given.pop("first_metric_only", False)).casefold() in ("true", "1"),
         float(given.pop("early_stopping_min_delta", 0.0)),
     )
     native: dict[str, Any] = {
@@ -88,10 +91,6 @@ def fit_rows(
         native["metric"] = "none"
     if "force_row_wise" not in native and "force_col_wise" not in native:
         native[_histograms(len(features), native)] = True
-    if not metrics and first_only and isinstance(native.get("metric"), list):
-        native["metric"] = native["metric"][
-            :1
-        ]  # the others decide nothing, and an area takes as long as a tree
     if categorical:
         native["categorical_feature"] = [list(features).index(name) for name in categorical]
     bins = _dataset(train, native, label_offset)
@@ -107,8 +106,10 @@ def fit_rows(
             )
         booster.update(fobj=objective)
         results = booster.eval_valid([*metrics, answers.take])
-        if judge is not None and judge(done * rate, results[0][2]):
-            raise StoppedError(done, results[0][2])
+        if judge is not None:
+            value = next((r[2] for r in results if r[1] == judged_by), results[0][2])
+            if judge(done * rate, value):
+                raise StoppedError(done, value)
         over = watch.record(done, results)
         if patience is None or any(at == done for _, at in watch.best.values()):
             answers.keep(done)
@@ -135,10 +136,12 @@ def fit_rows(
 def _histograms(features: int, params: Mapping[str, Any]) -> str:
     """Return how histograms are made: with one thread both ways give the same model, by columns those that a tree leaves out cost nothing.
 
-    With several threads LightGBM adds up in another order by rows, and `deterministic` wants one way for all trials.
+    With several threads LightGBM adds up in another order by rows, and `deterministic` wants one way for all trials. Quantized
+    gradients give another model by columns where some are sparse.
     """
     of_tree = float(params.get("feature_fraction", 1.0))
-    by_columns = params["num_threads"] == 1 and (of_tree < _PART or features > _MANY)
+    exact = params["num_threads"] == 1 and not params.get("use_quantized_grad")
+    by_columns = exact and (of_tree < _PART or features > _MANY)
     return "force_col_wise" if by_columns else "force_row_wise"
 
 

@@ -235,6 +235,8 @@ class LightGBMLearner(Learner):
         from synml_dagster.learners.lightgbm.in_memory import fit_rows
 
         params = self.params(plan, spec, chosen)
+        if not {"metric", "first_metric_only"} & {*chosen, *spec.params}:
+            params["metric"] = params["metric"][:1]  # the other decides nothing, and takes as long as a tree
         return fit_rows(
             params,
             train,
@@ -246,6 +248,7 @@ class LightGBMLearner(Learner):
             seed=spec.seed,
             threads=threads,
             judge=judge,
+            judged_by=self.metric(plan, spec)[0],
             label_offset=label_offset(plan) if _takes_offset(params) else 0.0,
         )
 

@@ -169,14 +169,12 @@ class Ledger:
         ranges = {k: v.model_dump(exclude=set() if v.when else {"when"}) for k, v in family.space.items()}
         name = prefix + _hash(ranges)
         summaries = self._optuna.study.get_all_study_names(self._database)
-        new = name not in summaries
-        study = self._optuna.create_study(
-            storage=self._database,
-            study_name=name,
-            directions=self._directions,
-            load_if_exists=True,
-        )
-        if new:
+        if name in summaries:
+            return self._optuna.load_study(study_name=name, storage=self._database)
+        with at_once(self._database):  # a study that is there is not asked again what it takes along
+            study = self._optuna.create_study(
+                storage=self._database, study_name=name, directions=self._directions
+            )
             for other in sorted(n for n in summaries if n.startswith(prefix)):
                 take_along(self._optuna.load_study(study_name=other, storage=self._database), study, family)
         return study
@@ -197,10 +195,15 @@ class Ledger:
     def ask_candidate(self, order: int, family: str, candidate: Candidate) -> Question:
         """Return a candidate's question, as running from now on.
 
-        It is tried as it is: a value outside its range stays, and what it does not say is left to the family's default.
+        It is tried as it is: a value outside its range stays, as one does whose range is not searched beside its others, and
+        what it does not say is left to the family's default.
         """
         ranges = self.families[family].space
-        inside = {k: v for k, v in candidate.params.items() if k in ranges and ranges[k].holds(v)}
+        inside = {
+            k: v
+            for k, v in candidate.params.items()
+            if k in ranges and ranges[k].holds(v) and ranges[k].applies(candidate.params)
+        }
         fixed = {k: v for k, v in candidate.params.items() if k not in inside}
         told = {
             "order": order,
