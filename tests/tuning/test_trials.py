@@ -25,7 +25,7 @@ from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
 from synml_dagster.tuning.runner import SessionTrials, TrialJobs, trial_data, wait_for_a_task
-from synml_dagster.tuning.trial import labels_of, packed, packed_labels, unpacked
+from synml_dagster.tuning.trial import labels_of, packed, packed_labels, time_to_score, unpacked
 
 SPECS = {
     "lightgbm": TrainSpec(rounds=30, early_stopping=5),
@@ -344,3 +344,17 @@ def test_all_learners_are_those_whose_trials_are_tasks_and_ones_own():
     assert own[0] == "spark_gbt"
     assert "spark_linear" not in own
     assert "spark_gbt" not in family_names(sweep, TrainSpec(learner="spark_gbt"), "multiclass")
+
+
+def test_what_a_first_answer_takes_is_not_what_rows_take():
+    class Slow:
+        asked = 0
+
+        def predict(self, X):
+            if not self.asked:
+                time.sleep(0.2)
+            self.asked += len(X)
+
+    model = Slow()
+    assert time_to_score(model, rows_of(np.zeros(500))) < 200
+    assert model.asked == 501
