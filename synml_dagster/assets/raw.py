@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synml_dagster.assets.artifacts import check_carried
+from synml_dagster.assets.artifacts import COLUMNS, check_carried
 from synml_dagster.assets.stage import (
     check_apart,
     clearly,
@@ -37,12 +37,13 @@ def build_raw(
     scores: Sequence[str | None] = (),
     carried: Sequence[str] | None = (),
     check_columns: "Callable[[DataFrame], None] | None" = None,
+    added: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """Return the asset that reads `source`, or, of a source with partitions, the rows of those that it runs for.
 
     A source of fewer than `minimum_rows` ends the run, before the snapshot of an earlier one is replaced; so does one
     in whose folder the pipeline's own data or its `scores` would lie. `carried` are the columns that predictions of these rows
-    keep, None for all of them: one that has the name of an answer is refused before any work. `check_columns` refuses a table, by its schema, that the same run
+    keep, None for all of them: one that has the name of an answer, or is among the further columns `added` to these, is refused before any work. `check_columns` refuses a table, by its schema, that the same run
     would make no plan of.
     """
 
@@ -78,7 +79,7 @@ def build_raw(
         plans = stage_key(pipeline, "feature_plan") in context.job_def.asset_layer.executable_asset_keys
         if check_columns is not None and partitions is None and plans:
             check_columns(frame)
-        check_carried(frame.columns if carried is None else carried)
+        check_carried(frame.columns if carried is None else carried, (*COLUMNS, *added))
         if partitions is not None:
             context.add_output_metadata(told | {CUT: partitions.cut})
             return opened.parts(context)

@@ -94,7 +94,7 @@ def changed_partitions(
     ]
     versions = {key: upstream.latest(key).version for key in looked_at}
     fresh = {key: v for key, v in versions.items() if key not in read or v != _read(context, reader, key)}
-    asked = _for_one_run(list(fresh), keys, spec)
+    asked = keys_for_one_run(list(fresh), keys, spec)
     after = Seen(
         upto=max((there[key] for key in keys if key in there), default=seen.upto),
         changes=seen.changes + bool(asked),
@@ -104,16 +104,19 @@ def changed_partitions(
     return Changed(fresh, asked, after)
 
 
-def _for_one_run(changed: list[str], keys: list[str], spec: PartitionsSpec) -> list[str]:
+def keys_for_one_run(changed: list[str], keys: list[str], spec: PartitionsSpec) -> list[str]:
     """Return the newest that follow each other, and that a range of the definition is nothing but."""
     if not changed:
         return []
     row = keys
     if spec.dimensions:
         fixed = spec.of_time or next(iter(spec.axes))
-        at = keys_by_axis(spec, changed[-1])[fixed]
-        row = [key for key in keys if keys_by_axis(spec, key)[fixed] == at]
-        changed = [key for key in changed if key in set(row)]
+        of = {key: keys_by_axis(spec, key)[fixed] for key in keys}
+        place = {at: i for i, at in enumerate(dict.fromkeys(of.values()))}
+        # Not that of the last key: the other dimension may come first in the order.
+        newest_of_all = max((of[key] for key in changed), key=place.__getitem__)
+        row = [key for key in keys if of[key] == newest_of_all]
+        changed = [key for key in changed if of[key] == newest_of_all]
     wanted, end = set(changed), row.index(changed[-1])
     back = list(takewhile(lambda key: key in wanted, reversed(row[: end + 1])))
     return list(reversed(back[: spec.per_run]))

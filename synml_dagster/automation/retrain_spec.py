@@ -61,6 +61,14 @@ class BrakesSpec(BaseModel):
     )
     within_days: float = Field(default=7.0, gt=0, description="... within so many days.")
 
+    @model_validator(mode="after")
+    def _budget_has_an_amount(self) -> BrakesSpec:
+        if self.at_most is None and "within_days" in self.model_fields_set:
+            raise ValueError(
+                "automation.new_data.within_days says for how long at_most counts, and at_most is absent; name it, too, or neither"
+            )
+        return self
+
 
 class RetrainOnSpec(BaseModel):
     """What asks for a retraining, and what keeps it from asking again and again.

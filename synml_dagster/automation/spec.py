@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.automation.retrain_spec import BrakesSpec, RetrainOnSpec
 from synml_dagster.partitions.spec import time_zone
@@ -119,6 +119,14 @@ class AutomationSpec(BaseModel):
                     "for example '0 6 * * 1-5'"
                 ) from problem
         return value
+
+    @model_validator(mode="after")
+    def _brakes_hold_something(self) -> AutomationSpec:
+        if self.on_new_data is None and self.new_data != BrakesSpec():
+            raise ValueError(
+                "automation.new_data holds back what automation.on_new_data asks for, which the description does not have; add on_new_data: score, or retrain"
+            )
+        return self
 
     @field_validator("timezone")
     @classmethod

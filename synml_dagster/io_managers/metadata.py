@@ -61,7 +61,7 @@ def observations(context: dg.OutputContext, tables: dict[str | None, Written]) -
 
 def _files(context: dg.OutputContext, tables: list[Any]) -> dict[str, Any]:
     first = tables[0]
-    base = first.root if len(tables) == 1 else first.root.rsplit("/", 1)[0]
+    base = first.root if len(tables) == 1 else first.whole_root.rsplit("/", 1)[0]
     told = {
         "dagster/uri": _shown(base),
         "dagster/storage_kind": "parquet",

@@ -208,7 +208,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                     f"{_what(context)} returned rows that tasks write by themselves, and each run is to append rows with its id. Return a DataFrame."
                 )
             own = run_root(root, run)
-            check_append(root, [c for c in part.columns if c != RUN], part.schema_json, own)
+            check_append(root, [c for c in part.columns if c != RUN], part.schema_json, own, cut=cut)
             return publish_files(
                 self._session(context), part, own, partition_by=[RUN], cut=cut, keep=self.keep
             )

@@ -23,6 +23,7 @@ from synml_dagster.assets.shadow import build_shadow_predictions
 from synml_dagster.assets.sweep import build_sweep
 from synml_dagster.features import check_roles
 from synml_dagster.resources.mlflow import EXPERIMENT
+from synml_dagster.tables import RUN
 from synml_dagster.tuning.choice import check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
@@ -50,6 +51,7 @@ def build_assets(pipeline: Description) -> list[dg.AssetsDefinition]:
                 weight=pipeline.weight,
                 group=pipeline.group,
             ),
+            [RUN] if pipeline.score.append else [],
         ),
         build_feature_plan(
             name,

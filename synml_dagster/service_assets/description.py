@@ -51,7 +51,7 @@ class Description(BaseModel):
 
     name: str = Field(description="Name of the group, and the first part of the key of its assets.")
     source: Source = Field(
-        description="The table whose rows are sent: a path, or one of path, table, jdbc and sql."
+        description="The table whose rows are sent: a path, or one of path, table, jdbc and sql, or an asset."
     )
     service: dict[str, Any] = Field(
         description="The service: its type (openai.chat, openai.responses, openai.embeddings, local.embeddings, one of Azure's such as azure.language.sentiment, or http for a description of your own) and that type's parameters."

@@ -1,7 +1,7 @@
 """Tables that are published whole: versions, catalogs, rejected rows."""
 
 from synml_dagster.tables.accompanied import Accompanied, read_text
-from synml_dagster.tables.append import RUN, append_table, check_append, check_replace
+from synml_dagster.tables.append import append_table, check_append, check_replace
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.tables.database import (
     Database,
@@ -11,10 +11,11 @@ from synml_dagster.tables.database import (
 )
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.opening import open_table, restore_table, run_root
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table
-from synml_dagster.tables.union import TableUnion
+from synml_dagster.tables.union import TableUnion, unioned
 
 __all__ = [
     "RUN",
@@ -39,5 +40,6 @@ __all__ = [
     "read_text",
     "restore_table",
     "run_root",
+    "unioned",
     "written_table",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.tables.opening import open_version, run_root, run_roots
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.publish import publish_table
 from synml_dagster.tables.versions import VersionedDirectory
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from synml_dagster.tables.table import Table
-
-RUN = "run_id"
-"""The column that says which run has appended a row."""
 
 
 def append_table(
@@ -37,8 +35,8 @@ def append_table(
 ) -> Table:
     """Make the rows of `df` those of one run in the table under `root`; rows of other runs stay, and readers see the former or the new ones.
 
-    `open_table` then reads the rows of all runs, with the column `run_id`. On local disks the rows of each lie in a folder of that name, as
-    any Parquet reader expects them.
+    `open_table` then reads the rows of all runs, with the column `run_id`. Other readers of the folder would also find what a run had
+    appended before it came again.
 
     Parameters
     ----------
@@ -59,19 +57,26 @@ def append_table(
     DataError
         A column is called `run_id`, or has another type than in the rows of earlier runs; or as for `publish_table`.
     ConfigError
-        The place holds a table that is replaced whole.
+        The place holds a table that is replaced whole, or one of another layout, or the run has no name.
     """
     from pyspark.sql import functions as sf
 
     own = run_root(root, run)
     columns = [name for name in df.columns if not (stamped and name == RUN)]
-    check_append(root, columns, df.schema.json(), own)
+    check_append(root, columns, df.schema.json(), own, (RUN, *partition_by), cut)
     return publish_table(
         df.withColumn(RUN, sf.lit(run)), own, partition_by=[RUN, *partition_by], cut=cut, keep=keep
     )
 
 
-def check_append(root: str, columns: Sequence[str], schema_json: str | None, own: str) -> None:
+def check_append(
+    root: str,
+    columns: Sequence[str],
+    schema_json: str | None,
+    own: str,
+    layout: Sequence[str] = (RUN,),
+    cut: str = "",
+) -> None:
     """Refuse rows that cannot stand beside those of other runs, before they are written.
 
     Parameters
@@ -82,13 +87,15 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
         Spark's JSON schema of the rows.
     own
         Where this run's rows go; those that are there will be replaced, and are not compared.
+    layout, cut
+        What `Table.partition_by` and `Table.cut` of these rows will be.
 
     Raises
     ------
     DataError
-        A column is called as that of the run, or has another type than other runs have written.
+        A column is called as that of the run, or has another type than other runs have written, or a name that differs by its case alone.
     ConfigError
-        The place holds a table that is replaced whole.
+        The place holds a table that is replaced whole, or rows of another layout, or of another window of time.
     """
     if taken := [name for name in columns if name.casefold() == RUN]:
         raise DataError(
@@ -103,14 +110,34 @@ def check_append(root: str, columns: Sequence[str], schema_json: str | None, own
         if place.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
             continue
         try:
-            there = {f["name"]: f["type"] for f in json.loads(open_version(place).schema_json)["fields"]}
+            earlier = open_version(place)
         except SourceError:
             continue
+        _check_alike(root, earlier, tuple(layout), cut)
+        there = {f["name"]: f["type"] for f in json.loads(earlier.schema_json)["fields"]}
+        written = {name.casefold(): name for name in there}
+        if cased := [name for name in here if written.get(name.casefold(), name) != name]:
+            name = cased[0]
+            raise DataError(
+                f"the column {name!r} is called {written[name.casefold()]!r} in the rows of earlier runs, and Spark does not tell the two apart. Rename it, or append to another folder."
+            )
         if other := [name for name in here if name in there and here[name] != there[name]]:
             name = other[0]
             raise DataError(
                 f"the column {name!r} is {here[name]} and in the rows of earlier runs {there[name]}, so that the two make no table. Cast it, or append to another folder."
             )
+
+
+def _check_alike(root: str, earlier: Table, layout: tuple[str, ...], cut: str) -> None:
+    """Refuse rows that nobody could read together with those of an earlier run."""
+    if earlier.partition_by != layout:
+        raise ConfigError(
+            f"the rows of earlier runs in {root!r} are laid out by {list(earlier.partition_by[1:])}, and these are to be by {list(layout[1:])}, so that the two make no table. Append to another folder."
+        )
+    if cut and earlier.cut and earlier.cut != cut:
+        raise ConfigError(
+            f"{root!r} holds rows of earlier runs whose partitions of time were those of {earlier.cut!r}, and they are those of {cut!r} now. Append to another folder."
+        )
 
 
 def check_replace(root: str) -> None:

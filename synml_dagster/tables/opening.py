@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from urllib.parse import quote
 
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
 from synml_dagster.tables.plain_folder import real_root
 from synml_dagster.tables.table import Table, table_of
@@ -63,8 +64,22 @@ def restore_table(root: str | os.PathLike[str], version: str | None = None) -> T
 
 
 def run_root(root: str, run: str) -> str:
-    """Return where the rows of one run lie, of the table under `root`."""
-    return f"{root}/runs/{run}"
+    """Return where the rows of one run lie, of the table under `root`.
+
+    Raises
+    ------
+    ConfigError
+        The run has no name.
+
+    Examples
+    --------
+    >>> run_root("/srv/t", "nightly 2026-01-01T06:00")
+    '/srv/t/runs/nightly%202026-01-01T06%3A00'
+    """
+    if not run:
+        raise ConfigError("run is the id of who appends, and it is empty")
+    name = quote(run, safe="")
+    return f"{root}/runs/{f'%2E{name[1:]}' if name.startswith('.') else name}"
 
 
 def run_roots(root: str) -> list[str]:
@@ -78,17 +93,16 @@ def run_roots(root: str) -> list[str]:
         names = sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(inside, detail=False))
     except FileNotFoundError:
         return []
-    return [run_root(base, name) for name in names]
+    return [f"{base}/runs/{name}" for name in names]
 
 
 def open_runs(root: str) -> Table | None:
     """Return the rows of all runs as one table, the oldest first; None of a table to which no run has appended."""
     found = []
     for place in run_roots(root):
-        try:
-            found.append(open_version(place))
-        except SourceError:  # killed before it had published anything
-            continue
+        if VersionedDirectory(place).current() is None:
+            continue  # killed before it had published anything
+        found.append(open_version(place))
     if not found:
         return None
     found.sort(key=lambda table: table.version)

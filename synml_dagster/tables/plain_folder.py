@@ -3,8 +3,8 @@
 Readers such as pandas take every file below a folder that they are given, and would take those of older versions too.
 So the versions of `scores` are in `.scores.versions` beside it, a name that Spark and Arrow pass over, and `scores` is a
 symbolic link to the current one, which is replaced in one step. With partitions, `scores` is a folder of such links,
-`partition=<key>`; where each run appends, the whole table or each partition is a folder of links `run_id=<run>`. The names of a version's files are its own: who listed the former version and opens it late finds a
-file gone, and never reads half of each.
+`partition=<key>`; where each run appends, the whole table or each partition is a folder of links `run_id=<run>`. The names of a
+version's files are its own: who listed the former version and opens it late finds a file gone, and never reads half of each.
 
 One gap no folder can close: Arrow, and so pandas, lists the names in a folder and then asks for each by its path, passing over
 those that are gone. Where the link moves between the two, which are microseconds apart, it finds no file at all, and
@@ -22,9 +22,12 @@ from synml_dagster.errors import ConfigError
 CLAIMS = ".claims"
 """Beside the versions: who writes one that is never to be published."""
 
+RUN = "run_id"
+"""The column that says which run has appended a row."""
+
 _END = ".versions"
 _PARTS, _RUNS = "partitions", "runs"
-_PART, _RUN = "partition=", "run_id="
+_PART, _RUN = "partition=", f"{RUN}="
 
 
 def versions_beside(folder: str) -> str:
@@ -48,12 +51,14 @@ def plain_folder(root: str) -> str | None:
     ('/srv/scores', '/srv/scores/partition=a')
     >>> plain_folder("/srv/.scores.versions/partitions/a/runs/b")
     '/srv/scores/partition=a/run_id=b'
+    >>> plain_folder("/srv/runs/.scores.versions")
+    '/srv/runs/scores'
     >>> plain_folder("/srv/scores") is None
     True
     """
     home, keys = _home(root)
     parent, name = os.path.split(home)
-    if not (name.startswith(".") and name.endswith(_END) and len(name) > len(_END) + 1):
+    if not _holds_versions(name):
         return None
     return "/".join([f"{parent}/{name[1 : -len(_END)]}", *(mark + key for mark, key in keys)])
 
@@ -190,8 +195,22 @@ def _home(root: str) -> tuple[str, list[tuple[str, str]]]:
     keys: list[tuple[str, str]] = []
     for mark in (_RUN, _PART):  # from the inside out
         parent, key = os.path.split(root)
-        if os.path.basename(parent) == _FOLDERS[mark]:
+        if os.path.basename(parent) == _FOLDERS[mark] and _has_parts(os.path.dirname(parent), key):
             root, keys = os.path.dirname(parent), [(mark, key), *keys]
         elif key.startswith(mark):
             root, keys = parent, [(mark, key.removeprefix(mark)), *keys]
     return root, keys
+
+
+def _has_parts(home: str, key: str) -> bool:
+    """Whether a folder is that of a table with partitions or runs, and none that happens to hold another one called so."""
+    if key.startswith("."):  # no key is written so: it is the place of versions, in somebody's folder `runs`
+        return False
+    above, name = os.path.split(home)
+    if _holds_versions(name) or name.startswith(_PART) or os.path.isdir(versions_beside(home)):
+        return True
+    return os.path.basename(above) == _PARTS and _has_parts(os.path.dirname(above), name)
+
+
+def _holds_versions(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_END) and len(name) > len(_END) + 1

@@ -14,6 +14,7 @@ from synml_dagster.files import ParquetFiles, files_reachable
 from synml_dagster.files.filesystems import filesystem_of, is_remote
 from synml_dagster.files.parquet_files import NULL_PARTITION, spark_path
 from synml_dagster.spark.quoting import quoted
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.versions import VersionedDirectory
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class Table:
     def path(self) -> str:
         """The folder that holds this version's files."""
         return VersionedDirectory(self.root).path(self.version)
+
+    @property
+    def whole_root(self) -> str:
+        """Where the table lies to which a run has appended these rows; `root` of any other table."""
+        above = self.root.rpartition("/")[0]
+        appended = self.partition_by[:1] == (RUN,) and above.endswith("/runs")
+        return above.removesuffix("/runs") if appended else self.root
 
     @property
     def columns(self) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,27 @@ from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.files.parquet_files import spark_path
 from synml_dagster.spark.quoting import quoted
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.table import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+_AS_IT_STANDS = re.compile(r"[\w-][\w.-]*", re.ASCII)
+
+
+def unioned(frames: Sequence[DataFrame]) -> DataFrame:
+    """Return the rows of all frames, at least one; columns that some lack are null in their rows.
+
+    Two by two, and these again: a plan as deep as there are frames would end Spark's analysis at some hundred of them.
+    """
+    while len(frames) > 1:
+        twos = [frames[i : i + 2] for i in range(0, len(frames), 2)]
+        frames = [
+            two[0].unionByName(two[1], allowMissingColumns=True) if len(two) > 1 else two[0] for two in twos
+        ]
+    return frames[0]
 
 
 @dataclass(frozen=True)
@@ -71,11 +89,34 @@ class TableUnion(Table):
 
             schema = StructType.fromJson(json.loads(self.schema_json))
             return spark.read.schema(schema).parquet(*(spark_path(part.path) for part in self.parts))
-        frames = [part.dataframe(spark) for part in self.parts]
-        whole = frames[0]
-        for frame in frames[1:]:
-            whole = whole.unionByName(frame, allowMissingColumns=True)
+        whole = self._of_runs(spark)
+        if whole is None:
+            whole = unioned([part.dataframe(spark) for part in self.parts])
         return whole.select(*(quoted(name) for name in self.columns))
+
+    def _of_runs(self, spark: SparkSession) -> DataFrame | None:
+        """Read the rows that runs have appended by one plan of many paths, too: there are more of them each day. None of other layouts."""
+        if self.partition_by != (RUN,) or "_metadata" in self.columns:
+            return None
+        names = [(table, table.root.rsplit("/", 1)[-1]) for table in self._tables() if table.rows]
+        # A name that Spark or a URI writes in another way is not told by the path.
+        if not names or not all(
+            table.whole_root != table.root and _AS_IT_STANDS.fullmatch(name) for table, name in names
+        ):
+            return None
+        from pyspark.sql import functions as sf
+        from pyspark.sql.types import StructType
+
+        fields = [f for f in json.loads(self.schema_json)["fields"] if f["name"] != RUN]
+        schema = StructType.fromJson({"type": "struct", "fields": fields})
+        folders = [spark_path(f"{table.path}/{RUN}={name}") for table, name in names]
+        run = sf.regexp_extract("_metadata.file_path", f"/{RUN}=([^/]+)/[^/]+$", 1)
+        return spark.read.schema(schema).parquet(*folders).withColumn(RUN, run)
+
+    def _tables(self) -> Iterator[Table]:
+        """The tables that are no unions themselves."""
+        for part in self.parts:
+            yield from part._tables() if isinstance(part, TableUnion) else (part,)
 
     def files(self, **partition: str | None) -> ParquetFiles:
         """Return the files of all parts; columns that some parts lack are not in their files."""

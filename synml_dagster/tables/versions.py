@@ -20,7 +20,7 @@ from typing import Any
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.files.filesystems import filesystem_of, is_remote, normal_path
 from synml_dagster.processes import runs, this_process
-from synml_dagster.tables.plain_folder import CLAIMS, check_place, plain_folder, real_root, show
+from synml_dagster.tables.plain_folder import CLAIMS, RUN, check_place, plain_folder, real_root, show
 from synml_dagster.turns import take_turns
 
 POINTER = "_current.json"
@@ -179,10 +179,13 @@ class VersionedDirectory:
     def _shown(self, version: str) -> str:
         """The folder of a version that a plain link shows: of a run's rows that which is named after the run, as the link is."""
         path, name = self.path(version), os.path.basename(self.plain or "")
-        if not name.startswith("run_id="):
+        if not name.startswith(f"{RUN}="):
             return path
-        os.makedirs(f"{path}/{name}", exist_ok=True)  # no rows, no folder
-        return f"{path}/{name}"
+        # Found and not made of the run's name: Spark writes some of its characters in another way than the link does.
+        there = next((each for each in os.listdir(path) if each.startswith(f"{RUN}=")), None)
+        if there is None:  # no rows, no folder
+            os.makedirs(f"{path}/{name}")
+        return f"{path}/{there or name}"
 
     def _collect(self, current: str, keep: int) -> None:
         now = datetime.now(UTC)

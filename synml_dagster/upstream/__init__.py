@@ -2,6 +2,6 @@
 
 from synml_dagster.upstream.agreement import check_agreement, dependency
 from synml_dagster.upstream.reached import Reached, reach
-from synml_dagster.upstream.record import Upstream, digest_of, version_now
+from synml_dagster.upstream.record import Upstream, digest_of
 
-__all__ = ["Reached", "Upstream", "check_agreement", "dependency", "digest_of", "reach", "version_now"]
+__all__ = ["Reached", "Upstream", "check_agreement", "dependency", "digest_of", "reach"]

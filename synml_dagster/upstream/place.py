@@ -25,7 +25,8 @@ _FORMATS = {"parquet", "csv", "json", "orc", "avro", "delta", "iceberg", "hudi"}
 def place_of(upstream: Upstream, made: Made, source: Source) -> Place:
     """Return where the rows of one materialization lie, of `upstream` whose format and options `source` may say.
 
-    Tables of this package are opened as all of their readers do: the current version, or the one that the present run has published.
+    Tables of this package are opened as all of their readers do: the current version, or the one that the present run has published; of
+    a table to which runs append, the rows of them all.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def place_of(upstream: Upstream, made: Made, source: Source) -> Place:
             continue
         kind = source.format or guess_format(path) or _said_format(told)
         if kind is not None:
-            return Source(path=path, format=kind, options=source.options)
+            return Source(path=_without_slash(path), format=kind, options=source.options)
         unknown.append(f"{name}: {path}")
     for name in _TABLES:
         table = told.get(name)
@@ -57,7 +58,15 @@ def _own_table(made: Made) -> Table | None:
     root, between, last = str(path or "").rpartition("/versions/")
     if not between or last != version:
         return None
-    return open_table(root, version if made.own else None)
+    table = open_table(root, version if made.own else None)
+    return table if table.whole_root == table.root else open_table(table.whole_root)
+
+
+def _without_slash(path: str) -> str:
+    """One folder has one name, with a slash at its end and without; a bucket as a whole is read with it."""
+    short = path.rstrip("/")
+    bucket = "://" in short and "/" not in short.partition("://")[2]
+    return path if bucket or not short else short
 
 
 def _said_format(told: Mapping[str, Any]) -> str | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from synml_dagster.errors import ConfigError, SourceError
-from synml_dagster.partitions import PartitionsSpec, rows_of
+from synml_dagster.io_managers.partition_cut import cut_of
+from synml_dagster.partitions import PartitionsSpec, newest, partitions_definition, rows_of
 from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
-from synml_dagster.tables import Table, TableUnion
+from synml_dagster.tables import Table, TableUnion, unioned
 from synml_dagster.upstream.agreement import check_agreement
 from synml_dagster.upstream.place import Place, place_of
-from synml_dagster.upstream.record import Made, Upstream
+from synml_dagster.upstream.record import Made, Upstream, digest_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -80,7 +83,7 @@ class Reached:
         tables = [p for p in places if isinstance(p, Table)]
         if len(tables) == len(places):
             return (tables[0] if len(tables) == 1 else TableUnion.of(tables)).dataframe(spark)
-        return _union(
+        return unioned(
             [
                 p.dataframe(spark) if isinstance(p, Table) else self._read(spark, p, known, notes)
                 for p in places
@@ -116,7 +119,7 @@ class Opened:
     @property
     def whole(self) -> DataFrame:
         """All of the rows that were opened."""
-        return _union(list({id(frame): frame for frame in self.frames.values()}.values()))
+        return unioned(list({id(frame): frame for frame in self.frames.values()}.values()))
 
     def nearest(self) -> Any:
         """Return all rows as the files that tasks can read by themselves, where they are all there is to it; else as a DataFrame."""
@@ -191,7 +194,10 @@ def reach(
     if partitions is None:
         made = [upstream.latest(key) for key in there] if there is not None else [upstream.latest()]
         whole = [given] if given else _distinct([place_of(upstream, m, source) for m in made])
-        return Reached(source, {"": whole}, {"": upstream.version()})
+        _check_once(upstream, whole)
+        # Of what is read, and not of what others have materialized since: a run goes on from its own.
+        version = made[0].version if there is None else digest_of({str(m.partition): m.event for m in made})
+        return Reached(source, {"": whole}, {"": version})
     if there is None:
         if not partitions.has_columns:
             raise ConfigError(
@@ -206,13 +212,49 @@ def reach(
         )
     check_agreement(upstream.key, upstream.definition, partitions)
     made_of = {key: upstream.latest(key) for key in context.partition_keys}
+    if upstream.definition is None and not partitions.dimensions and partitions.of_time is not None:
+        _check_windows(context, upstream, partitions, made_of, there)
     versions = {key: made.version for key, made in made_of.items()}
     if given is not None:
         return Reached(source, {"": [given]}, versions, partitions)
     places = {key: [place_of(upstream, made, source)] for key, made in made_of.items()}
+    _check_cut(upstream, partitions, {key: place for key, (place,) in places.items()})
     if not partitions.has_columns:
         _check_apart(upstream, source, {key: place for key, (place,) in places.items()}, there)
     return Reached(source, places, versions, partitions)
+
+
+def _check_windows(
+    context: dg.AssetExecutionContext,
+    upstream: Upstream,
+    spec: PartitionsSpec,
+    made: Mapping[str, Made],
+    there: Mapping[str, int],
+) -> None:
+    """Refuse partitions of time that an asset of another code location cuts otherwise, as far as its keys tell: of days and weeks they are of one form."""
+    own = list(dict.fromkeys(newest(spec, context, last=sys.maxsize)))
+    known, since = set(own), min(one.event for one in made.values())
+    # What is older may be of an earlier definition of that asset.
+    other = next((k for k, e in there.items() if e > since and own[0] < k < own[-1] and k not in known), None)
+    if other is not None:
+        raise ConfigError(
+            f"partitions: partition p is read from partition p of {upstream.said}, which has materialized {other!r}, and that is none of the description's {spec.cut} partitions. "
+            "Let both be of one length, or read it by path, table, jdbc or sql instead of asset."
+        )
+
+
+def _check_cut(upstream: Upstream, spec: PartitionsSpec, places: Mapping[str, Place]) -> None:
+    """Refuse a table of this package that was published for another window of time than its key means here."""
+    own = cut_of(partitions_definition(spec))
+    for key, place in places.items():
+        if not isinstance(place, Table):
+            continue
+        each = place.parts if isinstance(place, TableUnion) else (place,)
+        if theirs := next((one.cut for one in each if one.cut and own and one.cut != own), None):
+            raise ConfigError(
+                f"partitions: partition {key!r} of {upstream.said} was published when its partitions were those of {theirs!r}, and those of the description are those of {own!r}. "
+                "Materialize it there again, or let both be cut alike."
+            )
 
 
 def _check_apart(
@@ -229,7 +271,9 @@ def _check_apart(
             raise ConfigError(
                 f"{upstream.said}: the rows of all its partitions are in {place.describe()}, so that partitions.column has to say which of them belong to {key!r}"
             )
-        twin = next((other for other, theirs in every.items() if other != key and theirs == place), None)
+        twin = next(
+            (other for other, theirs in every.items() if other != key and _overlap(theirs, place)), None
+        )
         if twin is not None:
             where = place.describe() if isinstance(place, Source) else place.root
             raise ConfigError(
@@ -245,11 +289,23 @@ def _distinct(places: Sequence[Place]) -> list[Place]:
     return found
 
 
-def _union(frames: Sequence[DataFrame]) -> DataFrame:
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame, allowMissingColumns=True)
-    return whole
+def _check_once(upstream: Upstream, places: Sequence[Place]) -> None:
+    """Refuse a folder within another one of them: its rows would be there twice."""
+    paths = sorted(f"{p.path}/" for p in places if isinstance(p, Source) and p.path)
+    for outer, inner in pairwise(paths):
+        if inner.startswith(outer):
+            raise ConfigError(
+                f"{upstream.said}: the rows of one of its partitions lie in {inner!r} and those of another in {outer!r}, which holds that folder, so that they would be "
+                "read twice. Say where all of them are by path, table, jdbc or sql beside source.asset, or materialize the older ones anew."
+            )
 
 
-__all__ = ["Made", "Opened", "Reached", "reach"]
+def _overlap(one: Place, other: Place) -> bool:
+    """Whether rows lie in both of two places: they are one, or one is a folder within the other."""
+    if not (isinstance(one, Source) and isinstance(other, Source) and one.path and other.path):
+        return one == other
+    outer, inner = sorted((f"{one.path}/", f"{other.path}/"))
+    return inner.startswith(outer)
+
+
+__all__ = ["Opened", "Reached", "reach"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.errors import ConfigError, SourceError, did_you_mean
+from synml_dagster.errors import SourceError, did_you_mean
 from synml_dagster.sources import Source
 
 # Dagster marks a data version that an asset has given itself. One that it computes of a code version alone stays the
@@ -29,6 +29,8 @@ class Made:
     ----------
     version
         Another one where there may be other rows.
+    event
+        The number of its event, greater than those of all before it.
     own
         Whether the present run, or the one that it re-executes, has made it.
     metadata
@@ -36,6 +38,7 @@ class Made:
     """
 
     version: str
+    event: int
     partition: str | None
     own: bool
     metadata: Mapping[str, Any]
@@ -51,7 +54,7 @@ class Made:
         else:
             version = f"event-{record.storage_id}"
         plain = {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in made.metadata.items()}
-        return cls(version, made.partition, record.run_id in set(runs), plain)
+        return cls(version, record.storage_id, made.partition, record.run_id in set(runs), plain)
 
 
 class Upstream:
@@ -110,7 +113,7 @@ class Upstream:
         Raises
         ------
         SourceError
-            It was never materialized, or there is no such asset.
+            It was never materialized, or not since it has these partitions, or there is no such asset.
         """
         newest = self._records(limit=1)
         if not newest:
@@ -125,6 +128,10 @@ class Upstream:
         if cut is not None:  # what was made under an earlier definition would be there twice
             keys = set(cut.get_partition_keys(dynamic_partitions_store=self._instance))
             events = {key: event for key, event in events.items() if key in keys}
+            if not events:
+                raise SourceError(
+                    f"{self.said} has materialized none of the partitions that it has now, only some of an earlier definition. Materialize them first."
+                )
         return dict(sorted(events.items()))
 
     def latest(self, partition: str | None = None) -> Made:
@@ -180,19 +187,6 @@ def digest_of(events: Mapping[str, Any]) -> str:
     """Return a short text of the keys and what belongs to each."""
     lines = "\n".join(f"{key}|{event}" for key, event in sorted(events.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
-
-
-def version_now(context: Any, source: Source) -> str:
-    """Return the version of an asset that is a source.
-
-    Raises
-    ------
-    SourceError
-        It was never materialized, or there is no such asset.
-    """
-    if not source.asset:
-        raise ConfigError(f"{source.describe()} is no asset")
-    return Upstream(context, source).version()
 
 
 def _own_runs(context: Any) -> tuple[str, ...]:

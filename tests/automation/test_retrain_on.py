@@ -245,6 +245,11 @@ def test_a_retraining_is_for_the_days_that_were_read_and_reads_the_last_of_them_
         ({"automation": {"retrain_on": {"drft": {}}}}, "Extra inputs"),
         ({"automation": {"on_new_labels": True}}, "add live:"),
         ({"automation": {"read_again": 3}}, "about partitions of time, and the description has none"),
+        ({"automation": {"new_data": {"cool_down_hours": 1}}}, "add on_new_data"),
+        (
+            {"automation": {"on_new_data": "score", "new_data": {"within_days": 1}}},
+            "at_most is absent; name it",
+        ),
         ({"automation": {"retrain": "0 25 * * *"}}, "is not a cron expression"),
         ({"live": {"key": []}}, "at least 1 item"),
         ({"live": {"key": ["a", "a"]}}, "names a column twice"),

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from synml_dagster.errors import ConfigError
 from synml_dagster.tables import open_table, publish_files, publish_table
 from synml_dagster.tables.plain_folder import versions_beside
-from synml_dagster.tables.versions import MANIFEST
+from synml_dagster.tables.versions import MANIFEST, VersionedDirectory
 
 
 def published(spark, folder, rows, key=None, **more):
@@ -61,6 +62,19 @@ def test_partitions_are_folders_of_the_folder(classic_spark, tmp_path):
     assert seen(classic_spark, folder) == (5, 5)
     published(classic_spark, folder, 2, "a")
     assert seen(classic_spark, folder) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["runs", "partitions"])
+def test_a_table_may_lie_in_a_folder_called_so(tmp_path, name):
+    folder = tmp_path / name / "scores"
+    beside = VersionedDirectory(versions_beside(str(folder)))
+    for rows in ("one", "two"):
+        version = beside.new_version()
+        os.makedirs(beside.path(version))
+        (Path(beside.path(version)) / rows).touch()
+        beside.publish(version, {}, keep=1)
+    assert "two" in os.listdir(folder)
+    assert VersionedDirectory(folder).current() == version
 
 
 @pytest.mark.parametrize("key", [None, "a"])

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
 
-from synml_dagster.errors import ConfigError
+from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.io_managers import SparkTableIOManager
+from synml_dagster.partitions.definition import RANGE_END, RANGE_START
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import append_table, open_table, publish_table
 from synml_dagster.tables.plain_folder import versions_beside
+from synml_dagster.tables.versions import MANIFEST
 
 DAYS = dg.StaticPartitionsDefinition(["mon", "tue"])
 
@@ -38,8 +40,6 @@ def stored(tmp_path, classic_spark):
     @dg.asset(ins={"scores": dg.AssetIn(metadata={"allow_missing_partitions": True})})
     def read(scores: DataFrame) -> None:
         seen.append(sorted(row.asDict()["run_id"] for row in scores.collect()))
-        if rows.get("fails"):
-            raise RuntimeError("boom")
 
     defs = dg.Definitions(
         assets=[scores, read],
@@ -63,13 +63,38 @@ def test_the_rows_of_each_run_stand_in_folders_that_any_reader_takes(stored):
         rows["count"] = 5
         second = job.execute_in_process(instance=instance, partition_key="mon")
         other = job.execute_in_process(instance=instance, partition_key="tue")
-    assert counts(folder) == {
-        ("mon", first.run_id): 3,
-        ("mon", second.run_id): 5,
-        ("tue", other.run_id): 5,
-    }
+        assert counts(folder) == {
+            ("mon", first.run_id): 3,
+            ("mon", second.run_id): 5,
+            ("tue", other.run_id): 5,
+        }
+        both = job.execute_in_process(instance=instance, tags={RANGE_START: "mon", RANGE_END: "tue"})
+        made = [e.step_materialization_data.materialization for e in both.get_asset_materialization_events()]
     told = open_table(folder / "partition=mon")
-    assert (told.rows, told.columns) == (8, ["id", "run_id"])
+    assert (told.rows, told.columns) == (13, ["id", "run_id"])
+    for each in made:
+        assert each.metadata["dagster/uri"].value == str(folder)
+        assert f"/partitions/{each.partition}/runs/{both.run_id}/" in each.metadata["path"].value
+
+
+def test_runs_may_have_any_name_and_one_whose_rows_are_gone_is_missed(classic_spark, tmp_path):
+    folder = tmp_path / "scores"
+    beside = versions_beside(str(folder))
+    sizes = {"scheduled__2026-01-01T06:00:00+00:00": 1, "a/b c": 2, ".x": 3}
+    for run, rows in [*dict.fromkeys(sizes, 9).items(), *sizes.items()]:
+        append_table(classic_spark.range(rows), beside, run=run)
+    assert pd.read_parquet(folder).groupby("run_id", observed=True).size().to_dict() == sizes
+    found = open_table(folder).dataframe(classic_spark).groupBy("run_id").count().collect()
+    assert {row[0]: row[1] for row in found} == sizes
+    with pytest.raises(ConfigError, match="it is empty"):
+        append_table(classic_spark.range(1), beside, run="")
+    # Killed before it had published anything: nobody misses that.
+    (Path(beside) / "runs" / "killed" / "versions").mkdir(parents=True)
+    assert open_table(folder).rows == 6
+    for manifest in (Path(beside) / "runs" / "%2Ex").rglob(MANIFEST):
+        manifest.unlink()
+    with pytest.raises(SourceError, match="is not there"):
+        open_table(folder)
 
 
 def growing() -> dg.JobDefinition:
@@ -127,6 +152,28 @@ def test_a_table_that_is_replaced_and_one_that_grows_do_not_share_a_folder(class
     append_table(classic_spark.range(3), str(tmp_path / "grows"), run="a")
     with pytest.raises(ConfigError, match="holds the rows of earlier runs"):
         check_replace(str(tmp_path / "grows"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "more", "problem", "said"),
+    [
+        ("SELECT 1L AS ID", {}, DataError, "'ID' is called 'id' in the rows of earlier runs"),
+        (
+            "SELECT 1L AS id, 2 AS day",
+            {"partition_by": ["day"]},
+            ConfigError,
+            r"these are to be by \['day'\]",
+        ),
+        ("SELECT 1L AS id", {"cut": "weekly"}, ConfigError, "were those of 'daily'"),
+    ],
+)
+def test_what_nobody_could_read_with_earlier_rows_is_refused_before_it_is_written(
+    classic_spark, tmp_path, sql, more, problem, said
+):
+    append_table(classic_spark.range(3), str(tmp_path / "t"), run="a", cut="daily")
+    with pytest.raises(problem, match=said):
+        append_table(classic_spark.sql(sql), str(tmp_path / "t"), run="b", **more)
+    assert open_table(tmp_path / "t").rows == 3
 
 
 WRITER = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +24,23 @@ def test_every_row_is_stamped_with_one_moment_whatever_the_sessions_time_zone(cl
     assert [(r.id, r.model_version, r.plan_fingerprint, r.micros) for r in stamped.collect()] == [
         (i, "7", "abc", moment) for i in range(3)
     ]
+
+
+def test_a_column_run_id_is_refused_before_any_work_where_runs_append(tmp_path, monkeypatch, classic_spark):
+    monkeypatch.setenv("SYNML_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    pd.DataFrame({"Run_ID": [1, 2], "y": ["a", "b"]}).to_parquet(tmp_path / "t.parquet")
+    for append, said in ((True, "column 'Run_ID', and predictions add 'run_id'"), (False, None)):
+        told = {"name": "p", "source": str(tmp_path / "t.parquet"), "label": "y", "score": {"append": append}}
+        job = MLPipeline.model_validate(told).definitions().resolve_implicit_global_asset_job_def()
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = job.execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey(["p", "raw"])], raise_on_error=False
+            )
+        failed = [e.step_failure_data.error.message for e in done.all_events if e.is_step_failure]
+        assert [said in one for one in failed] == [True] * append
+    with pytest.raises(ValueError, match=r"score\.keep names 'run_id'"):
+        MLPipeline.model_validate(told | {"score": {"append": True, "keep": ["Run_ID"]}})
 
 
 def test_a_table_with_a_column_of_that_name_is_refused_by_name(classic_spark):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import dagster as dg
 import pandas as pd
@@ -10,12 +12,15 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.automation import REASON_TAG
+from synml_dagster.automation.new_partitions import keys_for_one_run
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.io_managers.spark_table import SparkTableIOManager
+from synml_dagster.partitions import PartitionsSpec
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
 from synml_dagster.sources import Source
 from synml_dagster.sources.version import SOURCE_VERSION
-from synml_dagster.tables import open_table
+from synml_dagster.tables import append_table, open_table, publish_table
+from synml_dagster.upstream import Upstream, reach
 
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
 DAILY = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-05")
@@ -209,6 +214,13 @@ def test_new_and_changed_partitions_are_asked_for_in_runs_of_those_that_follow_e
     assert not tick(defs, instance).run_requests
 
 
+def test_of_two_dimensions_the_newest_time_comes_first_whichever_is_named_first():
+    by = {"country": {"static": ["de", "fr"]}, "day": {"daily": "2026-01-01"}}
+    keys = [f"{country}|{day}" for country in ("de", "fr") for day in DAYS]
+    changed = [keys[2], keys[3], keys[4]]  # the last one is of the first day
+    assert keys_for_one_run(changed, keys, PartitionsSpec(dimensions=by)) == [keys[3]]
+
+
 def test_one_place_for_all_partitions_needs_the_column_that_tells_them_apart(folder, instance):
     whole = pd.concat([rows(day, count) for day, count in zip(DAYS, (2, 4, 6, 8), strict=True)])
     whole.assign(day=pd.to_datetime(whole["day"]).dt.date).to_parquet(folder / "all.parquet")
@@ -366,11 +378,88 @@ def test_what_cannot_be_is_refused_by_name(told, said):
 def test_an_asset_whose_rows_cannot_be_found_ends_the_run_and_says_what_to_do(
     folder, instance, metadata, said
 ):
-    import re
-
     instance.report_runless_asset_event(dg.AssetMaterialization(["shop", "visits"], metadata=metadata))
     found = failure(run(pipeline(), instance))
     assert re.search(said, found.replace("\n", " ")), found
+
+
+def test_of_a_table_that_runs_append_to_the_rows_of_all_runs_are_read(folder, instance, classic_spark):
+    for run_id, count in (("a", 2), ("b", 4)):
+        frame = classic_spark.createDataFrame(rows("2026-01-01", count))
+        table = append_table(frame, str(folder / "grows"), run=run_id)
+        told = {"path": table.path, "version": table.version}
+        instance.report_runless_asset_event(dg.AssetMaterialization(["shop", "visits"], metadata=told))
+    assert run(pipeline(), instance).success
+    assert open_table(folder / "data" / "p" / "raw").rows == 6
+
+
+def test_the_version_is_that_of_what_is_read_and_not_of_what_came_meanwhile(folder, instance):
+    defs = pipeline(daily(folder))
+    own, later = (run(defs, instance, DAYS[0], stage="shop/visits") for _ in range(2))
+    source = Source(asset="shop/visits")
+
+    def version(done):
+        ids = SimpleNamespace(run_id=done.run_id, parent_run_id=None, root_run_id=None)
+        return reach(SimpleNamespace(instance=instance, run=ids), source).versions[""]
+
+    now = Upstream(SimpleNamespace(instance=instance), source).version()
+    assert version(own) != now
+    assert version(later) == now
+
+
+@pytest.mark.parametrize(
+    ("places", "told", "said"),
+    [
+        (["visits", "visits/"], BY_DAY, "'2026-01-02' and '2026-01-01' both lie in"),
+        (["visits/day=1", "visits"], BY_DAY, "'2026-01-02' and '2026-01-01' both lie in"),
+        (["visits/day=1", "visits"], None, "those of another in .*visits/', which holds that folder"),
+    ],
+)
+def test_rows_of_partitions_are_not_read_twice(folder, instance, places, told, said):
+    for day, place in zip(DAYS, places, strict=False):
+        metadata = {"dagster/uri": f"{folder}/{place}", "dagster/storage_kind": "parquet"}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(["shop", "visits"], partition=day, metadata=metadata)
+        )
+    defs = pipeline(**({"partitions": told} if told else {}))
+    found = failure(run(defs, instance, *([DAYS[1]] if told else [])))
+    assert re.search(said, found), found
+
+
+def test_a_day_of_another_code_location_is_not_read_as_the_week_of_its_key(folder, instance, classic_spark):
+    rows("2026-01-05", 4).to_parquet(folder / "day.parquet")
+    table = publish_table(
+        classic_spark.createDataFrame(rows("2026-01-05", 4)), folder / "t", cut="0 0 * * * UTC"
+    )
+    ours = {"path": table.path, "version": table.version}
+
+    def report(day, told):
+        made_there = dg.AssetMaterialization(["shop", "visits"], partition=day, metadata=told)
+        instance.report_runless_asset_event(made_there)
+
+    weeks = pipeline(partitions={"weekly": "2026-01-05", "end": "2026-01-18", "column": "day"})
+    report("2026-01-05", ours)  # tables of this package say it themselves
+    assert "were those of '0 0 * * * UTC'" in failure(run(weeks, instance, "2026-01-05"))
+    for day in ("2026-01-05", "2026-01-06"):
+        report(day, {"dagster/uri": str(folder / "day.parquet")})
+    found = failure(run(weeks, instance, "2026-01-05"))
+    assert "has materialized '2026-01-06', and that is none of the description's weekly partitions" in found
+
+
+def test_partitions_of_an_earlier_definition_alone_are_none(folder, instance):
+    instance.report_runless_asset_event(dg.AssetMaterialization(["shop", "visits"], partition="north"))
+    for told in ({}, {"partitions": BY_DAY}):
+        defs = pipeline(daily(folder), automation={"on_new_data": "retrain"}, **told)
+        keys = DAYS[:1] if told else []
+        assert "none of the partitions that it has now" in failure(run(defs, instance, *keys))
+        assert "waiting: source.asset: shop/visits has materialized none" in tick(defs, instance).skip_message
+
+
+def test_whatever_reads_rows_to_score_of_an_asset_depends_on_it(folder):
+    told = {"score": {"source": {"asset": "shop/visits"}}, "explain": {"contributions": True}}
+    graph = pipeline(source="t.csv", promote={"shadow": {}}, **told).resolve_asset_graph()
+    for stage in ("predictions", "contributions", "shadow_predictions"):
+        assert dg.AssetKey(["shop", "visits"]) in graph.get(dg.AssetKey(["p", stage])).parent_keys
 
 
 def test_the_place_may_be_said_beside_the_asset(folder, instance):

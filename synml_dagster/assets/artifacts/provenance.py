@@ -79,7 +79,7 @@ class Provenance:
         }
 
 
-def check_carried(columns: Sequence[str]) -> None:
+def check_carried(columns: Sequence[str], added: Sequence[str] = COLUMNS) -> None:
     """Refuse columns that predictions cannot carry along, because every model answers by such a name.
 
     Raises
@@ -87,7 +87,7 @@ def check_carried(columns: Sequence[str]) -> None:
     ConfigError
         One is called as an answer or as a column that says where a score comes from.
     """
-    check_names(columns)
+    check_names(columns, added)
     for name in columns:
         if name.casefold() == "prediction":
             raise ConfigError(

@@ -48,7 +48,7 @@ def with_contributions(pipeline: str, told: Mapping[str, Any], spec: Contributio
         name: dg.AssetOut(is_required=required, **{word: one[word] for word in words})
         for name, one in ((RESULT, told), (OUTPUT, own))
     }
-    shared = ("ins", "group_name", "partitions_def", "backfill_policy", "pool", "check_specs")
+    shared = ("ins", "deps", "group_name", "partitions_def", "backfill_policy", "pool", "check_specs")
     return {
         "name": f"{pipeline}__predictions",
         "outs": outs,

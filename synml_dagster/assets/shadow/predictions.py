@@ -18,7 +18,16 @@ from synml_dagster.assets.shadow.side_by_side import (
     said_of,
     scored_once,
 )
-from synml_dagster.assets.stage import ScoreSpec, clearly, gate, inputs, outcome, stage, stage_key
+from synml_dagster.assets.stage import (
+    ScoreSpec,
+    clearly,
+    gate,
+    inputs,
+    outcome,
+    reads_from,
+    stage,
+    stage_key,
+)
 from synml_dagster.checks import PromoteSpec, ShadowRun
 from synml_dagster.checks.shadow_registry import in_shadow
 from synml_dagster.errors import DataError, ModelError
@@ -50,13 +59,16 @@ def build_shadow_predictions(
     ins = inputs(pipeline, "champion")
     if score.source is None:
         ins |= {"raw": dg.AssetIn(key=stage_key(pipeline, "raw"))}
+    of_asset = []
+    if score.source is not None and score.source.asset:
+        of_asset = [reads_from(score.source, stage_key(pipeline, "source"), partitions)]
     told = stage(
         pipeline,
         NAME,
         io_manager_key="spark_tables",
         ins=ins,
         # After the champion has scored: what its checks hold back is not looked at either.
-        deps=[stage_key(pipeline, "predictions")],
+        deps=[stage_key(pipeline, "predictions"), *of_asset],
         check_specs=[gate(pipeline, NAME, "shadow", SHADOW)],
         output_required=False,
         **partitioned(partitions),

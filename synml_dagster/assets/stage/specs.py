@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from synml_dagster.assets.stage.effects_spec import AttributionsSpec, ChosenSpec, EffectsSpec
 from synml_dagster.sources import Source
 from synml_dagster.spark.options import SparkOptions
-from synml_dagster.tables import Database
+from synml_dagster.tables import RUN, Database
 
 
 class DatabaseSpec(BaseModel):
@@ -81,9 +81,9 @@ class ScoreSpec(BaseModel):
             raise ValueError(
                 f"score.append adds rows to a folder, and {other} is replaced: name a folder by score.path, or leave one of the two out"
             )
-        if self.append and self.keep and "run_id" in self.keep:
+        if self.append and RUN in {name.casefold() for name in self.keep or ()}:
             raise ValueError(
-                "score.keep names 'run_id', and score.append adds a column of that name; rename yours, or leave it out"
+                f"score.keep names {RUN!r}, and score.append adds a column of that name; rename yours, or leave it out"
             )
         return self
 
