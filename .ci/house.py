@@ -36,7 +36,7 @@ DOORS: dict[str, str] = {
     # How tasks read files by themselves: whoever builds work of its own beside `map_files`.
     "files": "file_splits filesystems mapping parquet_files xxhash",
     # What an asset asks of its own last materialization, and when its work begins.
-    "io_managers": "bundle partition_cut place spark_table work",
+    "io_managers": "bundle last_output partition_cut place spark_table work",
     # Rooms of families and what is shared between them, for exact explanations, the graph, ensembles, ml and sweeps.
     "learners": "ensemble judging lightgbm lightgbm.model_text one_process.rows onnx tree_models.compiled trees",
     # Graphs while they are built, and scoring as the work of tasks.

@@ -24,8 +24,8 @@ from synml_dagster.checks import LiveSpec, PromoteSpec, decayed, labelled_since
 from synml_dagster.errors import DataError, ModelError
 from synml_dagster.evaluation import Evaluation, primary_metric
 from synml_dagster.features import FeaturePlan
+from synml_dagster.io_managers.last_output import last_tables
 from synml_dagster.io_managers.place import partition_of
-from synml_dagster.io_managers.spark_table import last_tables
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of

@@ -17,7 +17,7 @@ from synml_dagster.assets.stage import (
 )
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.io_managers.spark_table import last_types
+from synml_dagster.io_managers.last_output import last_types
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.spec import CUT
 from synml_dagster.resources import SparkResource

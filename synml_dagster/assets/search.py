@@ -110,7 +110,7 @@ class Search:
 
     def folds(self, spark: SparkSession, rows: ParquetFiles, validation: ParquetFiles) -> FoldPlan:
         """Return how trials are measured, by the number of rows."""
-        fewest = fewest_of(spark, self.plan, rows, validation)
+        fewest = fewest_of(spark, self.plan, rows, validation, asked=self.spec.folds)
         wide = self._is_wide(rows, validation)
         return FoldPlan.of(self.plan, self.spec.folds, rows.count(), validation.count(), wide, fewest)
 

@@ -19,45 +19,35 @@ _UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
+_ONE = {"train": "a training", "score": "a scoring", "measure": "a live evaluation"}
+
 
 def held_back(
-    instance: dg.DagsterInstance, pipeline: str, spec: RetrainOnSpec, now: datetime | None = None
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    spec: BrakesSpec | RetrainOnSpec,
+    triggers: list[str],
+    option: str,
+    now: datetime | None = None,
 ) -> str | None:
-    """Return why no retraining may be asked for now by drift, decay or age, None where one may.
+    """Return why no run of the job with these `tags` may be asked for now, None where one may or no brake is set.
 
     All of it is read from the runs that the instance keeps, so that a cursor which is reset by hand releases no brake.
     Runs count whether they succeeded or not: one that fails at once would else be asked for at each tick.
+
+    Parameters
+    ----------
+    triggers
+        The sensors that share the budget.
+    option
+        The part of a description that `spec` is.
     """
-    training = {"synml/pipeline": pipeline, "synml/job": "train"}
-    return (
-        under_way(instance, training)
-        or _cooling(instance, training, spec.cool_down_hours, now)
-        or _spent(
-            instance,
-            training,
-            ["drift", "decay", "age"],
-            (spec.at_most, spec.within_days, "automation.retrain_on.at_most"),
-            now,
-        )
-    )
-
-
-def held_back_by(
-    instance: dg.DagsterInstance,
-    tags: dict[str, str],
-    spec: BrakesSpec,
-    trigger: str,
-    now: datetime | None = None,
-) -> str | None:
-    """Return why no run of the job with these `tags` may be asked for now by new data, None where one may."""
     if not spec.cool_down_hours and spec.at_most is None:
         return None
     return (
         under_way(instance, tags)
         or _cooling(instance, tags, spec.cool_down_hours, now)
-        or _spent(
-            instance, tags, [trigger], (spec.at_most, spec.within_days, "automation.new_data.at_most"), now
-        )
+        or _spent(instance, tags, triggers, (spec.at_most, spec.within_days, f"{option}.at_most"), now)
     )
 
 
@@ -109,9 +99,6 @@ def _spent(
         f"{most} {what} were asked for within {days:g} days, which is the budget of "
         f"{option}. {'Look at why they did not help, and l' if 'drift' in triggers else 'L'}aunch one by hand if need be"
     )
-
-
-_ONE = {"train": "a training", "score": "a scoring", "measure": "a live evaluation"}
 
 
 def _utc(moment: datetime) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from synml_dagster.automation.brakes import TRIGGER_TAG, held_back_by, under_way
+from synml_dagster.automation.brakes import TRIGGER_TAG, held_back, under_way
 from synml_dagster.automation.jobs import AssetJob
 from synml_dagster.automation.new_partitions import Seen, changed_partitions, version_in
 from synml_dagster.automation.spec import AutomationSpec
@@ -81,7 +81,7 @@ def new_data_sensor(
         why = None if source.asset else unsettled(source, spec.settle_seconds, success=spec.wait_for_success)
         if why and not last.stood(version, spec):
             return last.waiting(version).skip(f"waiting: {why}")
-        if word == "new_data" and (why := held_back_by(context.instance, tags, spec.new_data, word)):
+        if word == "new_data" and (why := braked(context)):
             return last.skip(f"not yet, because {why}")
         reason = f"{source.describe()} changed from version {seen or 'none'} to {version}"
         asked = last.next(version)
@@ -89,6 +89,9 @@ def new_data_sensor(
         said |= {TRIGGER_TAG: word}
         request = run_for(keys, said, run_key) if keys else dg.RunRequest(run_key=run_key, tags=said)
         return dg.SensorResult(run_requests=[request], cursor=asked.written())
+
+    def braked(context: dg.SensorEvaluationContext) -> str | None:
+        return held_back(context.instance, tags, spec.new_data, [word], "automation.new_data")
 
     def by_partition(
         context: dg.SensorEvaluationContext, upstream: Upstream, cut: PartitionsSpec
@@ -103,7 +106,7 @@ def new_data_sensor(
             )
         said = f"{source.describe()} has materialized {_named(found.keys)}"
         # One at a time, the brakes aside: what is left of this change is asked for next.
-        why = held_back_by(context.instance, tags, spec.new_data, word) or under_way(context.instance, tags)
+        why = braked(context) or under_way(context.instance, tags)
         if why:
             return dg.SensorResult(skip_reason=f"not yet, because {why}. {said}", cursor=context.cursor)
         now = digest_of({key: found.versions[key] for key in found.keys})

@@ -27,13 +27,8 @@ def cut_of(definition: dg.PartitionsDefinition | None) -> str:
     return ""
 
 
-def written_for(context: dg.OutputContext) -> str:
-    """Return how the asset of an output is cut now."""
-    return cut_of(context.asset_partitions_def) if context.has_asset_partitions else ""
-
-
-def read_as(context: dg.InputContext) -> str:
-    """Return how the asset that an input reads is cut now."""
+def cut_now(context: dg.InputContext | dg.OutputContext) -> str:
+    """Return how the asset of an input or an output is cut now."""
     return cut_of(context.asset_partitions_def) if context.has_asset_partitions else ""
 
 
@@ -48,9 +43,9 @@ def cut_otherwise(roots: Iterable[str | None], cut: str) -> list[str]:
         if place in places:
             continue
         try:
-            other = open_table(place).cut
+            table = open_table(place)
         except SynmlError:
             continue
-        if other and other != cut:
+        if table.other_cut(cut) is not None:
             found.append(partition_of(place) or place)
     return found

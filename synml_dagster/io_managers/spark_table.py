@@ -1,30 +1,24 @@
 """Spark tables between assets."""
 
-import json
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from synml_dagster.errors import ConfigError, DataError, SourceError, SynmlError
+from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.failures import clearly_loaded, clearly_stored
+from synml_dagster.io_managers.input_tables import opened_input
 from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
-from synml_dagster.io_managers.newest import in_order, newest_of
-from synml_dagster.io_managers.partition_cut import cut_otherwise, read_as, written_for
+from synml_dagster.io_managers.partition_cut import cut_now, cut_otherwise
 from synml_dagster.io_managers.place import (
-    asset_root,
     input_roots,
     metadata_of,
     output_roots,
-    partition_root,
-    partition_roots,
 )
 from synml_dagster.io_managers.rejected import SUFFIX, clear_aside, described_aside
-from synml_dagster.io_managers.run_versions import own_versions, replaced
 from synml_dagster.io_managers.work import size_of, work_of
 from synml_dagster.resources import SparkResource
 from synml_dagster.tables import (
@@ -34,12 +28,10 @@ from synml_dagster.tables import (
     MarkedRows,
     Measured,
     Table,
-    TableUnion,
     append_table,
     check_append,
     check_replace,
     open_catalog_table,
-    open_table,
     publish_catalog_table,
     publish_database_table,
     publish_files,
@@ -111,7 +103,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 tables[key], beside[key] = self._store_marked(context, part, asides[key], store)
             else:
                 tables[key] = self._store(context, part, roots[key], told)
-        if told.get("plain_folder") and (others := cut_otherwise(roots.values(), written_for(context))):
+        if told.get("plain_folder") and (others := cut_otherwise(roots.values(), cut_now(context))):
             context.log.warning(
                 f"{_what(context)}: {', '.join(map(repr, others[:3]))}{' ...' if others[3:] else ''} beside these partitions were published when time was cut otherwise, and who reads the "
                 "folder as a whole has their rows, too. Remove those folders, or name another place."
@@ -139,7 +131,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 f"{context.asset_key.to_user_string()} is the table {name}, whose password no input is given. Read it by a source of your own: "
                 "`{jdbc: ..., options: {dbtable: ...}}`, or `open_database_table`; order the two by `deps`."
             )
-        table = _open(context, input_roots(context, self.data_dir))
+        table = opened_input(context, input_roots(context, self.data_dir))
         return table.dataframe(self._session(context)) if _wants_frame(context) else table
 
     def _each(
@@ -174,7 +166,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 )
         if isinstance(part, Table) and part.root == root:
             return part  # the asset has published it where it belongs
-        layout, cut = told.get("partition_by") or [], written_for(context)
+        layout, cut = told.get("partition_by") or [], cut_now(context)
         if told.get("append"):
             return self._append(context, part, root, told)
         if not told.get("table"):
@@ -201,7 +193,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             raise ConfigError(
                 f"{_what(context)} goes to the catalog table {told['table']!r}, which is replaced whole, and is to append. Leave one of them out."
             )
-        run, stamped, cut = run_of(context), told["append"] == STAMPED, written_for(context)
+        run, stamped, cut = run_of(context), told["append"] == STAMPED, cut_now(context)
         if isinstance(part, MadeRows):
             if not stamped:
                 raise ConfigError(
@@ -279,47 +271,6 @@ def run_of(context: dg.OutputContext | dg.AssetExecutionContext) -> str:
     return str(run.root_run_id or run.run_id)
 
 
-def last_types(io_manager: Any, *key: str) -> dict[str, str]:
-    """Return Spark's types of the columns that the asset `key` held last, of all its partitions; none where it held nothing.
-
-    For an asset that goes on from its own last output.
-    """
-    if not isinstance(io_manager, SparkTableIOManager):
-        return {}
-    root = asset_root(io_manager.data_dir, *key)
-    found: dict[str, str] = {}
-    for place in [root, *partition_roots(root)]:
-        try:
-            schema = json.loads(open_table(place).schema_json)
-        except SynmlError:
-            continue
-        for field in schema["fields"]:
-            kind = field["type"] if isinstance(field["type"], str) else "other"
-            kind = _SPARK_NAMES.get(kind, kind)
-            before = found.setdefault(field["name"], kind)
-            found[field["name"]] = before if before == kind else "string"
-    return found
-
-
-def last_tables(io_manager: Any, *key: str, partitions: Collection[str] | None = None) -> list[Table]:
-    """Return what the asset `key` holds now, of the `partitions` where they are given; nothing where it holds nothing.
-
-    For an asset that looks at another one without being made of it.
-    """
-    if not isinstance(io_manager, SparkTableIOManager):
-        return []
-    root, found = asset_root(io_manager.data_dir, *key), []
-    places = [root] if partitions is None else [partition_root(root, part) for part in partitions]
-    for place in places:
-        with suppress(SourceError):
-            found.append(open_table(place))
-    return found
-
-
-_SPARK_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
-"""Names of types in a schema's JSON that are others in SQL."""
-
-
 def _written_by_tasks(part: Any, layout: list[str]) -> bool:
     """Whether tasks can write the table past Spark: they make its rows, or its files are a table as they are."""
     return isinstance(part, MadeRows) or (
@@ -345,54 +296,6 @@ def _by_column(frame: "DataFrame", keys: list[Any], told: dict[str, Any]) -> "di
             f"{lost} rows belong to none of the run's {len(keys)} partitions by their column {column!r}; they would be lost. Return the rows of these partitions alone."
         )
     return {part: frame.where(key == sf.lit(part)) for part in keys}
-
-
-def _open(context: dg.InputContext, roots: dict[str | None, str]) -> Table:
-    upstream = context.upstream_output
-    # Of rows that runs append those of all runs are there, and the versions of one are no versions of them.
-    appended = upstream is not None and metadata_of(upstream.definition_metadata).get("append")
-    found, own = [], {} if appended else own_versions(context)
-    for part, root in in_order(context, roots).items():
-        version = own.get(part)
-        try:
-            table = open_table(root, version)
-            if part is not None:
-                _check_cut(context, part, table)
-            found.append(table)
-        except SourceError as problem:
-            absent = metadata_of(context.definition_metadata).get("allow_missing_partitions")
-            if isinstance(problem, _OtherCutError):
-                if not absent:
-                    raise
-                context.log.warning(f"{problem} It is passed over.")
-                continue
-            if part is None or version is not None or not absent:
-                which = f", partition {part!r}" if part is not None else ""
-                where = f"{context.asset_key.to_user_string()}{which}"
-                raise replaced(where, version, problem) from problem
-    if not found:
-        raise SourceError(
-            f"{context.asset_key.to_user_string()}: none of its {len(roots)} partitions has been materialized"
-        )
-    newest = metadata_of(context.definition_metadata).get("newest")
-    found = newest_of(context, found, int(newest)) if newest else found
-    return found[0] if len(found) == 1 else TableUnion.of(found)
-
-
-class _OtherCutError(SourceError):
-    """A partition of the same key under another definition."""
-
-
-def _check_cut(context: dg.InputContext, part: str, table: Table) -> None:
-    """Refuse the rows of another window of time than the key means now. Earlier releases did not write down which it was."""
-    now = read_as(context)
-    each = table.parts if isinstance(table, TableUnion) else (table,)
-    before = next((one.cut for one in each if one.cut and now and one.cut != now), None)
-    if before is not None:
-        raise _OtherCutError(
-            f"{context.asset_key.to_user_string()}, partition {part!r}: its rows were published when its partitions were those of {before!r}, and they are those of {now!r} now. "
-            "Materialize that partition again."
-        )
 
 
 def _wants_frame(context: dg.InputContext) -> bool:

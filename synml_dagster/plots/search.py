@@ -52,7 +52,8 @@ def slices(tried: Sequence[Tried], metric: str, form: Format = "png") -> bytes:
         dress(panel)
         name = names[i]
         known = [(params[name], value) for params, value in tried if params.get(name) is not None]
-        if _are_numbers(known):
+        numbers = _are_numbers(known)
+        if numbers:
             panel.scatter(
                 [x for x, _ in known], [y for _, y in known], s=14, color=BLUE, alpha=0.7, linewidth=0
             )
@@ -69,7 +70,7 @@ def slices(tried: Sequence[Tried], metric: str, form: Format = "png") -> bytes:
             panel.set_xlim(-0.5, len(words) - 0.5)
         best, value = tried[0][0].get(name), tried[0][1]
         if best is not None:
-            at = best if _are_numbers(known) else words.index(str(best))
+            at = best if numbers else words.index(str(best))
             panel.plot(at, value, "o", color=ORANGE, markersize=6, markeredgecolor=SURFACE, zorder=5)
         panel.set_ylim(low, high)
         panel.set_title(shortened(name, 22), fontsize=8.5, color=INK)

@@ -15,7 +15,7 @@ from synml_dagster.assets.stage import (
     version_read,
 )
 from synml_dagster.errors import ConfigError, DataError, did_you_mean
-from synml_dagster.io_managers.spark_table import last_types
+from synml_dagster.io_managers.last_output import last_types
 from synml_dagster.resources import SparkResource
 from synml_dagster.service_assets.batch import journal_of
 from synml_dagster.services import Answers, Report, Service, batches, call_service

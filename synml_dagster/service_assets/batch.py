@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from synml_dagster.assets.stage import clearly, figure, markdown_table, reads_from
-from synml_dagster.io_managers.spark_table import last_types
+from synml_dagster.io_managers.last_output import last_types
 from synml_dagster.resources import DataDirectory, SparkResource
 from synml_dagster.services import batches
 from synml_dagster.services.batches.records import ENDED

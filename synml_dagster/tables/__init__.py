@@ -15,7 +15,7 @@ from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table
-from synml_dagster.tables.union import TableUnion, unioned
+from synml_dagster.tables.union import TableUnion, together, unioned
 
 __all__ = [
     "RUN",
@@ -40,6 +40,7 @@ __all__ = [
     "read_text",
     "restore_table",
     "run_root",
+    "together",
     "unioned",
     "written_table",
 ]

@@ -134,9 +134,9 @@ def _check_alike(root: str, earlier: Table, layout: tuple[str, ...], cut: str) -
         raise ConfigError(
             f"the rows of earlier runs in {root!r} are laid out by {list(earlier.partition_by[1:])}, and these are to be by {list(layout[1:])}, so that the two make no table. Append to another folder."
         )
-    if cut and earlier.cut and earlier.cut != cut:
+    if (before := earlier.other_cut(cut)) is not None:
         raise ConfigError(
-            f"{root!r} holds rows of earlier runs whose partitions of time were those of {earlier.cut!r}, and they are those of {cut!r} now. Append to another folder."
+            f"{root!r} holds rows of earlier runs whose partitions of time were those of {before!r}, and they are those of {cut!r} now. Append to another folder."
         )
 
 

@@ -59,6 +59,10 @@ class Table:
         """The folder that holds this version's files."""
         return VersionedDirectory(self.root).path(self.version)
 
+    def other_cut(self, now: str) -> str | None:
+        """Return how time was cut when the rows were published, where that is known and not as `now`; None of rows without such a cut."""
+        return self.cut if self.cut and now and self.cut != now else None
+
     @property
     def whole_root(self) -> str:
         """Where the table lies to which a run has appended these rows; `root` of any other table."""

@@ -35,6 +35,11 @@ def unioned(frames: Sequence[DataFrame]) -> DataFrame:
     return frames[0]
 
 
+def together(tables: Sequence[Table]) -> Table:
+    """Return several tables, at least one, as one."""
+    return tables[0] if len(tables) == 1 else TableUnion.of(tables)
+
+
 @dataclass(frozen=True)
 class TableUnion(Table):
     """Several tables of one schema, read as one: the partitions of an asset, for example.
@@ -79,6 +84,10 @@ class TableUnion(Table):
             created=max(part.created for part in parts),
             parts=tuple(parts),
         )
+
+    def other_cut(self, now: str) -> str | None:
+        """Return that of the first part which was cut otherwise."""
+        return next((cut for part in self.parts if (cut := part.other_cut(now))), None)
 
     def dataframe(self, spark: SparkSession) -> DataFrame:
         """Open the rows of all parts as one DataFrame."""

@@ -78,13 +78,18 @@ class Fewest:
     placed: Placed | None = None
 
 
-def fewest_of(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> Fewest:
-    """Count the queries of a ranking, or the rows of its rarest class where the table has a rare one."""
+def fewest_of(
+    spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles, asked: int | None = None
+) -> Fewest:
+    """Count the queries of a ranking, or the rows of its rarest class where the table has a rare one.
+
+    Where rows stand is read where folds may be cut by it: they are `asked` for, or the table is small.
+    """
     from pyspark.sql import functions as sf
 
     classes, known = plan.label.classes or [], plan.label.class_rows or []
     ranked = plan.task == "ranking" and plan.group is not None
-    placed = _placed(spark, plan, *files)
+    placed = _placed(spark, plan, asked, *files)
     rare = bool(classes) and len(known) == len(classes) and min(known) < _RARE
     if not ranked and not rare:
         return Fewest(placed=placed)
@@ -106,10 +111,11 @@ def fewest_of(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> F
     return Fewest(rarest=(str(classes[least]), counts[least]), placed=placed)
 
 
-def _placed(spark: SparkSession, plan: FeaturePlan, *files: ParquetFiles) -> Placed | None:
+def _placed(spark: SparkSession, plan: FeaturePlan, asked: int | None, *files: ParquetFiles) -> Placed | None:
     if not plan.keeps_place or any(PLACE not in one.schema().names for one in files):
         return None
-    if sum(one.count() for one in files) > _MOST_PLACED:
+    most = FOLDS_BELOW - 1 if asked is None else _MOST_PLACED if asked > 1 else 0
+    if sum(one.count() for one in files) > most:
         return None
     names = [PLACE, LABEL, *([WEIGHT] if WEIGHT in files[0].schema().names else [])]
     tables = [one.dataframe(spark).select(*names).toArrow() for one in files]

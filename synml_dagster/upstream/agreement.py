@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 
 from synml_dagster.errors import ConfigError
@@ -20,8 +18,8 @@ def dependency(source: Source, partitions: PartitionsSpec | None) -> dg.AssetDep
     key = dg.AssetKey.from_user_string(str(source.asset))
     if partitions is None:
         return dg.AssetDep(key)
-    mapping = _same_time(key, partitions) if _is_time(partitions) else _same_key(key, partitions)
-    return dg.AssetDep(key, partition_mapping=mapping)
+    mapping = dg.TimeWindowPartitionMapping if _is_time(partitions) else dg.IdentityPartitionMapping
+    return dg.AssetDep(key, partition_mapping=_checked(mapping, key, partitions))
 
 
 def check_agreement(key: dg.AssetKey, upstream: dg.PartitionsDefinition | None, spec: PartitionsSpec) -> None:
@@ -109,25 +107,17 @@ def _is_time(spec: PartitionsSpec) -> bool:
 # Dagster would, and only this process asks for more.
 
 
-def _same_key(key: dg.AssetKey, spec: PartitionsSpec) -> Any:
-    class IdentityPartitionMapping(dg.IdentityPartitionMapping):
-        def validate_partition_mapping(
-            self,
-            upstream_partitions_def: dg.PartitionsDefinition,
-            downstream_partitions_def: dg.PartitionsDefinition | None,
-        ) -> None:
-            check_agreement(key, upstream_partitions_def, spec)
+def _checked(
+    mapping: type[dg.PartitionMapping], key: dg.AssetKey, spec: PartitionsSpec
+) -> dg.PartitionMapping:
+    def validate_partition_mapping(
+        self: dg.PartitionMapping,
+        upstream_partitions_def: dg.PartitionsDefinition,
+        downstream_partitions_def: dg.PartitionsDefinition | None,
+    ) -> None:
+        check_agreement(key, upstream_partitions_def, spec)
 
-    return IdentityPartitionMapping()
-
-
-def _same_time(key: dg.AssetKey, spec: PartitionsSpec) -> Any:
-    class TimeWindowPartitionMapping(dg.TimeWindowPartitionMapping):
-        def validate_partition_mapping(
-            self,
-            upstream_partitions_def: dg.PartitionsDefinition,
-            downstream_partitions_def: dg.PartitionsDefinition | None,
-        ) -> None:
-            check_agreement(key, upstream_partitions_def, spec)
-
-    return TimeWindowPartitionMapping()
+    made: dg.PartitionMapping = type(
+        mapping.__name__, (mapping,), {"validate_partition_mapping": validate_partition_mapping}
+    )()
+    return made

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import dagster as dg
-
 from synml_dagster.errors import SourceError
+from synml_dagster.io_managers.place import metadata_of
 from synml_dagster.sources import Source
 from synml_dagster.sources.format import guess_format
 from synml_dagster.tables import Table, open_table
@@ -36,7 +35,7 @@ def place_of(upstream: Upstream, made: Made, source: Source) -> Place:
     if (ours := _own_table(made)) is not None:
         return ours
     # What an asset's definition says holds for each of its materializations that says nothing else.
-    told = _plain(upstream.declared) | dict(made.metadata)
+    told = metadata_of(upstream.declared) | dict(made.metadata)
     unknown = []
     for name in _PATHS:
         path = told.get(name)
@@ -75,10 +74,6 @@ def _said_format(told: Mapping[str, Any]) -> str | None:
         if said in _FORMATS:
             return said
     return None
-
-
-def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in metadata.items()}
 
 
 def _nowhere(upstream: Upstream, made: Made, told: Mapping[str, Any], unknown: list[str]) -> str:

@@ -16,7 +16,7 @@ from synml_dagster.partitions import PartitionsSpec, newest, partitions_definiti
 from synml_dagster.partitions.run_parts import RESULT, parts_of
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.files import source_files
-from synml_dagster.tables import Table, TableUnion, unioned
+from synml_dagster.tables import Table, together, unioned
 from synml_dagster.upstream.agreement import check_agreement
 from synml_dagster.upstream.place import Place, place_of
 from synml_dagster.upstream.record import Made, Upstream, digest_of
@@ -82,7 +82,7 @@ class Reached:
     ) -> DataFrame:
         tables = [p for p in places if isinstance(p, Table)]
         if len(tables) == len(places):
-            return (tables[0] if len(tables) == 1 else TableUnion.of(tables)).dataframe(spark)
+            return together(tables).dataframe(spark)
         return unioned(
             [
                 p.dataframe(spark) if isinstance(p, Table) else self._read(spark, p, known, notes)
@@ -126,7 +126,7 @@ class Opened:
         (places,) = self.reached.places.values()
         tables = [p for p in places if isinstance(p, Table)]
         if tables and len(tables) == len(places):
-            return (tables[0] if len(tables) == 1 else TableUnion.of(tables)).nearest(self.spark)
+            return together(tables).nearest(self.spark)
         frame = next(iter(self.frames.values()))
         files = (
             source_files(self.spark, places[0], frame)
@@ -247,10 +247,7 @@ def _check_cut(upstream: Upstream, spec: PartitionsSpec, places: Mapping[str, Pl
     """Refuse a table of this package that was published for another window of time than its key means here."""
     own = cut_of(partitions_definition(spec))
     for key, place in places.items():
-        if not isinstance(place, Table):
-            continue
-        each = place.parts if isinstance(place, TableUnion) else (place,)
-        if theirs := next((one.cut for one in each if one.cut and own and one.cut != own), None):
+        if isinstance(place, Table) and (theirs := place.other_cut(own)) is not None:
             raise ConfigError(
                 f"partitions: partition {key!r} of {upstream.said} was published when its partitions were those of {theirs!r}, and those of the description are those of {own!r}. "
                 "Materialize it there again, or let both be cut alike."
@@ -306,6 +303,3 @@ def _overlap(one: Place, other: Place) -> bool:
         return one == other
     outer, inner = sorted((f"{one.path}/", f"{other.path}/"))
     return inner.startswith(outer)
-
-
-__all__ = ["Opened", "Reached", "reach"]

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from synml_dagster.errors import SourceError, did_you_mean
+from synml_dagster.io_managers.place import metadata_of
 from synml_dagster.sources import Source
 
 # Dagster marks a data version that an asset has given itself. One that it computes of a code version alone stays the
@@ -53,8 +54,8 @@ class Made:
             version = f"data-{tags[_DATA_VERSION]}"
         else:
             version = f"event-{record.storage_id}"
-        plain = {k: v.value if isinstance(v, dg.MetadataValue) else v for k, v in made.metadata.items()}
-        return cls(version, record.storage_id, made.partition, record.run_id in set(runs), plain)
+        own = record.run_id in set(runs)
+        return cls(version, record.storage_id, made.partition, own, metadata_of(made.metadata))
 
 
 class Upstream:

@@ -79,23 +79,29 @@ def server(tmp_path_factory):
         yield address
 
 
+def hosts_at_once(uri, script, each):
+    """What processes say that begin at one moment, as hosts of their own."""
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *arguments],
+            env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for arguments in each
+    ]  # fmt: skip
+    assert [host.stdout.readline() for host in hosts] == ["ready\n"] * len(hosts)
+    for host in hosts:
+        host.stdin.write("go\n")
+        host.stdin.flush()
+    return [host.communicate(timeout=300)[0] for host in hosts]
+
+
 @pytest.mark.slow
 def test_hosts_that_share_a_server_decide_one_at_a_time(server, tmp_path):
     shared = tmp_path / "count"
     shared.write_text("0")
-    hosts = [
-        subprocess.Popen(
-            [sys.executable, "-c", HOST, str(tmp_path / f"host{i}"), str(shared), "4"],
-            env=os.environ | {"MLFLOW_TRACKING_URI": server},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for i in range(3)
-    ]  # fmt: skip
-    assert [host.stdout.readline() for host in hosts] == ["ready\n"] * 3
-    for host in hosts:
-        host.stdin.write("go\n")
-        host.stdin.flush()
-    assert [host.communicate(timeout=300)[0] for host in hosts] == ["done\n"] * 3
+    said = hosts_at_once(server, HOST, [[str(tmp_path / f"host{i}"), str(shared), "4"] for i in range(3)])
+    assert said == ["done\n"] * 3
     assert shared.read_text() == "12"
     model = mlflow.MlflowClient(server, server).get_registered_model("p")
     assert not [key for key in model.tags if key.startswith(PREFIX)]
@@ -103,19 +109,8 @@ def test_hosts_that_share_a_server_decide_one_at_a_time(server, tmp_path):
 
 def first_champions(folder, uri, name, when):
     """Three hosts register the first versions of a model at once, and each would promote its own."""
-    hosts = [
-        subprocess.Popen(
-            [sys.executable, "-c", FIRST, str(folder / f"{when}{i}"), name, when],
-            env=os.environ | {"MLFLOW_TRACKING_URI": uri},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for i in range(3)
-    ]  # fmt: skip
-    assert [host.stdout.readline() for host in hosts] == ["ready\n"] * 3
-    for host in hosts:
-        host.stdin.write("go\n")
-        host.stdin.flush()
-    return sorted(host.communicate(timeout=200)[0].strip() for host in hosts)
+    said = hosts_at_once(uri, FIRST, [[str(folder / f"{when}{i}"), name, when] for i in range(3)])
+    return sorted(line.strip() for line in said)
 
 
 @pytest.mark.slow

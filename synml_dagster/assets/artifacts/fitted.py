@@ -12,7 +12,7 @@ from synml_dagster.errors import ModelError, SourceError
 from synml_dagster.features import SPLIT, SPLITS, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.onnx import OnnxModel
-from synml_dagster.tables import Accompanied, Table, TableUnion, open_table, read_text
+from synml_dagster.tables import Accompanied, Table, TableUnion, open_table, read_text, together
 from synml_dagster.tuning import SweepResult
 
 if TYPE_CHECKING:
@@ -160,4 +160,4 @@ def _opened(places: Sequence[tuple[str, str]], what: str) -> Table:
         raise SourceError(
             f"the {what} that this model was trained on are gone, because newer ones have been published since: {problem}. Materialize the model again."
         ) from problem
-    return found[0] if len(found) == 1 else TableUnion.of(found)
+    return together(found)

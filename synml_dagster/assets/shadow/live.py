@@ -13,7 +13,7 @@ from synml_dagster.checks.shadow_registry import InShadow, in_shadow, note_live
 from synml_dagster.evaluation import better_by, higher_is_better
 from synml_dagster.features import FeaturePlan
 from synml_dagster.learners import TrainedModel
-from synml_dagster.tables import Table
+from synml_dagster.tables import Table, unioned
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -42,11 +42,7 @@ def both_live(
     if shadow is None or champion is None or champion.version != shadow.beside or not tables:
         return {}
     plan = FeaturePlan.load(mlflow.download(shadow.version))
-    frames = [table.dataframe(spark) for table in tables]
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame, allowMissingColumns=True)
-    whole = rows_of(whole, shadow)
+    whole = rows_of(unioned([table.dataframe(spark) for table in tables]), shadow)
     found = {}
     for who, answers, version in (
         ("champion", whole, champion),
