@@ -35,6 +35,7 @@ from synml_dagster.evaluation import (
 from synml_dagster.features import BALANCE, GROUP, LABEL, WEIGHT, FeaturePlan
 from synml_dagster.learners import TrainedModel
 from synml_dagster.resources import MLflowResource, SparkResource
+from synml_dagster.tuning import SweepResult
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -92,7 +93,8 @@ def build_evaluation(
             run.log_metrics(figures_over_time(found))
             curves = figures.curves(found)
             run.log_pictures(curves)
-        yield dg.Output(found, metadata=stored_once(context, evaluation_metadata(found, curves)))
+        told = evaluation_metadata(found, curves) | beside_the_sweep(found, model.sweep)
+        yield dg.Output(found, metadata=stored_once(context, told))
         metric = rule.metric or primary_metric(found.task)
         low = below_baseline(metric, found.metrics, found.baseline)
         value = found.metrics.get(metric, float("nan"))
@@ -162,6 +164,17 @@ def evaluate_scored(
         chosen=chosen,
         cost_matrix=costs,
     )
+
+
+def beside_the_sweep(found: Evaluation, sweep: SweepResult) -> dict[str, str]:
+    """Return what the winner of a sweep was worth on the rows that chose it, and is on test rows; nothing where none ran."""
+    promised = sweep.ensemble_value if sweep.ensemble else sweep.best_value
+    if not sweep.trials or promised is None or sweep.metric not in found.metrics:
+        return {}
+    who = f"{len(sweep.ensemble)} trials together" if sweep.ensemble else f"trial {sweep.best_trial}"
+    return {
+        "the sweep's winner": f"{who}: {sweep.metric} {promised:.6g} on {sweep.validation}, which chose it, and {found.metrics[sweep.metric]:.6g} on test rows, which chose nothing"
+    }
 
 
 def gains_of(plan: FeaturePlan, trained: TrainedModel) -> Sequence[float] | None:

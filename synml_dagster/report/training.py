@@ -13,20 +13,29 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-def _board(sweep: Sweep) -> list[tuple[str, str, str, str, str]]:
-    """Return the best trials as rows of a table: number, learner, where its parameters come from, value, seconds."""
+def _board(sweep: Sweep, on_test_rows: float | None) -> list[tuple[str, str, str, str, str, str]]:
+    """Return the best trials as rows of a table: number, learner, where its parameters come from, value, test value, seconds.
+
+    Test rows are for the model that won, alone: what they say of others would tempt one to choose by it.
+    """
     from synml_dagster.learners import learner_of
 
-    return [
+    tested = f"{on_test_rows:.5g}" if on_test_rows is not None else ""
+    best = [
         (
             str(t.number),
             learner_of(t.learner).title if t.learner else "",
             t.origin,
             f"{t.value:.5g}" + (f" ± {t.spread:.1g}" if t.spread is not None else ""),
+            tested if t.number == sweep.best_trial and not sweep.ensemble else "",
             f"{t.seconds:.1f}",
         )
         for t in sweep.leaderboard()[:_SHOWN]
     ]
+    if sweep.ensemble and sweep.ensemble_value is not None:
+        together = ("", "Together", f"{len(sweep.ensemble)} trials", f"{sweep.ensemble_value:.5g}", tested, "")
+        return [together, *best]
+    return best
 
 
 def training(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | None:
@@ -97,7 +106,7 @@ def training(inputs: ReportInputs, pictures: bool = True) -> dict[str, Any] | No
             (f"{m.weight:.0%}", learner_of(m.learner).title, f"trial {m.trial}")
             for m in (sweep.ensemble if sweep is not None else [])
         ],
-        "board": _board(sweep) if sweep is not None else [],
+        "board": _board(sweep, inputs.evaluation.metrics.get(sweep.metric)) if sweep is not None else [],
         "metric": sweep.metric if sweep is not None else "",
         "measured": sweep.validation if sweep is not None else "",
         "notes": list(sweep.notes) if sweep is not None else [],

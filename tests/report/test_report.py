@@ -342,13 +342,13 @@ def test_the_snippet_is_python_over_every_input(inputs):
     assert set(row["row"]) == {i.name for i in inputs.onnx_model.inputs}
 
 
-def swept(**more):
+def swept(inputs, **more):
     trials = [
         TrialRecord(number=i, value=0.8 + i / 100, params={}, rounds=9, learner="lightgbm", folds=[0.8, 0.9])
         for i in range(4)
     ]
     return SweepResult(
-        metric="auc",
+        metric={"binary": "auc", "multiclass": "accuracy", "regression": "r2"}[inputs.evaluation.task],
         direction="maximize",
         learner="lightgbm",
         best_params={"num_leaves": 31},
@@ -362,12 +362,17 @@ def swept(**more):
 
 
 def test_a_sweep_adds_its_history_and_its_leaderboard(inputs):
-    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=swept())
+    sweep = swept(inputs)
+    thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=sweep)
     text = " ".join(read(render_report(thin)).texts)
     assert "Parameter sweep" in text
     assert "num_leaves" in text
     assert "measured on 5 folds of 900 rows" in text
     assert text.index("0.83 ± 0.05") < text.index("0.82 ± 0.05")
+    # The winner alone is looked at on test rows.
+    won = f"{inputs.evaluation.metrics[sweep.metric]:.5g}"
+    table = text[text.index("On test rows") :]
+    assert table.index("0.83 ± 0.05") < table.index(won) < table.index("0.82 ± 0.05")
 
 
 def test_of_an_ensemble_the_members_are_named_and_no_single_trials_parameters(inputs):
@@ -375,11 +380,14 @@ def test_of_an_ensemble_the_members_are_named_and_no_single_trials_parameters(in
         EnsembleMember(trial=3, learner="lightgbm", params={}, weight=0.7),
         EnsembleMember(trial=1, learner="linear", params={}, weight=0.3),
     ]
-    sweep = swept(ensemble=members, ensemble_value=0.85, notes=["an ensemble of 2 trials"])
+    sweep = swept(inputs, ensemble=members, ensemble_value=0.85, notes=["an ensemble of 2 trials"])
     thin = ReportInputs(name="swept", plan=inputs.plan, evaluation=inputs.evaluation, sweep=sweep)
     text = " ".join(read(render_report(thin)).texts)
     assert "Models that answer together" in text
     assert "70%" in text
+    table = text[text.index("On test rows") :]
+    won = f"{inputs.evaluation.metrics[sweep.metric]:.5g}"
+    assert table.index("Together") < table.index("0.85") < table.index(won) < table.index("0.83 ± 0.05")
     assert "An ensemble of 2 trials." in text
     assert "Parameters that the sweep chose" not in text
 
