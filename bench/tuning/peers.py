@@ -1,6 +1,6 @@
 """Other searches on rows that `quality.py` has written; runs in an environment of their own.
 
-python peers.py LightGBMTuner|FLAML rows.npz binary|multiclass|regression SECONDS SEED THREADS
+python peers.py LightGBMTuner|FLAML|H2O rows.npz binary|multiclass|regression SECONDS SEED THREADS
 """
 
 from __future__ import annotations
@@ -72,11 +72,47 @@ def flaml(data, task, seconds, seed, threads):
     return answers, {"learner": model.best_estimator}
 
 
+def h2o(data, task, seconds, seed, threads):
+    """H2O's AutoML for as long as ours took, stacked ensembles among its models; it, too, parts training and validation rows as it likes."""
+    import h2o as server
+    import pandas as pd
+    from h2o.automl import H2OAutoML
+
+    names = [f"x{i}" for i in range(data["t_X"].shape[1])]
+    categorical = [names[i] for i in data["categorical"].tolist()]
+    server.init(nthreads=threads, max_mem_size="6G", log_level="ERRR", port=54399)
+    server.no_progress()
+    try:
+        frames = []
+        for X, y in (
+            (np.concatenate([data["t_X"], data["v_X"]]), np.concatenate([data["t_y"], data["v_y"]])),
+            (data["s_X"], data["s_y"]),
+        ):
+            frame = server.H2OFrame(pd.DataFrame(X, columns=names).assign(y=y))
+            for name in [*categorical, *(["y"] if task != "regression" else [])]:
+                frame[name] = frame[name].asfactor()
+            frames.append(frame)
+        model = H2OAutoML(
+            max_runtime_secs=int(float(seconds)),
+            seed=seed,
+            sort_metric="RMSE" if task == "regression" else "logloss",
+        )
+        model.train(x=names, y="y", training_frame=frames[0])
+        answers = model.leader.predict(frames[1]).as_data_frame(use_multi_thread=False)
+        leader = model.leader.model_id
+    finally:
+        server.cluster().shutdown()
+    if task == "regression":
+        return answers["predict"].to_numpy(), {"learner": leader}
+    answers = answers.drop(columns="predict").to_numpy()
+    return answers[:, 1] if task == "binary" else answers, {"learner": leader}
+
+
 def main() -> None:
     name, file, task, seconds, seed, threads = sys.argv[1:]
     data = np.load(file)
     began = time.monotonic()
-    answers, more = {"LightGBMTuner": tuner, "FLAML": flaml}[name](
+    answers, more = {"LightGBMTuner": tuner, "FLAML": flaml, "H2O": h2o}[name](
         data, task, seconds, int(seed), int(threads)
     )
     told = {"seconds": time.monotonic() - began, "found": measured(task, answers, data["s_y"]), **more}

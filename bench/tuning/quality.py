@@ -1,8 +1,8 @@
-"""What sweeps find, on rows that nothing chose by: ours, the defaults, plain TPE, LightGBMTuner and FLAML.
+"""What sweeps find, on rows that nothing chose by: ours, the defaults, plain TPE, LightGBMTuner, FLAML and H2O.
 
 python bench/tuning/quality.py --table adult --csv adult.csv --label income --seeds 0 1 2 --peers /path/to/python --out quality.jsonl
 
-`--peers` is the Python of an environment with optuna-integration[lightgbm] and flaml[automl]; without it these two are left out.
+`--peers` is the Python of an environment with optuna-integration[lightgbm], flaml[automl] and h2o; without it these are left out.
 All see the same features of the same rows. A seed stands for a split, a sweep and a training of its own.
 """
 
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument(
         "--who",
         nargs="*",
-        default=["default", "ours", "together", "choices", "tpe", "LightGBMTuner", "FLAML"],
+        default=["default", "ours", "together", "choices", "tpe", "LightGBMTuner", "FLAML", "H2O"],
     )
     parser.add_argument("--out", type=Path, default=Path("quality.jsonl"))
     given = parser.parse_args()
@@ -222,7 +222,7 @@ def main() -> None:
                 seconds = bench.ours("ours, all learners, features, ensemble", spec)
             if "tpe" in given.who:
                 bench.plain_tpe(given.trials)
-            for name in ("LightGBMTuner", "FLAML"):
+            for name in ("LightGBMTuner", "FLAML", "H2O"):
                 if name in given.who and given.peers:
                     bench.peer(name, seconds)
 
