@@ -95,27 +95,14 @@ def build_feature_plan(
             check_chosen(chosen, dict(raw.dataframe(spark.session).dtypes))
         for key, columns in (watched or {}).items():
             check_columns(plan, columns, key)
-        if binary_only and plan.task != "binary":
-            raise ConfigError(
-                f"{binary_only[0]} is about a yes or a no, and {label!r} makes the task {plan.task}; leave it out"
-            )
-        if costs is not None:
-            if plan.task != "multiclass":
-                raise ConfigError(
-                    f"evaluate.cost_matrix is about three classes or more, and {label!r} makes the task {plan.task}; {'take evaluate.costs' if plan.task == 'binary' else 'leave it out'}"
-                )
-            costs.matrix(plan.label.classes or [])
+        _check_options(plan, binary_only, costs)
         for learner in learners:
             learner_of(learner).check_task(plan.task)
         if check_task is not None:
             check_task(plan.task)
         check_reweighing(balance, plan, learners)
         kept = [f["name"] for f in json.loads(raw.schema_json)["fields"]] if carried is None else carried
-        answers = ["probability"] * bool(plan.label.classes) + ["decision", "expected_cost"] * bool(costs)
-        if taken := [n for n in kept if n.casefold() in answers]:
-            raise ConfigError(
-                f"The table has a column {taken[0]!r}, and so do predictions of {'classes' if taken[0].casefold() == 'probability' else 'evaluate.cost_matrix'}. Name the columns to carry along without it in score.keep, or rename it in the source."
-            )
+        _check_carried(plan, kept, costs)
         # Not the plan's own words: the same rows give the same plan, whatever was before.
         changes = changes_since(plan, previous, features.declared())
         warnings, notes = [*changes.warnings, *plan.warnings], [*changes.notes, *plan.notes]
@@ -123,38 +110,63 @@ def build_feature_plan(
             context.log.warning(warning)
         for note in notes:
             context.log.info(note)
-        classes = plan.label.classes or []
-        told: dict[str, Any] = {
-            "task": plan.task,
-            "label": plan.label.column,
-            "classes": ", ".join(str(c) for c in classes) or "-",
-            "inputs": len(plan.feature_names),
-            "rows without a label": plan.label.dropped_null_rows,
-            "fingerprint": plan.fingerprint,
-            "columns": markdown_table(
-                ["column", "used as", "inputs"],
-                [(c.name, c.kind, len(c.features)) for c in plan.columns],
-            ),
-            **(
-                {
-                    "to choose from": markdown_table(
-                        ["columns", "choice", "inputs"],
-                        [
-                            (a.kind, json.dumps(a.when), sum(len(c.features) for c in a.columns))
-                            for a in plan.alternatives
-                        ],
-                    )
-                }
-                if plan.alternatives
-                else {}
-            ),
-            "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
-            "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in warnings) or "none"),
-            "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in notes) or "none"),
-        }
-        yield dg.Output(plan, metadata=told)
+        yield dg.Output(plan, metadata=plan_metadata(plan, warnings, notes))
         said = "; ".join(warnings[:3]) or "no warnings"
         more = f"; and {len(warnings) - 3} more" if len(warnings) > 3 else ""
         yield outcome("warnings", not warnings, said + more, only_warns=True)
 
     return feature_plan
+
+
+def _check_options(plan: FeaturePlan, binary_only: Sequence[str], costs: CostMatrix | None) -> None:
+    """Refuse options of the description that are about another number of classes than the label has."""
+    label = plan.label.column
+    if binary_only and plan.task != "binary":
+        raise ConfigError(
+            f"{binary_only[0]} is about a yes or a no, and {label!r} makes the task {plan.task}; leave it out"
+        )
+    if costs is None:
+        return
+    if plan.task != "multiclass":
+        raise ConfigError(
+            f"evaluate.cost_matrix is about three classes or more, and {label!r} makes the task {plan.task}; {'take evaluate.costs' if plan.task == 'binary' else 'leave it out'}"
+        )
+    costs.matrix(plan.label.classes or [])
+
+
+def _check_carried(plan: FeaturePlan, kept: Sequence[str], costs: CostMatrix | None) -> None:
+    """Refuse columns to carry along that are called as those of predictions are."""
+    answers = ["probability"] * bool(plan.label.classes) + ["decision", "expected_cost"] * bool(costs)
+    if taken := [n for n in kept if n.casefold() in answers]:
+        raise ConfigError(
+            f"The table has a column {taken[0]!r}, and so do predictions of {'classes' if taken[0].casefold() == 'probability' else 'evaluate.cost_matrix'}. Name the columns to carry along without it in score.keep, or rename it in the source."
+        )
+
+
+def plan_metadata(plan: FeaturePlan, warnings: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what the page of `feature_plan` shows: the task, what each column is used as, and what asks for a person."""
+    told: dict[str, Any] = {
+        "task": plan.task,
+        "label": plan.label.column,
+        "classes": ", ".join(str(c) for c in plan.label.classes or []) or "-",
+        "inputs": len(plan.feature_names),
+        "rows without a label": plan.label.dropped_null_rows,
+        "fingerprint": plan.fingerprint,
+        "columns": markdown_table(
+            ["column", "used as", "inputs"],
+            [(c.name, c.kind, len(c.features)) for c in plan.columns],
+        ),
+    }
+    if plan.alternatives:
+        told["to choose from"] = markdown_table(
+            ["columns", "choice", "inputs"],
+            [
+                (a.kind, json.dumps(a.when), sum(len(c.features) for c in a.columns))
+                for a in plan.alternatives
+            ],
+        )
+    return told | {
+        "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
+        "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in warnings) or "none"),
+        "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in notes) or "none"),
+    }

@@ -33,7 +33,14 @@ def _board(sweep: Sweep, on_test_rows: float | None) -> list[tuple[str, str, str
         for t in sweep.leaderboard()[:_SHOWN]
     ]
     if sweep.ensemble and sweep.ensemble_value is not None:
-        together = ("", "Together", f"{len(sweep.ensemble)} trials", f"{sweep.ensemble_value:.5g}", tested, "")
+        together = (
+            "",
+            "Together",
+            f"{len(sweep.ensemble)} trials",
+            f"{sweep.ensemble_value:.5g}",
+            tested,
+            "",
+        )
         return [together, *best]
     return best
 
