@@ -15,7 +15,7 @@ from typing import Any
 from synml_dagster.errors import ConfigError, TrainingError
 from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import DEFAULT, Family, Question, first_questions
-from synml_dagster.tuning.ledger import BUDGET, Ledger, TrialOutcome, typed
+from synml_dagster.tuning.ledger import BUDGET, PATIENCE, Ledger, TrialOutcome, typed
 from synml_dagster.tuning.result import SweepResult, TrialRecord
 from synml_dagster.tuning.shares import next_family
 
@@ -42,6 +42,7 @@ def run_sweep(
     parallel: int = 1,
     cancel: Callable[[Question], None] | None = None,
     on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None = None,
+    patience: float = PATIENCE,
 ) -> SweepResult:
     """Search the families for the parameters that `train` scores best.
 
@@ -67,6 +68,8 @@ def run_sweep(
         Stops the training of a question, from another thread; called when the minutes are over.
     on_trial : callable, optional
         Called with each trial that ended or failed, and the best one so far, None before the first.
+    patience
+        For how many seconds a database that is away in the midst of the sweep is asked again.
 
     Raises
     ------
@@ -75,14 +78,23 @@ def run_sweep(
     TrainingError
         The first three trials failed, or all; the last one's error is named and chained.
     SetupError
-        The database cannot be reached, at first or later, or a sampler's package is missing.
+        The database cannot be reached at first, or later for longer than `patience`, or a sampler's package is missing.
     """
     if not any(f.space or f.portfolio for f in families):
         raise ConfigError(
             "sweep: there is nothing to search: every parameter of sweep.space is fixed in train"
         )
     with typed(str(storage)) if "://" in str(storage) else nullcontext():
-        ledger = Ledger(storage, families, key, maximize=maximize, seed=seed, sampler=sampler, aims=aims)
+        ledger = Ledger(
+            storage,
+            families,
+            key,
+            maximize=maximize,
+            seed=seed,
+            sampler=sampler,
+            aims=aims,
+            patience=patience,
+        )
         resumed = ledger.resumed
         _Search(
             train, families, ledger, trials, time.monotonic() + 60 * minutes, parallel, cancel, on_trial
@@ -147,15 +159,10 @@ class _Search:
             if self.untold[0].order not in self.answers:
                 return False
             self._tell_first()
-        # Alone: sweeps over one study together try as many as each is to, and never give two trials one number.
-        with self.ledger.turn():
-            counted = self.ledger.begun()
-            if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
-                return False
-            question = self._next_question()
-            known = self.ledger.known_answer(question) if question is not None else None
-        if question is None:
+        asked = self.ledger.patiently(self._begun())
+        if asked is None:
             return False
+        question, known = asked
         self.untold.append(question)
         if known is not None:
             self._note(question, known, 0.0)
@@ -165,6 +172,29 @@ class _Search:
             target=self._work, args=(question,), name=f"trial-{question.order}", daemon=True
         ).start()
         return True
+
+    def _begun(self) -> Callable[[], tuple[Question, TrialOutcome | None] | None]:
+        """Return what begins the next trial and says what is known of its answer, None where there is none to begin.
+
+        Done again, it first takes over what an earlier try may have begun: the answer may have been lost on its way back.
+        """
+        again = False
+
+        def begin() -> tuple[Question, TrialOutcome | None] | None:
+            nonlocal again
+            # Alone: sweeps over one study together try as many as each is to, and never give two trials one number.
+            with self.ledger.turn():
+                if again:
+                    self.ledger.take_over()
+                again = True
+                counted = self.ledger.begun()
+                if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
+                    return None
+                question = self._next_question()
+                known = self.ledger.known_answer(question) if question is not None else None
+            return (question, known) if question is not None else None
+
+        return begin
 
     def _next_question(self) -> Question | None:
         if (left := self.ledger.waiting()) is not None:
@@ -184,10 +214,16 @@ class _Search:
             self._tell_first()
         if self._over() and self.ledger.spent():
             return False
-        with self.ledger.turn():
-            self.ledger.take_over()
-            if not self.ledger.elsewhere():
+
+        def look() -> bool | None:
+            with self.ledger.turn():
+                self.ledger.take_over()
+                if self.ledger.elsewhere():
+                    return None
                 return self.ledger.begun() < self.trials and self.ledger.waits()
+
+        if (left := self.ledger.patiently(look)) is not None:
+            return left
         time.sleep(_OTHERS_SECONDS)
         return True
 

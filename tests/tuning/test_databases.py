@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -17,7 +18,6 @@ from synml_dagster.errors import SetupError
 from synml_dagster.learners import ParameterRange
 from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
 from synml_dagster.tuning.ledger import Ledger, check_database
-from synml_dagster.tuning.ledger import owner as owner_module
 from synml_dagster.tuning.ledger.database import at_once, open_database
 from tests.servers import free_port, postgres_server
 
@@ -135,8 +135,8 @@ def test_what_a_killed_process_of_another_host_ran_is_asked_again_once_nothing_i
     ledger = Ledger(storage, [FAMILY], {"rows": 1}, maximize=False, seed=0)
     ledger.take_over()
     assert (ledger.elsewhere(), ledger.waits()) == (1, False)  # it may still run
-    monkeypatch.setattr(owner_module, "UNHEARD_SECONDS", 0.5)
     time.sleep(1.5)  # clocks of databases may have whole seconds
+    Ledger(storage, [FAMILY], {"rows": 1}, maximize=False, seed=0, unheard=0.5)
     found = sweep(storage, 2)
     assert next((t.number, t.params["x"]) for t in found.trials if t.value is not None) == (0, 5.0)
 
@@ -154,8 +154,31 @@ def test_a_database_that_goes_away_is_said_without_the_password(server, postgres
         return near(question)
 
     with pytest.raises(SetupError, match="no study can be kept in") as caught:
-        sweep(postgres, 3, train)
+        sweep(postgres, 3, train, patience=1)
     hides_the_password(caught.value)
+
+
+def test_a_database_that_is_away_for_a_while_costs_no_trial(server, postgres):
+    _, psql = server
+    name, back = postgres.rpartition("/")[2], []
+
+    def allow(word):
+        psql("--dbname=postgres", f"--command=ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
+
+    def train(question):
+        if question.order in (1, 3):
+            allow("false")
+            psql(
+                "--dbname=postgres",
+                f"--command=SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+            )
+            back.append(threading.Timer(2.0, allow, ["true"]))
+            back[-1].start()
+        return near(question)
+
+    found = sweep(postgres, 6, train)
+    assert [(t.number, t.state) for t in found.trials] == [(n, "complete") for n in range(6)]
+    assert len(back) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,19 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from synml_dagster.learners import in_order
 from synml_dagster.processes import this_process
 from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import Candidate, Family, Question
 from synml_dagster.tuning.feature_choice import said
-from synml_dagster.tuning.ledger.database import at_once, clock, open_database
+from synml_dagster.tuning.ledger.database import at_once, clock, may_pass, open_database
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
-from synml_dagster.tuning.ledger.owner import HEARD, OWNER
+from synml_dagster.tuning.ledger.owner import HEARD, OWNER, UNHEARD_SECONDS
 from synml_dagster.tuning.ledger.record import record_of
 from synml_dagster.tuning.ledger.takeover import KILLED, take_along, take_over, tell
 from synml_dagster.tuning.ledger.turn import Turns
@@ -34,6 +34,11 @@ BUDGET = "budget"
 _NO_ANSWER = (KILLED, BUDGET)
 """Why trials ended that say nothing of their parameters."""
 _SAY_SECONDS = 10.0
+_AGAIN_SECONDS = 0.5
+PATIENCE = 60.0
+"""For how many seconds a database that does not answer is asked again."""
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 _FORGOTTEN = "forgotten"
 """What a study calls the numbers of failed trials that are to be tried again."""
 
@@ -53,6 +58,10 @@ class Ledger:
     key
         What trials have in common. A study is named by it, its family and its ranges; trials of the same key and family
         over other ranges are taken along where they fit.
+    patience
+        For how many seconds a database that is away, or has let this one lose a deadlock, is asked again.
+    unheard
+        For how many seconds a trial of another host counts as running of which nothing is heard, by the database's clock.
     """
 
     def __init__(
@@ -65,13 +74,15 @@ class Ledger:
         seed: int,
         sampler: str = "tpe",
         aims: Aims | None = None,
+        patience: float = PATIENCE,
+        unheard: float = UNHEARD_SECONDS,
     ) -> None:
         import optuna
 
         self.name = name_of(key, seed)
         self._optuna, self._seed, self._sampler = optuna, seed, sampler
         self._states = optuna.trial.TrialState
-        self._turns = Turns(str(storage))
+        self._turns, self._patience, self._unheard = Turns(str(storage)), patience, unheard
         self.maximize, self.aims = maximize, aims or Aims()
         costs: list[Literal["maximize", "minimize"]] = ["minimize" for _ in self.aims.against]
         self._directions = ["maximize" if maximize else "minimize", *costs]
@@ -89,7 +100,7 @@ class Ledger:
             for family in families:
                 self._studies[family.name] = self._open_study(family)
             for study in (*self._studies.values(), *self._beside()):
-                take_over(study, now, self.aims)
+                take_over(study, now, self.aims, unheard=unheard)
             self.resumed = sum(t.value is not None for t in self.trials())
 
     @contextmanager
@@ -105,10 +116,32 @@ class Ledger:
             finally:
                 self._read = self._forgotten = None
 
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Return what `work`, which may be done twice, returns; once more where the database was away or busy meanwhile.
+
+        Within a turn it is done once: the lock may have gone with the database, and the turn has to be had again.
+        """
+        if self._read is not None:
+            return work()
+        end, said = time.monotonic() + self._patience, False
+        while True:
+            try:
+                return work()
+            except Exception as problem:
+                if not may_pass(problem) or time.monotonic() > end:
+                    raise
+                if not said:
+                    _log.warning(
+                        "sweep.storage does not answer as it should; it is asked again for up to %.0f s",
+                        self._patience,
+                    )
+                said = True
+            time.sleep(_AGAIN_SECONDS)
+
     def _all(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         """Return the trials of a study: in a turn those that there were when it was first asked."""
         if self._read is None:
-            return study.get_trials(deepcopy=False)
+            return self.patiently(lambda: study.get_trials(deepcopy=False))
         if study.study_name not in self._read:
             self._read[study.study_name] = study.get_trials(deepcopy=False)
         return self._read[study.study_name]
@@ -116,7 +149,7 @@ class Ledger:
     def _given_up(self, study: optuna.Study) -> set[int]:
         """Return the numbers of failed trials that are to be tried again."""
         if self._forgotten is None:
-            return set(study.user_attrs.get(_FORGOTTEN, ()))
+            return self.patiently(lambda: set(study.user_attrs.get(_FORGOTTEN, ())))
         if study.study_name not in self._forgotten:
             self._forgotten[study.study_name] = set(study.user_attrs.get(_FORGOTTEN, ()))
         return self._forgotten[study.study_name]
@@ -135,17 +168,21 @@ class Ledger:
         if time.monotonic() < self._say_next:
             return
         self._say_next = time.monotonic() + _SAY_SECONDS
-        now = clock(self._database)
-        for _, trial in list(self._running.values()):
-            with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # taken over: see tell
-                trial.set_user_attr(HEARD, now)
+
+        def say() -> None:
+            now = clock(self._database)
+            for _, trial in list(self._running.values()):
+                with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # taken over: see tell
+                    trial.set_user_attr(HEARD, now)
+
+        self.patiently(say)
 
     def take_over(self) -> None:
         """Let trials of other sweeps whose process is gone be asked again."""
         now = clock(self._database)
         own = {f: {t.number for g, t in self._running.values() if g == f} for f in self._studies}
         for family, study in self._studies.items():
-            take_over(study, now, self.aims, own[family])
+            take_over(study, now, self.aims, own[family], self._unheard)
 
     def forget_failures(self) -> None:
         """Let failed trials be tried again by the next sweep: where all have failed, the cause may be mended by then."""
@@ -253,26 +290,45 @@ class Ledger:
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""
         _, trial = self._running[question.order]
-        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
+
+        def keep() -> None:
             trial.set_user_attr("seconds", round(seconds, 3))
             trial.set_user_attr("outcome", outcome.to_json())
+
+        self._keep(keep)
 
     def tell(self, question: Question, outcome: TrialOutcome) -> None:
         """Tell the sampler an answer.
 
         Where this process had not been heard of for too long, another host has taken the trial over: its answer will count.
         """
-        family, trial = self._running.pop(question.order)
-        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
-            tell(self._studies[family], trial._trial_id, trial.number, outcome, self.aims)
+        family, trial = self._running[question.order]
+        self._keep(lambda: tell(self._studies[family], trial._trial_id, trial.number, outcome, self.aims))
+        del self._running[question.order]
 
     def fail(self, question: Question, reason: str, seconds: float = 0.0) -> None:
         """Note that a question has no answer, and why."""
-        family, trial = self._running.pop(question.order)
-        with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
+        family, trial = self._running[question.order]
+
+        def keep() -> None:
             trial.set_user_attr("reason", reason[:1000])
             trial.set_user_attr("seconds", round(seconds, 3))
             self._studies[family].tell(trial, state=self._states.FAIL)
+
+        self._keep(keep)
+        del self._running[question.order]
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Write what has come of a trial, all of it or nothing; nothing where it has ended, since another process had taken it over.
+
+        A write whose answer was lost on the way back is done again, and finds the trial as it has left it.
+        """
+
+        def once() -> None:
+            with suppress(self._optuna.exceptions.UpdateFinishedTrialError), at_once(self._database):
+                write()
+
+        self.patiently(once)
 
     def known_answer(self, question: Question) -> TrialOutcome | None:
         """Return the answer to the same parameters of the same family, where a trial had one."""
@@ -347,7 +403,9 @@ class Ledger:
 
     def importance(self, family: str) -> dict[str, float]:
         """Return by parameter its part of the metric's variance (PED-ANOVA); none for a handful of trials."""
-        study = self._studies[family]
+        return self.patiently(lambda: self._importance(self._studies[family]))
+
+    def _importance(self, study: optuna.Study) -> dict[str, float]:
         values = {t.values[0] for t in study.get_trials(deepcopy=False, states=[self._states.COMPLETE])}
         if len(values) < 4:
             return {}

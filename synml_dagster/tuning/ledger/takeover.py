@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synml_dagster.features import AS_DESCRIBED
 from synml_dagster.tuning.feature_choice import is_choice, said
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
-from synml_dagster.tuning.ledger.owner import may_live
+from synml_dagster.tuning.ledger.owner import UNHEARD_SECONDS, may_live
 
 if TYPE_CHECKING:
     import optuna
@@ -40,7 +40,13 @@ def tell(study: optuna.Study, trial_id: int, number: int, outcome: TrialOutcome,
         study.tell(number, [outcome.value, *aims.costs(outcome)], skip_if_finished=True)
 
 
-def take_over(study: optuna.Study, now: float, aims: Aims, own: Collection[int] = ()) -> None:
+def take_over(
+    study: optuna.Study,
+    now: float,
+    aims: Aims,
+    own: Collection[int] = (),
+    unheard: float = UNHEARD_SECONDS,
+) -> None:
     """End trials whose process is gone: those that had an answer with it, the others to be asked again.
 
     Parameters
@@ -49,11 +55,13 @@ def take_over(study: optuna.Study, now: float, aims: Aims, own: Collection[int] 
         The database's clock.
     own
         Numbers of the trials that this sweep runs itself.
+    unheard
+        For how many seconds a trial of another host counts as running of which nothing is heard.
     """
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        if trial.number in own or may_live(trial, now):
+        if trial.number in own or may_live(trial, now, unheard):
             continue
         attrs = trial.user_attrs
         if (answer := attrs.get("outcome")) is not None:
