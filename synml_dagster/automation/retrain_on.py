@@ -77,9 +77,7 @@ class Retraining:
     ) -> dg.SensorResult:
         """Ask for a run for one cause, a moment; while a brake holds, the cursor stays, and a later tick asks."""
         training = {"synml/pipeline": self.pipeline, "synml/job": "train"}
-        if why := held_back(
-            context.instance, training, self.on, ["drift", "decay", "age"], "automation.retrain_on"
-        ):
+        if why := held_back(context.instance, training, self.on, self.on.triggers(), "automation.retrain_on"):
             return dg.SensorResult(skip_reason=f"not yet, because {why}. {reason}", cursor=context.cursor)
         run_key, tags = f"{self.pipeline}:{word}:{cause}", {REASON_TAG: reason[:255], TRIGGER_TAG: word}
         if self.partitions is None:

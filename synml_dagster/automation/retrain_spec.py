@@ -98,9 +98,14 @@ class RetrainOnSpec(BaseModel):
     )
     within_days: float = Field(default=7.0, gt=0, description="... within so many days.")
 
+    @classmethod
+    def triggers(cls) -> list[str]:
+        """Return what can ask, by the words of the sensors: the options that are off until they are named."""
+        return [name for name, option in cls.model_fields.items() if option.default is None]
+
     @model_validator(mode="after")
     def _something_asks(self) -> RetrainOnSpec:
-        if not (self.drift or self.decay or self.age):
+        if not any(getattr(self, name) for name in self.triggers()):
             raise ValueError(
                 "automation.retrain_on names nothing that asks for a retraining; give it drift: {}, decay: {} or age: {days: 30}"
             )

@@ -22,6 +22,7 @@ class AdditiveExplainer:
     """
 
     method = "Exact SHAP values of the linear model"
+    rows_scored = 0
 
     def __init__(self, form: AdditiveForm) -> None:
         self._form = form

@@ -19,11 +19,14 @@ class Explainer(Protocol):
         In words for people, such as "Exact tree SHAP values".
     num_features, num_outputs
         How many columns a row has, and how many raw scores.
+    rows_scored
+        How many rows the model scores to explain one; 0 where the values have a closed form.
     """
 
     method: str
     num_features: int
     num_outputs: int
+    rows_scored: int
 
     @property
     def base(self) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from synml_dagster.errors import ConfigError, ModelError
 from synml_dagster.explain.base import explainer_for, is_explained_exactly
-from synml_dagster.explain.kernel import KernelExplainer
 from synml_dagster.explain.value_texts import value_texts
 from synml_dagster.explain.worker import Payload, explainer
 from synml_dagster.learners import TreeEnsemble
@@ -274,7 +273,7 @@ def contributions_of(
         top=top,
         detailed=tuple(int(i) for i in np.flatnonzero(several)) if detailed else (),
         exact=is_explained_exactly(form),
-        rows_scored=how.rows_scored if isinstance(how, KernelExplainer) else 0,
+        rows_scored=how.rows_scored,
     )
     for name, count in Counter(name.casefold() for name in found.names).items():
         if count > 1:

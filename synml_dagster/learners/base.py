@@ -74,6 +74,13 @@ class Learner(ABC):
         Whether its rows may weigh different amounts in training.
     refits
         Whether it can be trained again on training and validation rows together, with nothing held out.
+    searched_most
+        Whether a sweep of several families gives the larger part of its search to it and others that say so: boosted trees
+        that a trial trains in seconds.
+    precedence
+        Where it stands among the families of `sweep.learners: all`; those of small numbers are tried first.
+    packages
+        Distributions of other makers that train it: the report says which versions were there.
     no_such_keys
         Keys of `train` that say nothing to it, and why.
     round_name, importance_name
@@ -91,6 +98,9 @@ class Learner(ABC):
     in_session: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = True
     refits: ClassVar[bool] = True
+    searched_most: ClassVar[bool] = False
+    precedence: ClassVar[int] = 100
+    packages: ClassVar[tuple[str, ...]] = ()
     no_such_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     round_name: ClassVar[str] = "round"
     importance_name: ClassVar[str]

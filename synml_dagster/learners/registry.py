@@ -12,14 +12,19 @@ from synml_dagster.errors import ConfigError, did_you_mean
 
 _MADE = "ensemble"
 """Opened by its name as other families are, and put together by a sweep: no description trains it."""
-_NO_FAMILY = frozenset({_MADE, "forests", "one_process", "onnx", "spark_ml", "tree_models"})
 
 
 @cache
 def learner_names() -> tuple[str, ...]:
     """Return the names of all families, in order."""
-    here = [str(Path(__file__).parent)]
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(here) if m.ispkg and m.name not in _NO_FAMILY))
+    here = Path(__file__).parent
+    rooms = [room.name for room in pkgutil.iter_modules([str(here)]) if room.ispkg and room.name != _MADE]
+    return tuple(sorted(name for name in rooms if _has_learner(here / name)))
+
+
+def _has_learner(room: Path) -> bool:
+    """Return whether a folder is a family and not what families share; it may be in an archive."""
+    return any(module.name == "learner" for module in pkgutil.iter_modules([str(room)]))
 
 
 def learner_module(name: str) -> ModuleType:

@@ -81,6 +81,12 @@ class TrainedModel(ABC):
         """How many rounds the model holds; 1 where the family has none."""
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions of other makers that its family is trained by."""
+        found: tuple[str, ...] = learner_module(self.learner).LEARNER.packages
+        return found
+
+    @property
     def label_gain(self) -> list[float] | None:
         """The gains of a ranking's grades that it was trained with, None where they are the usual ones."""
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from synml_dagster.report.inputs import ReportInputs
 
 _SIDES = {"train": "Training", "validation": "Validation", "test": "Test"}
-_PACKAGES = ("synml-dagster", "lightgbm", "pyspark", "onnx", "onnxruntime", "dagster", "mlflow", "numpy")
+_PACKAGES = ("synml-dagster", "pyspark", "onnx", "onnxruntime", "dagster", "mlflow", "numpy")
 _MOST_CLASSES = 12
 _MOST_INPUTS = 30
 
@@ -124,7 +124,8 @@ def provenance(inputs: ReportInputs, created: datetime) -> list[tuple[str, str]]
     if inputs.model is not None and "seed" in inputs.model.params:
         lines.append(("Training seed", str(inputs.model.params["seed"])))
     versions = [f"Python {platform.python_version()}"]
-    for package in _PACKAGES:
+    trained_by = inputs.model.packages if inputs.model is not None else ()
+    for package in (*_PACKAGES, *trained_by):
         try:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:

@@ -20,8 +20,10 @@ _FORMATS_BY_SUFFIX = {
     ".avro": "avro",
 }
 # Formats whose files say nothing of the table's log, which says which of them, and which of their rows, still count.
-BARE = {"parquet", "orc", "avro", "csv", "json", "text"}
+BARE = {*_FORMATS_BY_SUFFIX.values(), "text"}
 _LOGS = {"delta": "_delta_log/", "hudi": ".hoodie/", "iceberg": "metadata/*.metadata.json"}
+KNOWN = {*_FORMATS_BY_SUFFIX.values(), *_LOGS}
+"""The formats that are told by a name or by a log."""
 _COMPRESSIONS = {".gz", ".bz2", ".zst", ".snappy", ".lz4"}
 
 

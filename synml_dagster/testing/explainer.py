@@ -56,9 +56,10 @@ class ExplainerContract:
             explainer.values(X[:, :-1])
 
     def test_it_says_what_it_is(self, case: Any) -> None:
-        """In words for a report, and as many bases as outputs."""
+        """In words for a report, what a row costs, and as many bases as outputs."""
         explainer, _, _ = case
         assert explainer.method
+        assert explainer.rows_scored >= 0
         assert explainer.base.shape == (explainer.num_outputs,)
 
     def test_values_are_those_of_the_game(self, case: Any) -> None:

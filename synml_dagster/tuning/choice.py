@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from synml_dagster.features import FeaturePlan
     from synml_dagster.tuning.spec import SweepSpec
 
-_BOOSTED = frozenset({"lightgbm", "xgboost"})
-_ORDER = ("lightgbm", "xgboost", "extra_trees", "random_forest", "linear", "mlp")
-
 
 def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
     """Return the learners of a sweep; the first one's defaults are those to beat.
@@ -46,8 +43,7 @@ def family_names(sweep: SweepSpec, train: TrainSpec, task: str) -> list[str]:
         raise ConfigError(
             f"sweep.without leaves no learner out of those that learn task {task!r}; name fewer of them."
         )
-    rank = {name: i for i, name in enumerate(dict.fromkeys((train.learner, *_ORDER)))}
-    return sorted(able, key=lambda name: (rank.get(name, len(rank)), name))
+    return sorted(able, key=lambda name: (name != train.learner, learner_of(name).precedence, name))
 
 
 def _is_of_all(name: str, task: str, own: str) -> bool:
@@ -110,7 +106,7 @@ def families_of(
         for choice, values in features.items():
             option = next(v for v in values.choices or () if v != AS_DESCRIBED)
             candidates.append(Candidate(f"{choice.removeprefix(PREFIX)} {option}", {**start, choice: option}))
-        found.append(Family(name, space, tuple(candidates), boosted=name in _BOOSTED))
+        found.append(Family(name, space, tuple(candidates), boosted=learner.searched_most))
     return found
 
 

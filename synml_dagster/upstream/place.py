@@ -8,7 +8,7 @@ from typing import Any
 from synml_dagster.errors import SourceError
 from synml_dagster.io_managers.place import metadata_of
 from synml_dagster.sources import Source
-from synml_dagster.sources.format import guess_format
+from synml_dagster.sources.format import KNOWN, guess_format
 from synml_dagster.tables import Table, open_table
 from synml_dagster.upstream.record import Made, Upstream
 
@@ -18,7 +18,6 @@ Place = Table | Source
 # In the order in which they are looked for: Dagster's own words first.
 _PATHS = ("dagster/uri", "uri", "path", "table_uri")
 _TABLES = ("dagster/table_name", "dagster/relation_identifier")
-_FORMATS = {"parquet", "csv", "json", "orc", "avro", "delta", "iceberg", "hudi"}
 
 
 def place_of(upstream: Upstream, made: Made, source: Source) -> Place:
@@ -71,7 +70,7 @@ def _without_slash(path: str) -> str:
 def _said_format(told: Mapping[str, Any]) -> str | None:
     for name in ("dagster/storage_kind", "format"):
         said = str(told.get(name, "")).casefold()
-        if said in _FORMATS:
+        if said in KNOWN:
             return said
     return None
 

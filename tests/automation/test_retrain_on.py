@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from synml_dagster import MLPipeline
-from synml_dagster.automation import REASON_TAG
+from synml_dagster.automation import REASON_TAG, RetrainOnSpec
 from synml_dagster.automation.brakes import TRIGGER_TAG
 from synml_dagster.checks.drift import DRIFTED_IMPORTANCE
 
@@ -195,6 +195,13 @@ def test_one_training_at_a_time(instance):
     train.execute_in_process(instance=instance)
     assert "a training is under way" in asked[0].skip_message
     assert tick(instance, defs).run_requests
+
+
+def test_every_sensor_that_retrains_counts_in_the_budget():
+    asked = {"drift": {}, "decay": {}, "age": {"days": 1}}
+    assert sorted(RetrainOnSpec.triggers()) == sorted(asked)
+    names = {sensor.name for sensor in defs_of(asked).sensors}
+    assert {f"p_{word}" for word in RetrainOnSpec.triggers()} <= names
 
 
 def test_a_sensor_that_cannot_stop_failing_is_stopped_by_its_budget(instance):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synml_dagster.features import LABEL, SPLIT, FeatureSpec, assemble, fit_plan
-from synml_dagster.learners import TrainSpec, learner_of
+from synml_dagster.learners import TrainSpec, learner_names, learner_of
 from synml_dagster.tables import publish_table
 from synml_dagster.testing.tables import awkward_table
 
@@ -38,3 +38,8 @@ def test_each_set_learns(classic_spark, regression, family, train):
         model = learner.fit(classic_spark, plan, spec, chosen, *parts)
         _, value = model.validation_score("rmse")
         assert value < 0.8 * labels.std(), name
+
+
+def test_no_family_with_a_portfolio_is_left_out():
+    have = {name for name in learner_names() if learner_of(name).portfolio("regression")}
+    assert have == {name for name, _ in CASES}

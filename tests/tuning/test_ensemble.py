@@ -182,6 +182,7 @@ def test_an_ensemble_answers_the_weighted_mean_of_its_members(mixed, classic_spa
     assert isinstance(again, EnsembleModel)
     np.testing.assert_array_equal(again.predict(held.X), ensemble.predict(held.X))
     assert repr(again).startswith("EnsembleModel(lightgbm 0.40, linear 0.10")
+    assert again.packages == ("lightgbm", "scikit-learn")
     assert sum(again.importance().values()) == pytest.approx(1)
     scored = again.transform(
         table.files(**{SPLIT: "validation"}), keep=[*plan.feature_names, LABEL], spark=classic_spark

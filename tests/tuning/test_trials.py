@@ -20,7 +20,7 @@ from synml_dagster.spark.session import job_tag, stop_tagged
 from synml_dagster.tables import publish_table
 from synml_dagster.tuning import Question, SweepResult, SweepSpec, TrialRecord
 from synml_dagster.tuning import runner as runner_module
-from synml_dagster.tuning.choice import family_names
+from synml_dagster.tuning.choice import families_of, family_names
 from synml_dagster.tuning.folds import FoldPlan
 from synml_dagster.tuning.guard import keep_default_within_noise
 from synml_dagster.tuning.losses import Measure
@@ -339,7 +339,11 @@ def test_a_family_that_trains_by_the_session_has_its_trials_here_on_the_same_row
 
 def test_all_learners_are_those_whose_trials_are_tasks_and_ones_own():
     sweep = SweepSpec(learners="all")
-    assert not any(name.startswith("spark_") for name in family_names(sweep, TrainSpec(), "binary"))
+    expected = ["lightgbm", "xgboost", "extra_trees", "random_forest", "linear", "mlp"]
+    assert family_names(sweep, TrainSpec(), "binary") == expected
+    assert family_names(sweep, TrainSpec(learner="mlp"), "binary") == ["mlp", *expected[:-1]]
+    families = families_of(expected, sweep, TrainSpec(), "binary")
+    assert [family.name for family in families if family.boosted] == ["lightgbm", "xgboost"]
     own = family_names(sweep, TrainSpec(learner="spark_gbt"), "binary")
     assert own[0] == "spark_gbt"
     assert "spark_linear" not in own

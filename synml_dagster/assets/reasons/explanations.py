@@ -17,7 +17,6 @@ from synml_dagster.assets.stage import (
 )
 from synml_dagster.explain import (
     Explanations,
-    KernelExplainer,
     explain,
     explain_chosen,
     explainer_for,
@@ -57,13 +56,13 @@ def build_explanations(pipeline: str, spec: ExplainSpec) -> dg.AssetsDefinition:
         form = model.model.form
         if (
             not is_explained_exactly(form)
-            and isinstance(explainer := explainer_for(form), KernelExplainer)
-            and (most := max(_FEWEST, _MOST_SCORED // explainer.rows_scored)) < rows
+            and (scored := explainer_for(form).rows_scored)
+            and (most := max(_FEWEST, _MOST_SCORED // scored)) < rows
         ):
             rows = most
             context.log.info(
                 f"{rows} of the {spec.rows} rows that explain.rows asks for: {learner_of(model.model.learner).title.lower()} has no closed form "
-                f"of what each column adds, and {explainer.rows_scored:,} rows are scored to explain one"
+                f"of what each column adds, and {scored:,} rows are scored to explain one"
             )
         found = explain(test, model.model, model.plan, rows=rows, seed=spec.seed, spark=spark.session)
         if (asked := spec.chosen) is not None:

@@ -57,6 +57,7 @@ class TreeExplainer:
     """
 
     method = "Exact tree SHAP values"
+    rows_scored = 0
 
     def __init__(
         self,

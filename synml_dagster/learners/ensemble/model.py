@@ -59,6 +59,12 @@ class EnsembleModel(TrainedModel):
         """How many members there are."""
         return len(self._members())
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those that trained the members, each once."""
+        every = (name for member in self._members() for name in learner_of(member["learner"]).packages)
+        return tuple(dict.fromkeys(every))
+
     def importance(self) -> dict[str, float]:
         """Return by feature the weighted mean of its part of each member's importance, greatest first."""
         found: dict[str, float] = {name: float(self.facts["importance"][name]) for name in self.features}

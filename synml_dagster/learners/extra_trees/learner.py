@@ -28,6 +28,7 @@ class ExtraTreesLearner(ForestLearner):
     name: ClassVar[str] = "extra_trees"
     title: ClassVar[str] = "Extremely randomised trees"
     summary: ClassVar[str] = "Extremely randomised trees of scikit-learn, grown in one process."
+    precedence: ClassVar[int] = 30
     model: ClassVar[type[TrainedModel]] = ExtraTreesModel
     defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "bootstrap": False}
     classifier: ClassVar[str] = "ExtraTreesClassifier"

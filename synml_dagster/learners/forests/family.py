@@ -65,6 +65,7 @@ class ForestLearner(OneProcessLearner):
 
     kinds: ClassVar[frozenset[str]] = frozenset({"scikitlearn"})
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     no_such_keys: ClassVar[Mapping[str, str]] = _NO_SUCH
     said_elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("random_state", "seed"), "is said by train.seed, not by train.params"

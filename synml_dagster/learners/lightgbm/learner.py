@@ -67,8 +67,11 @@ class LightGBMLearner(Learner):
     kinds: ClassVar[frozenset[str]] = frozenset({"lightgbm"})
     summary: ClassVar[str] = "LightGBM, trained on Spark ranks with early stopping on the validation rows."
     scales: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("lightgbm",)
     round_name: ClassVar[str] = "boosting round"
     importance_name: ClassVar[str] = "gain of all splits"
+    searched_most: ClassVar[bool] = True
+    precedence: ClassVar[int] = 10
     model: ClassVar[type[TrainedModel]] = LightGBMModel
 
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:

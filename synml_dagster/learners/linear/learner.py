@@ -38,8 +38,10 @@ class LinearLearner(Learner):
         "A linear or logistic regression by scikit-learn, with its penalty chosen on the validation rows."
     )
     tasks: ClassVar[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     no_such_keys: ClassVar[Mapping[str, str]] = _NO_SUCH
     importance_name: ClassVar[str] = "spread of its term over the training rows"
+    precedence: ClassVar[int] = 50
     model: ClassVar[type[TrainedModel]] = LinearModel
 
     def checked_params(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class PerceptronLearner(OneProcessLearner):
     }
     round_name: ClassVar[str] = "epoch"
     importance_name: ClassVar[str] = "loss that shuffling it adds on validation rows"
+    precedence: ClassVar[int] = 60
     model: ClassVar[type[TrainedModel]] = PerceptronModel
     table: ClassVar[Parameters] = _TABLE
     defaults: ClassVar[Mapping[str, Any]] = _DEFAULTS

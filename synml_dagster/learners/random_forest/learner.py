@@ -28,6 +28,7 @@ class RandomForestLearner(ForestLearner):
     name: ClassVar[str] = "random_forest"
     title: ClassVar[str] = "A random forest"
     summary: ClassVar[str] = "A random forest of scikit-learn, grown in one process."
+    precedence: ClassVar[int] = 40
     model: ClassVar[type[TrainedModel]] = RandomForestModel
     defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "bootstrap": True, "max_samples": 1.0}
     classifier: ClassVar[str] = "RandomForestClassifier"

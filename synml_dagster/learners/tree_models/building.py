@@ -36,7 +36,8 @@ class NodeTable:
     gain
         Of inner nodes: what the split was worth.
     categories
-        By inner node, the codes that go left, for splits by category.
+        By inner node, the codes that go left, for splits by category; other codes go right. None where only a missing value
+        goes left.
     """
 
     left: NDArray[np.integer]
@@ -76,7 +77,7 @@ def tree_of(table: NodeTable, where: str) -> Tree:
             continue  # a node that is not part of the tree any more
         decision[new] = _CATEGORICAL | (_DEFAULT_LEFT if table.missing_left[old] else 0)
         threshold[new] = len(bounds) - 1
-        words.append(_bits(codes, where))
+        words.append(_bits(codes, where, allow_none=bool(table.missing_left[old])))
         bounds.append(bounds[-1] + len(words[-1]))
     return Tree(
         num_leaves=len(leaves),
@@ -144,9 +145,11 @@ def _is_in_order(table: NodeTable) -> bool:
     return every_one_once and bool(np.all(children > np.tile(parents, 2)))
 
 
-def _bits(codes: Sequence[int], where: str) -> NDArray[np.uint32]:
+def _bits(codes: Sequence[int], where: str, *, allow_none: bool) -> NDArray[np.uint32]:
     """Return the codes as a bit set, 32 to a word."""
     chosen = np.asarray(codes, dtype=np.int64)
+    if len(chosen) == 0 and allow_none:
+        return np.zeros(1, np.uint32)
     if len(chosen) == 0:
         raise ModelError(f"the model's text is damaged: {where} has a split by no category.")
     if chosen.min() < 0 or chosen.max() >= LARGEST_CATEGORY:

@@ -43,9 +43,12 @@ class XGBoostLearner(OneProcessLearner):
     title: ClassVar[str] = "XGBoost"
     kinds: ClassVar[frozenset[str]] = frozenset({"xgboost"})
     summary: ClassVar[str] = "XGBoost, trained in one process with early stopping on the validation rows."
+    packages: ClassVar[tuple[str, ...]] = ("xgboost-cpu", "xgboost")
     no_such_keys: ClassVar[Mapping[str, str]] = {"ranks": "it is trained in one process"}
     round_name: ClassVar[str] = "boosting round"
     importance_name: ClassVar[str] = "gain of all splits"
+    searched_most: ClassVar[bool] = True
+    precedence: ClassVar[int] = 20
     model: ClassVar[type[TrainedModel]] = XGBoostModel
     table: ClassVar[Parameters] = TABLE
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS

@@ -229,6 +229,39 @@ def test_rows_of_one_class_are_refused(numbers):
         learner_of("random_forest").fit_rows(one, spec(), {}, alike, alike)
 
 
+def only_missing_goes_left(missing_left):
+    """A tree whose first split is by a category and sends no code left."""
+    tree = {
+        "left": np.array([1, -1, 3, -1, -1]),
+        "right": np.array([2, -1, 4, -1, -1]),
+        "feature": np.array([0, 0, 1, 0, 0]),
+        "threshold": np.array([0, 0, 0.5, 0, 0]),
+        "missing_left": np.array([missing_left, False, True, False, False]),
+        "cover": np.array([10.0, 4.0, 6.0, 2.0, 4.0]),
+        "gain": np.zeros(5),
+        "value": np.array([[0.0], [8.0], [0.0], [1.0], [2.0]]),
+    }
+    return write_forest(
+        [tree], objective="x", features=2, classifies=False, link="identity", categories=[{0: []}]
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("trees", ["onnxruntime", "tables"])
+def test_a_split_by_category_may_send_missing_values_alone_to_the_left(whole, trees):
+    form = read_forest(only_missing_goes_left(True))
+    X = np.array([[np.nan, 0], [np.nan, 9], [0, 0], [3, 9], [77, np.nan], [-1, 1], [np.inf, 0]], np.float32)
+    expected = [[8], [8], [1], [2], [1], [2], [1]]
+    np.testing.assert_array_equal(TreeScorer(form).raw_scores(X), expected)
+    graph = Scorer(OnnxModel(model_to_onnx(form, whole_categories=whole)), outputs=["raw_score"], trees=trees)
+    found = np.array(graph.score({"features": X}).column(0).to_pylist()).reshape(-1, 1)
+    np.testing.assert_array_equal(found, expected)
+    phi, base = explainer_for(form).values(X)
+    np.testing.assert_allclose(phi.sum(1) + base, np.ravel(expected), rtol=1e-12)
+    with pytest.raises(ModelError, match="a split by no category"):
+        read_forest(only_missing_goes_left(False))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
