@@ -21,16 +21,16 @@ _BODY = b'{"error_code":"TEMPORARILY_UNAVAILABLE","message":"The server is full;
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\n%scontent-type: application/json\r\nretry-after: 1\r\ncontent-length: %d\r\n\r\n%s"
 _GOOD = b"HTTP/1.1 200 OK\r\n%scontent-type: application/json\r\ncontent-length: %d\r\n%s\r\n%s"
 
-_MOMENT = 0.005
+MOMENT = 0.005
 """Seconds that a head waits for its body before it takes the usual way."""
 
 
-def direct_protocol(app: ServingApp) -> type[Any]:
+def direct_protocol(app: ServingApp, moment: float = MOMENT) -> type[Any]:
     """Return uvicorn's protocol of httptools, with a look at each request before it is parsed.
 
     A request that goes through the ASGI application waits for the event loop three times: for its task, for its batch, and for its
     answer; under load each of these turns first reads and refuses all that has come meanwhile. A plain request for scores that is
-    whole within a moment, on a connection with none before it unanswered, is read here as it arrives, and written out as its batch is
+    whole within a `moment` of seconds, on a connection with none before it unanswered, is read here as it arrives, and written out as its batch is
     scored. Where the gate is shut it is refused here, for a tenth of what it costs to take it in. All others, and all with which
     something is wrong, take the usual way, which says what. Headers have to be there in `body_seconds`.
     """
@@ -87,7 +87,7 @@ def direct_protocol(app: ServingApp) -> type[Any]:
             """Wait a moment for the body, which many clients send behind the head and not with it."""
             self._held = data
             if self._hand_on is None:
-                self._hand_on = self.loop.call_later(_MOMENT, self._release)
+                self._hand_on = self.loop.call_later(moment, self._release)
 
         def _hold_no_more(self) -> None:
             self._held = b""

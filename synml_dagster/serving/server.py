@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import SetupError
 from synml_dagster.serving.app import ServingApp, create_app
-from synml_dagster.serving.direct import direct_protocol
+from synml_dagster.serving.direct import MOMENT, direct_protocol
 
 if TYPE_CHECKING:
     import uvicorn
@@ -99,14 +99,14 @@ def serve(
         raise SetupError(_why(problem, host, port)) from problem
 
 
-def uvicorn_server(app: ServingApp, shutdown_seconds: float = 20) -> uvicorn.Server:
-    """Return a server of `app`, with httptools and uvloop where they are installed."""
+def uvicorn_server(app: ServingApp, shutdown_seconds: float = 20, moment: float = MOMENT) -> uvicorn.Server:
+    """Return a server of `app`, with httptools and uvloop where they are installed; see `direct_protocol` for `moment`."""
     import uvicorn
 
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=direct_protocol(app) if _there("httptools") else "h11",
+            http=direct_protocol(app, moment) if _there("httptools") else "h11",
             loop="uvloop" if _there("uvloop") else "asyncio",
             ws="none",
             lifespan="on",

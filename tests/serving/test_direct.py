@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from synml_dagster.serving import create_app, direct
+from synml_dagster.serving import create_app
 from synml_dagster.serving.server import bind, listeners, uvicorn_server
 from tests.serving import conftest
 from tests.serving.conftest import as_json, running
@@ -213,12 +213,11 @@ def test_a_request_that_comes_as_its_connection_would_be_closed_is_answered(bund
     """The timer of an idle connection runs out while the request is read, or while its body is waited for."""
 
     def short(app, seconds):
-        server = uvicorn_server(app, seconds)
+        server = uvicorn_server(app, seconds, moment=3)
         server.config.timeout_keep_alive = 0.6
         return server
 
     monkeypatch.setattr(conftest, "uvicorn_server", short)
-    monkeypatch.setattr(direct, "_MOMENT", 3)
     app = create_app(bundles["accepted"])
     read, slow = app.scoring.read, []
 
