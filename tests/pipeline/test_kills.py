@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).parents[2]
 PATIENCE = 900
 SHARE = 0.3
-"""Of what a step takes when nobody disturbs it, after which it is killed."""
+"""Of what a step takes when nobody disturbs it, after which it is killed, unless it writes before that."""
 TABLES = ("raw", "features", "predictions", "contributions", "shadow_predictions")
 FOUND = (
     "data_balance", "evaluation", "fairness", "explanations", "effects", "attributions", "live_evaluation",
@@ -108,7 +108,9 @@ class Place:
         return self.last()
 
     def killed_in(self, step, after, rounds, *run, job="train"):
-        """Kill Python, the JVM and the workers `after` seconds of a step; return the Dagster run."""
+        """Kill Python, the JVM and the workers `after` seconds of a step, or earlier as it begins to write; return the Dagster run."""
+        written = self.data / step / "versions"
+        before = names(written)
         known = {record.dagster_run.run_id for record in self.instance.get_run_records()}
         started, end = self.start(rounds, job, *run), time.monotonic() + PATIENCE
         while True:
@@ -118,7 +120,9 @@ class Place:
             if made and made[0].run_id not in known and self.events(made[0], "STEP_START", step):
                 break
             time.sleep(0.05)
-        time.sleep(after)
+        end = time.monotonic() + after
+        while time.monotonic() < end and names(written) == before:
+            time.sleep(0.005)
         os.killpg(started.pid, signal.SIGKILL)
         started.wait(30)
         assert not self.events(made[0], "STEP_SUCCESS", step), f"{step} had ended before it was killed"
@@ -173,6 +177,10 @@ class Place:
 
     def version(self, asset):
         return Path((there := VersionedDirectory(self.data / asset)).path(there.current()))
+
+
+def names(folder):
+    return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
 
 
 def step_of(asset):
