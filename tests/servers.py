@@ -1,4 +1,4 @@
-"""Real servers that tests start and stop on free ports of this host: Spark Connect, PostgreSQL, MariaDB."""
+"""Real servers that tests start and stop on free ports of this host: Spark Connect, PostgreSQL, MariaDB, MLflow."""
 
 from __future__ import annotations
 
@@ -111,6 +111,21 @@ def server_process(log: Path, command: Sequence[str], **options: Any) -> Iterato
                 break
             except subprocess.TimeoutExpired:
                 continue
+
+
+@contextmanager
+def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """Run MLflow's server on a SQLite file and artifacts in `folder`, which outlast it, and yield its address; `server.pid` is its group."""
+    port, log = port or free_port(), folder / "server.log"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
+        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    quiet = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with server_process(log, command, cwd=folder, env=quiet) as started:
+        (folder / "server.pid").write_text(str(started.pid))
+        wait_for_port(port, started, 120, log)
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

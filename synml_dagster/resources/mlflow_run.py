@@ -9,7 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +96,20 @@ class MLflowRun:
         tags: Mapping[str, str],
         failed: bool = False,
     ) -> str:
-        """Make a finished run below this one, shown nested in MLflow's UI, and return its id."""
+        """Make a finished run below this one, shown nested in MLflow's UI, and return its id; one that cannot be finished is none."""
         own = {**tags, "mlflow.parentRunId": self.run_id}
         made = self.client.create_run(
             self.experiment_id, run_name=name, tags={k: v[:_MAX_PARAM] for k, v in own.items()}
         )
         below = MLflowRun(self.client, made.info.run_id, self.experiment_id, self.url)
-        below.log_params(params)
-        below.log_metrics(metrics)
-        self.client.set_terminated(made.info.run_id, "FAILED" if failed else "FINISHED")
+        try:
+            below.log_params(params)
+            below.log_metrics(metrics)
+            self.client.set_terminated(made.info.run_id, "FAILED" if failed else "FINISHED")
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to see
+                self.client.delete_run(made.info.run_id)
+            raise
         return str(made.info.run_id)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """One run of a whole pipeline in a process of its own, for whoever kills it: `python -m tests.pipeline.killed <description.json> [<run>]`.
 
+The variable `SYNML_KILLED_JOB` says which of its jobs runs: train where it is not set, score or measure.
+
 With a run, what that one has not finished is executed again, as the button "From failure" does.
 """
 
@@ -14,15 +16,15 @@ import dagster as dg
 
 from synml_dagster import MLPipeline
 
-DESCRIPTION = "SYNML_KILLED_DESCRIPTION"
+DESCRIPTION, JOB = "SYNML_KILLED_DESCRIPTION", "SYNML_KILLED_JOB"
 
 
-def train() -> dg.JobDefinition:
-    """The train job of the pipeline that the environment names; all steps in one process, and Spark's below it."""
+def asked_job() -> dg.JobDefinition:
+    """The job, of the pipeline, that the environment names; all steps in one process, and Spark's below it."""
     told = json.loads(Path(os.environ[DESCRIPTION]).read_text())
     made = MLPipeline.model_validate(told).definitions()
     defs = dg.Definitions.merge(made, dg.Definitions(executor=dg.in_process_executor))
-    return defs.resolve_job_def(f"{told['name']}_train")
+    return defs.resolve_job_def(f"{told['name']}_{os.environ.get(JOB, 'train')}")
 
 
 def main(description: str, run_id: str | None = None) -> bool:
@@ -30,7 +32,7 @@ def main(description: str, run_id: str | None = None) -> bool:
     os.environ[DESCRIPTION] = description
     with dg.DagsterInstance.get() as instance:
         again = dg.ReexecutionOptions.from_failure(run_id, instance) if run_id else None
-        with dg.execute_job(dg.reconstructable(train), instance, reexecution_options=again) as done:
+        with dg.execute_job(dg.reconstructable(asked_job), instance, reexecution_options=again) as done:
             return done.success
 
 

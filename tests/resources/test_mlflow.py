@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -302,11 +303,43 @@ def test_runs_below_a_run_are_written_beside_the_work_and_a_lost_one_is_said(ins
     states = {r.info.run_name: (r.info.status, r.data.metrics) for r in below}
     assert states["trial 0"] == ("FINISHED", {"loss": 0.5})
     assert states["trial 1"] == ("FAILED", {})
-    assert [w for w in warned if "1 runs could not be written" in w]
+    assert len(states) == 2  # no half of the third
+    assert [
+        w for w in warned if "1 of 3 runs below this one are missing: 1 could not be written, ValueError" in w
+    ]
     assert [f.path for f in client.list_artifacts(parent.info.run_id, "pictures")] == [
         "pictures/each_trial_and_the_best.png"
     ]
     assert parent.data.tags["dagster.run_url"] == f"http://dagster.example.org:3000/runs/{result.run_id}"
+
+
+def test_the_end_waits_for_runs_below_a_run_as_long_as_they_get_on_and_counts_those_that_are_missing():
+    from synml_dagster.resources.mlflow_children import Child, ChildRuns
+
+    class Server:
+        """Writes the first, refuses the second, and is then away for a while, or for good."""
+
+        def __init__(self, away):
+            self.away, self.written = away, []
+
+        def child(self, name, *_):
+            time.sleep(0.25)
+            if name == "1":
+                raise OSError("no room")
+            if name == "3":
+                time.sleep(self.away)
+            self.written.append(name)
+
+    for away, missing in ((0.5, "1 of 6"), (2, "4 of 6")):
+        warned, server = [], Server(away)
+        with ChildRuns(server, warned.append, patience=1) as children:
+            for number in range(6):
+                children.add(Child(str(number), {}, {}, {}))
+        refused = (
+            f"mlflow: {missing} runs below this one are missing: 1 could not be written, OSError: no room"
+        )
+        assert warned == [refused + ("; 3 had no answer for 1 s" if away == 2 else "")]
+        assert len(server.written) == (5 if away == 0.5 else 2)
 
 
 def test_an_asset_names_the_experiment_of_its_runs(instance):

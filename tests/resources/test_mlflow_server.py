@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import dagster as dg
 import mlflow
@@ -15,7 +15,7 @@ import pytest
 from synml_dagster.errors import SetupError
 from synml_dagster.resources import MLflowResource
 from synml_dagster.resources.registry_turns import PREFIX, registry_turn
-from tests.servers import free_port, server_process, wait_for_port
+from tests.servers import free_port, mlflow_server
 
 HOST = """
 import sys, time
@@ -58,23 +58,9 @@ with resource.deciding(name):
 """
 
 
-@contextmanager
-def tracking_server(folder, port=None):
-    port, log = port or free_port(), folder / "server.log"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
-    ]  # fmt: skip
-    with server_process(
-        log, command, cwd=folder, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    ) as started:
-        wait_for_port(port, started, 120, log)
-        yield f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with tracking_server(tmp_path_factory.mktemp("server")) as address:
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
         mlflow.MlflowClient(address, address).create_registered_model("p")
         yield address
 
@@ -160,10 +146,10 @@ with registry_turn(mlflow.MlflowClient({server!r}, {server!r}), "p", SetupError(
 @pytest.mark.slow
 def test_a_server_that_is_away_for_a_while_costs_no_run(tmp_path):
     port, up = free_port(), ExitStack()
-    address = up.enter_context(tracking_server(tmp_path, port))
+    address = up.enter_context(mlflow_server(tmp_path, port))
 
     def back():
-        up.enter_context(tracking_server(tmp_path, port))
+        up.enter_context(mlflow_server(tmp_path, port))
 
     @dg.asset
     def model(context: dg.AssetExecutionContext, mlflow: MLflowResource) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 import uuid
+from pathlib import Path
 
 import pytest
 from pyspark.errors import PySparkException
@@ -13,10 +20,11 @@ from synml_dagster.sources.version import source_version
 from synml_dagster.tables import open_catalog_table, publish_catalog_table
 from synml_dagster.testing import TableFormatContract
 from tests.servers import connect_server
-from tests.tables.lake import HAS_ICEBERG, KINDS, MINOR, PACKAGES, settings
+from tests.tables.lake import HAS_ICEBERG, KINDS, MINOR, PACKAGES, PARTS, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.connect, pytest.mark.timeout(900)]
 
+ROOT = Path(__file__).parents[2]
 TWO = "SELECT id, 'x' AS word FROM range({})"
 FAILS = "SELECT IF(id < 90, id, CAST(raise_error('boom') AS bigint)) AS id, 'x' AS word FROM range(100)"
 NO_ICEBERG = f"there is no Iceberg runtime for Spark {MINOR}"
@@ -41,19 +49,20 @@ def server(warehouse):
 
 
 @pytest.fixture(scope="module")
-def session(server):
-    """One for all: pyspark 4.1 can wait for itself for ever where a session is thrown away while another one begins its first query."""
+def sessions(server):
+    """Two for all: pyspark 4.1 can wait for itself for ever where a session is thrown away while another one begins its first query."""
     from pyspark.sql.connect.session import SparkSession
 
-    opened = SparkSession.builder.remote(server).create()
+    opened = [SparkSession.builder.remote(server).create() for _ in range(2)]
     yield opened
-    opened.stop()
+    for session in opened:
+        session.stop()
 
 
 @pytest.fixture
-def lake(session, monkeypatch):
+def lake(sessions, monkeypatch):
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    return session
+    return sessions[0]
 
 
 @pytest.fixture(params=["delta", "iceberg"])
@@ -61,7 +70,8 @@ def table(request, lake):
     """A table of three rows, laid out by `word`, with a property that its owner has set."""
     if request.param == "iceberg" and not HAS_ICEBERG:
         pytest.skip(NO_ICEBERG)
-    database = f"{'ice.' if request.param == 'iceberg' else ''}{request.node.originalname[:40]}"
+    name = f"{request.node.originalname[:40]}_{uuid.uuid4().hex[:6]}"
+    database = f"{'ice.' if request.param == 'iceberg' else ''}{name}"
     lake.sql(f"CREATE NAMESPACE {database}")
     properties = "'made.by' = 'us'"
     if request.param == "delta":
@@ -176,3 +186,80 @@ class TestDelta(LakeContract):
 @pytest.mark.skipif(not HAS_ICEBERG, reason=NO_ICEBERG)
 class TestIceberg(LakeContract):
     kind = "iceberg"
+
+
+def looked_at(spark, table):
+    """The columns of a table, how many rows it has, and the sum of their ids, for which every file has to be opened."""
+    found = open_catalog_table(spark, table)
+    return (*found.columns, *found.agg({"*": "count", "id": "sum"}).first())
+
+
+class Reader:
+    """Looks at a table again and again."""
+
+    def __init__(self, spark, table):
+        self.spark, self.table, self.seen, self.wrong = spark, table, [], []
+        self._over, self._thread = threading.Event(), threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join(60)
+
+    def _read(self):
+        while not self._over.wait(0.2):
+            try:
+                self.seen.append(looked_at(self.spark, self.table))
+            except Exception as problem:
+                self.wrong.append(repr(problem))
+
+
+def rows_below(column, rows):
+    return ("id", column, rows, sum(range(rows)))
+
+
+@pytest.mark.parametrize(
+    ("column", "kills"),
+    [("word", ["first file", "last file", "log"]), ("other", ["half of the files", "log"])],
+    ids=["same columns", "other columns"],
+)
+def test_a_writer_that_is_killed_leaves_a_whole_table_and_the_next_one_replaces_it(
+    sessions, lake, table, warehouse, request, column, kills
+):
+    """Rows of the same columns take another way to the table than those of other ones."""
+    kind, parts = request.node.callspec.params["table"], table.split(".")
+    folder = warehouse.joinpath(f"{parts[0]}.db", parts[1]) if kind == "delta" else warehouse.joinpath(*parts)
+    logs = folder / ("_delta_log" if kind == "delta" else "metadata")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPARK_CONNECT")}
+    environment["SYNML_LAKE_JARS"] = lake.conf.get("spark.jars")
+
+    def write(rows):
+        command = [sys.executable, "-m", "tests.tables.lake", warehouse, kind, table, folder, column, rows]
+        return subprocess.Popen([str(c) for c in command], cwd=ROOT, env=environment, start_new_session=True)
+
+    def files(kill):
+        found = {*logs.iterdir()} if kill == "log" else {*folder.rglob("*.parquet")} - {*logs.rglob("*")}
+        return {path for path in found if not path.name.endswith(".crc")}
+
+    whole = {rows_below("word", 3)}
+    with Reader(sessions[1], table) as reader:
+        for rows, kill in enumerate(kills, 40):
+            before, here, writer = files(kill), looked_at(lake, table), write(rows)
+            most = {"half of the files": PARTS // 2, "last file": PARTS}.get(kill, 1)
+            while len(files(kill) - before) < most and writer.poll() is None:
+                time.sleep(0.001 if kill == "log" else 0.02)
+            os.killpg(writer.pid, signal.SIGKILL)
+            assert writer.wait(30) == -signal.SIGKILL
+            left, made = looked_at(lake, table), rows_below(column, rows)
+            assert left in ({here, made} if kill in ("last file", "log") else {here}), kill
+            whole.add(left)
+        assert write(64).wait(300) == 0
+    whole.add(last := rows_below(column, 64))
+    assert not reader.wrong, reader.wrong[:3]
+    assert set(reader.seen) <= whole, set(reader.seen) - whole
+    assert len(reader.seen) > 20
+    assert looked_at(lake, table) == last
+    assert sorted(row.id for row in open_catalog_table(lake, table).collect()) == list(range(64))
