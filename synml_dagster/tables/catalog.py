@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,13 +99,19 @@ def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
     Raises
     ------
     SourceError
-        There is no such table.
+        There is no such table; where a write was killed just as it replaced the table, it says where the former rows are.
     """
-    if not spark.catalog.tableExists(quoted(*_parts(spark, name))):
+    parts = _parts(spark, name)
+    if not spark.catalog.tableExists(quoted(*parts)):
+        if former := _former(spark, parts):
+            raise SourceError(
+                f"the catalog has no table {name!r} now: a write was killed just as it replaced it. Materialize the asset that writes it again; "
+                f"until then its former rows are in {'.'.join([*parts[:-1], former[-1]])!r}."
+            )
         raise SourceError(
             f"the catalog has no table {name!r} yet. Materialize the asset that writes it first."
         )
-    return spark.table(quoted(*_parts(spark, name)))
+    return spark.table(quoted(*parts))
 
 
 def _parts(spark: SparkSession, name: str) -> list[str]:
@@ -170,3 +177,15 @@ def _swap(spark: SparkSession, parts: list[str], write: Callable[[str], None], *
             spark.sql(f"DROP TABLE IF EXISTS {new}")
         raise
     spark.sql(f"DROP TABLE IF EXISTS {old}")
+    for left in [] if exists else _former(spark, parts):
+        for word in (left, left.replace("__old_", "__new_")):
+            spark.sql(f"DROP TABLE IF EXISTS {quoted(*parts[:-1], word)}")
+
+
+def _former(spark: SparkSession, parts: list[str]) -> list[str]:
+    """Return the names, without their database, of tables that writes have put aside which were killed before theirs had the name."""
+    if len(parts) != 2 or not spark.catalog.databaseExists(quoted(parts[0])):  # others have logs of their own
+        return []
+    there = spark.sql(f"SHOW TABLES IN {quoted(*parts[:-1])} LIKE '*__old_*'").collect()
+    named = re.compile(re.escape(parts[-1]) + "__old_[0-9a-f]{8}", re.IGNORECASE)
+    return sorted(row["tableName"] for row in there if named.fullmatch(row["tableName"]))

@@ -48,6 +48,18 @@ def test_a_write_that_fails_leaves_the_table_that_was_there_and_nothing_else(spa
     assert tables(spark, database) == ["scores"]
 
 
+def test_a_table_whose_replacement_was_killed_between_two_names_is_said_and_made_again(spark, database):
+    name = f"{database}.scores"
+    publish_catalog_table(spark.range(5), name)
+    spark.range(7).write.saveAsTable(f"{name}__new_0123abcd")
+    spark.sql(f"ALTER TABLE {name} RENAME TO {name}__old_0123abcd")
+    spark.range(3).write.saveAsTable(f"{name}_of_others__old_0123abcd")
+    with pytest.raises(SourceError, match=f"its former rows are in '{name}__old_0123abcd'"):
+        open_catalog_table(spark, name)
+    assert publish_catalog_table(spark.range(9), name).rows == 9
+    assert sorted(tables(spark, database)) == ["scores", "scores_of_others__old_0123abcd"]
+
+
 def test_what_is_no_table_is_refused_by_name(spark, database):
     spark.sql(f"CREATE VIEW {database}.seen AS SELECT 1 AS id")
     with pytest.raises(ConfigError, match="is a view"):
@@ -56,3 +68,5 @@ def test_what_is_no_table_is_refused_by_name(spark, database):
         publish_catalog_table(spark.range(1), "a.b.c.d")
     with pytest.raises(SourceError, match="has no table"):
         open_catalog_table(spark, f"{database}.absent")
+    with pytest.raises(SourceError, match="has no table"):
+        open_catalog_table(spark, "no_such_database.absent")
