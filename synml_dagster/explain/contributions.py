@@ -59,9 +59,11 @@ class Contributions:
     detailed
         The places of the features that have columns of their own.
     exact
-        Whether the values are exact; else they are Kernel SHAP's.
+        Whether the values are exact.
     rows_scored
         How many rows are scored to explain one, 0 where the values are exact.
+    method
+        How the values are found, in words for people.
     """
 
     model: Payload
@@ -75,6 +77,7 @@ class Contributions:
     detailed: tuple[int, ...]
     exact: bool
     rows_scored: int
+    method: str
 
     @property
     def names(self) -> list[str]:
@@ -274,6 +277,7 @@ def contributions_of(
         detailed=tuple(int(i) for i in np.flatnonzero(several)) if detailed else (),
         exact=is_explained_exactly(form),
         rows_scored=how.rows_scored,
+        method=how.method,
     )
     for name, count in Counter(name.casefold() for name in found.names).items():
         if count > 1:

@@ -30,7 +30,9 @@ def _board(sweep: Sweep, on_test_rows: float | None) -> list[tuple[str, str, str
             tested if t.number == sweep.best_trial and not sweep.ensemble else "",
             f"{t.seconds:.1f}",
         )
-        for t in sweep.leaderboard()[:_SHOWN]
+        for place, t in enumerate(sweep.leaderboard())
+        # The winner is not always among the best: the defaults are kept where nothing is better by more than noise.
+        if place < _SHOWN or t.number == sweep.best_trial
     ]
     if sweep.ensemble and sweep.ensemble_value is not None:
         together = (

@@ -16,7 +16,7 @@ from synml_dagster.resources.mlflow_run import MLflowRun
 PATIENCE = 300.0
 """Seconds without a run written after which the end waits no longer: MLflow's client tries for about four minutes to reach a server that is away."""
 IN_A_HURRY = 60.0
-"""The same where the block is left by an error."""
+"""Seconds that the end waits in all where the block is left by an error."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,23 @@ class ChildRuns:
     ) -> None:
         """Wait for the thread as long as it gets on."""
         self._waiting.put(None)
-        patience = self._patience if kind is None else min(self._patience, IN_A_HURRY)
-        while self._thread.is_alive():
-            before = self._written
-            self._wait_for_more_than(before, patience)
-            if self._written == before:
-                break
+        if kind is None:
+            patience = self._patience
+            while self._thread.is_alive():
+                before = self._written
+                self._wait_for_more_than(before, patience)
+                if self._written == before:
+                    break
+        else:
+            patience = min(self._patience, IN_A_HURRY)
+            self._thread.join(patience)
         self._over.set()
         written, lost = self._written, list(self._lost)
         if written == self._taken:
             return
         left = self._taken - written - len(lost)
         said = [f"{len(lost)} could not be written, {lost[0]}"] if lost else []
-        said += [f"{left} had no answer for {patience:.0f} s"] if left else []
+        said += [f"{left} were not written within {patience:.0f} s"] if left else []
         self._warn(
             f"mlflow: {self._taken - written} of {self._taken} runs below this one are missing: {'; '.join(said)}"
         )

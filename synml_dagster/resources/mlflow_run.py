@@ -96,7 +96,9 @@ class MLflowRun:
         tags: Mapping[str, str],
         failed: bool = False,
     ) -> str:
-        """Make a finished run below this one, shown nested in MLflow's UI, and return its id; one that cannot be finished is none."""
+        """Make a finished run below this one, shown nested in MLflow's UI, and return its id; one that the server refuses to finish is none."""
+        from mlflow.exceptions import RestException
+
         own = {**tags, "mlflow.parentRunId": self.run_id}
         made = self.client.create_run(
             self.experiment_id, run_name=name, tags={k: v[:_MAX_PARAM] for k, v in own.items()}
@@ -106,9 +108,11 @@ class MLflowRun:
             below.log_params(params)
             below.log_metrics(metrics)
             self.client.set_terminated(made.info.run_id, "FAILED" if failed else "FINISHED")
-        except BaseException:
-            with suppress(Exception):  # the first error is the one to see
-                self.client.delete_run(made.info.run_id)
+        except BaseException as problem:
+            # A server that has not answered for minutes would be waited for as long again.
+            if isinstance(problem, RestException) or not self.client.tracking_uri.startswith("http"):
+                with suppress(Exception):  # the first error is the one to see
+                    self.client.delete_run(made.info.run_id)
             raise
         return str(made.info.run_id)
 

@@ -99,14 +99,14 @@ def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
     Raises
     ------
     SourceError
-        There is no such table; where a write was killed just as it replaced the table, it says where the former rows are.
+        There is no such table; where a write is replacing it, or was killed as it did, it says where former rows are.
     """
     parts = _parts(spark, name)
     if not spark.catalog.tableExists(quoted(*parts)):
         if former := _former(spark, parts):
             raise SourceError(
-                f"the catalog has no table {name!r} now: a write was killed just as it replaced it. Materialize the asset that writes it again; "
-                f"until then its former rows are in {'.'.join([*parts[:-1], former[-1]])!r}."
+                f"the catalog has no table {name!r} now: a write is replacing it, or was killed as it did. Where it does not come back, materialize the asset that writes it; "
+                f"former rows of it are in {' and '.join(repr('.'.join([*parts[:-1], one])) for one in former)}."
             )
         raise SourceError(
             f"the catalog has no table {name!r} yet. Materialize the asset that writes it first."
@@ -177,9 +177,12 @@ def _swap(spark: SparkSession, parts: list[str], write: Callable[[str], None], *
             spark.sql(f"DROP TABLE IF EXISTS {new}")
         raise
     spark.sql(f"DROP TABLE IF EXISTS {old}")
-    for left in [] if exists else _former(spark, parts):
-        for word in (left, left.replace("__old_", "__new_")):
-            spark.sql(f"DROP TABLE IF EXISTS {quoted(*parts[:-1], word)}")
+    with contextlib.suppress(
+        Exception
+    ):  # the table is there, and who may write it need not be allowed to drop others
+        for left in _former(spark, parts):
+            for word in (left, left.replace("__old_", "__new_")):
+                spark.sql(f"DROP TABLE IF EXISTS {quoted(*parts[:-1], word)}")
 
 
 def _former(spark: SparkSession, parts: list[str]) -> list[str]:

@@ -338,7 +338,7 @@ def test_the_end_waits_for_runs_below_a_run_as_long_as_they_get_on_and_counts_th
         refused = (
             f"mlflow: {missing} runs below this one are missing: 1 could not be written, OSError: no room"
         )
-        assert warned == [refused + ("; 3 had no answer for 1 s" if away == 2 else "")]
+        assert warned == [refused + ("; 3 were not written within 1 s" if away == 2 else "")]
         assert len(server.written) == (5 if away == 0.5 else 2)
 
 

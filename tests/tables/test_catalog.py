@@ -54,7 +54,7 @@ def test_a_table_whose_replacement_was_killed_between_two_names_is_said_and_made
     spark.range(7).write.saveAsTable(f"{name}__new_0123abcd")
     spark.sql(f"ALTER TABLE {name} RENAME TO {name}__old_0123abcd")
     spark.range(3).write.saveAsTable(f"{name}_of_others__old_0123abcd")
-    with pytest.raises(SourceError, match=f"its former rows are in '{name}__old_0123abcd'"):
+    with pytest.raises(SourceError, match=f"former rows of it are in '{name}__old_0123abcd'"):
         open_catalog_table(spark, name)
     assert publish_catalog_table(spark.range(9), name).rows == 9
     assert sorted(tables(spark, database)) == ["scores", "scores_of_others__old_0123abcd"]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import optuna
 import pytest
+import sqlalchemy
 
 from synml_dagster.errors import SetupError
 from synml_dagster.learners import ParameterRange
@@ -179,6 +180,36 @@ def test_a_database_that_is_away_for_a_while_costs_no_trial(server, postgres):
     found = sweep(postgres, 6, train)
     assert [(t.number, t.state) for t in found.trials] == [(n, "complete") for n in range(6)]
     assert len(back) == 2
+
+
+@pytest.mark.parametrize("kind", ["INSERT", "UPDATE", "SELECT"])
+def test_a_statement_that_fails_once_costs_no_trial_wherever_it_is(tmp_path, kind):
+    """A deadlock, or a connection that was lost, at any statement of a sweep; each place in a sweep of its own."""
+    seen, fails = 0, 0
+
+    def fail(connection, cursor, statement, *told):
+        nonlocal seen
+        seen += statement.lstrip().startswith(kind)
+        if seen == fails:
+            seen += 1
+            raise sqlalchemy.exc.OperationalError(statement, {}, Exception("deadlock detected"))
+
+    steps = {"INSERT": (3, 9, 16, 30), "UPDATE": (1, 4, 7), "SELECT": (25, 60, 90)}[kind]
+    for fails in steps:  # of a sweep of four trials there are about 40, 10 and 100
+        file, seen = tmp_path / f"{kind}{fails}.db", 0
+        Ledger(file, [FAMILY], {"rows": 1}, maximize=False, seed=0)  # opening is not done again
+        sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", fail)
+        try:
+            found = sweep(file, 4)
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", fail)
+        assert [(t.number, t.state) for t in found.trials if t.value is not None] == [
+            (n, "complete") for n in range(4)
+        ], fails
+        study = optuna.load_study(study_name=None, storage=f"sqlite:///{file}")
+        assert not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING], fails
+        assert next(t.params for t in found.trials if t.value is not None) == {"x": 5.0}
+        assert seen > fails  # the sweep has come to that statement
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def opened_contributions(
     Raises
     ------
     ModelError
-        The champion has no closed form of what each column adds, and there are more `rows` than Kernel SHAP may explain.
+        The champion has no closed form of what each column adds, and there are more `rows` than may be explained without one.
     """
     found = contributions_of(
         model, TrainedModel.load(bundle), FeaturePlan.load(bundle), top=spec.top, detailed=spec.detailed
@@ -74,8 +74,8 @@ def opened_contributions(
     count = sum(part.count() for part in rows)
     if count > spec.kernel_rows:
         raise ModelError(
-            f"contributions: the champion is of family {found.model.learner}, which has no closed form of what each column adds: Kernel SHAP scores "
-            f"{found.rows_scored:,} rows to explain one, and there are {count:,}. explain.contributions.kernel_rows allows {spec.kernel_rows:,}; "
+            f"contributions: the champion is of family {found.model.learner}, which has no closed form of what each column adds: "
+            f"{found.rows_scored:,} rows are scored to explain one, and there are {count:,}. explain.contributions.kernel_rows allows {spec.kernel_rows:,}; "
             "raise it, leave explain.contributions out, or let train.learner and sweep.learners name trees or linear models."
         )
     return found
@@ -146,7 +146,7 @@ def measured(
             "mean contribution": markdown_table(
                 ["column", "mean size"], ([name, f"{size:.5g}"] for name, size in shown)
             ),
-            "method": "exact" if further.exact else "Kernel SHAP",
+            "method": "exact" if further.exact else further.method,
             "seconds": figure(seconds),
             "times the cost of scoring": figure(seconds / max(scoring, 1e-9)),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -125,7 +126,8 @@ def at_once(database: optuna.storages.RDBStorage) -> Iterator[None]:
     try:
         yield
         if session.undone:
-            raise optuna.exceptions.StorageInternalError("the database has refused what was to be kept")
+            said = "the database has refused what was to be kept"
+            raise optuna.exceptions.StorageInternalError(said) from session.why
         session.whole.commit()
     except BaseException:
         session.whole.rollback()
@@ -140,6 +142,7 @@ class _OneTransaction:
 
     def __init__(self, whole: Any) -> None:
         self.whole, self.undone = whole, False
+        self.why: BaseException | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.whole, name)
@@ -148,7 +151,8 @@ class _OneTransaction:
         self.whole.flush()
 
     def rollback(self) -> None:
-        self.undone = True
+        if not self.undone:  # Optuna tries some statements again, in the same block
+            self.undone, self.why = True, sys.exc_info()[1]
         self.whole.rollback()
 
     def close(self) -> None:

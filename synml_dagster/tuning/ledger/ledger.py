@@ -100,7 +100,7 @@ class Ledger:
             for family in families:
                 self._studies[family.name] = self._open_study(family)
             for study in (*self._studies.values(), *self._beside()):
-                take_over(study, now, self.aims, unheard=unheard)
+                take_over(study, self._database, now, self.aims, unheard=unheard)
             self.resumed = sum(t.value is not None for t in self.trials())
 
     @contextmanager
@@ -123,20 +123,29 @@ class Ledger:
         """
         if self._read is not None:
             return work()
-        end, said = time.monotonic() + self._patience, False
+        end = None  # counted from the first failure: a connection that is silently gone is noticed late
         while True:
             try:
+                if end is not None:
+                    self._reopen()
                 return work()
             except Exception as problem:
-                if not may_pass(problem) or time.monotonic() > end:
+                if not may_pass(problem) or (end is not None and time.monotonic() > end):
                     raise
-                if not said:
+                if end is None:
+                    end = time.monotonic() + self._patience
                     _log.warning(
                         "sweep.storage does not answer as it should; it is asked again for up to %.0f s",
                         self._patience,
                     )
-                said = True
             time.sleep(_AGAIN_SECONDS)
+
+    def _reopen(self) -> None:
+        """Read the studies anew: Optuna remembers what it has begun or ended also where the database has taken it back."""
+        for family, study in self._studies.items():
+            self._studies[family] = self._optuna.load_study(
+                study_name=study.study_name, storage=self._database
+            )
 
     def _all(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         """Return the trials of a study: in a turn those that there were when it was first asked."""
@@ -171,9 +180,9 @@ class Ledger:
 
         def say() -> None:
             now = clock(self._database)
-            for _, trial in list(self._running.values()):
+            for family, trial in list(self._running.values()):
                 with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # taken over: see tell
-                    trial.set_user_attr(HEARD, now)
+                    self._say(family, trial, {HEARD: now})
 
         self.patiently(say)
 
@@ -182,14 +191,18 @@ class Ledger:
         now = clock(self._database)
         own = {f: {t.number for g, t in self._running.values() if g == f} for f in self._studies}
         for family, study in self._studies.items():
-            take_over(study, now, self.aims, own[family], self._unheard)
+            take_over(study, self._database, now, self.aims, own[family], self._unheard)
 
     def forget_failures(self) -> None:
         """Let failed trials be tried again by the next sweep: where all have failed, the cause may be mended by then."""
-        for study in self._studies.values():
-            failed = [t.number for t in study.get_trials(deepcopy=False, states=[self._states.FAIL])]
-            if failed:
-                study.set_user_attr(_FORGOTTEN, failed)
+
+        def forget() -> None:
+            for study in self._studies.values():
+                failed = [t.number for t in study.get_trials(deepcopy=False, states=[self._states.FAIL])]
+                if failed:
+                    study.set_user_attr(_FORGOTTEN, failed)
+
+        self.patiently(forget)
 
     def _counted(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         """Return the trials that say, or may come to say, something of their parameters."""
@@ -289,13 +302,10 @@ class Ledger:
 
     def note(self, question: Question, outcome: TrialOutcome, seconds: float) -> None:
         """Keep an answer whose turn to be told to the sampler has not come."""
-        _, trial = self._running[question.order]
-
-        def keep() -> None:
-            trial.set_user_attr("seconds", round(seconds, 3))
-            trial.set_user_attr("outcome", outcome.to_json())
-
-        self._keep(keep)
+        family, trial = self._running[question.order]
+        self._keep(
+            lambda: self._say(family, trial, {"seconds": round(seconds, 3), "outcome": outcome.to_json()})
+        )
 
     def tell(self, question: Question, outcome: TrialOutcome) -> None:
         """Tell the sampler an answer.
@@ -311,12 +321,16 @@ class Ledger:
         family, trial = self._running[question.order]
 
         def keep() -> None:
-            trial.set_user_attr("reason", reason[:1000])
-            trial.set_user_attr("seconds", round(seconds, 3))
-            self._studies[family].tell(trial, state=self._states.FAIL)
+            self._say(family, trial, {"reason": reason[:1000], "seconds": round(seconds, 3)})
+            self._studies[family].tell(trial.number, state=self._states.FAIL)
 
         self._keep(keep)
         del self._running[question.order]
+
+    def _say(self, family: str, trial: optuna.trial.Trial, told: Mapping[str, Any]) -> None:
+        """Keep attributes of a trial, by the study as it was last opened."""
+        for name, value in told.items():
+            self._studies[family]._storage.set_trial_user_attr(trial._trial_id, name, value)
 
     def _keep(self, write: Callable[[], None]) -> None:
         """Write what has come of a trial, all of it or nothing; nothing where it has ended, since another process had taken it over.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from synml_dagster.features import AS_DESCRIBED
 from synml_dagster.tuning.feature_choice import is_choice, said
+from synml_dagster.tuning.ledger.database import at_once
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
 from synml_dagster.tuning.ledger.owner import UNHEARD_SECONDS, may_live
 
@@ -42,6 +43,7 @@ def tell(study: optuna.Study, trial_id: int, number: int, outcome: TrialOutcome,
 
 def take_over(
     study: optuna.Study,
+    database: optuna.storages.RDBStorage,
     now: float,
     aims: Aims,
     own: Collection[int] = (),
@@ -51,6 +53,8 @@ def take_over(
 
     Parameters
     ----------
+    database
+        Where the study lies: each trial is ended and asked again at once, or not at all.
     now
         The database's clock.
     own
@@ -67,12 +71,15 @@ def take_over(
         if (answer := attrs.get("outcome")) is not None:
             tell(study, trial._trial_id, trial.number, TrialOutcome.from_json(answer), aims)
             continue
-        study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
-        study.tell(trial.number, state=TrialState.FAIL)
-        params = trial.params or trial.system_attrs.get("fixed_params") or {}
-        if params or "unsaid" in attrs:
-            kept: dict[str, Any] = {k: attrs[k] for k in ("order", "origin", "fixed", "unsaid") if k in attrs}
-            study.enqueue_trial(params, user_attrs=kept, skip_if_exists=False)
+        with at_once(database):
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", KILLED)
+            study.tell(trial.number, state=TrialState.FAIL)
+            params = trial.params or trial.system_attrs.get("fixed_params") or {}
+            if params or "unsaid" in attrs:
+                kept: dict[str, Any] = {
+                    k: attrs[k] for k in ("order", "origin", "fixed", "unsaid") if k in attrs
+                }
+                study.enqueue_trial(params, user_attrs=kept, skip_if_exists=False)
 
 
 def take_along(other: optuna.Study, study: optuna.Study, family: Family) -> None:
