@@ -145,7 +145,7 @@ def _check_carried(plan: FeaturePlan, kept: Sequence[str], costs: CostMatrix | N
 
 def plan_metadata(plan: FeaturePlan, warnings: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:
     """Return what the page of `feature_plan` shows: the task, what each column is used as, and what asks for a person."""
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "task": plan.task,
         "label": plan.label.column,
         "classes": ", ".join(str(c) for c in plan.label.classes or []) or "-",
@@ -158,14 +158,14 @@ def plan_metadata(plan: FeaturePlan, warnings: Sequence[str], notes: Sequence[st
         ),
     }
     if plan.alternatives:
-        told["to choose from"] = markdown_table(
+        metadata["to choose from"] = markdown_table(
             ["columns", "choice", "inputs"],
             [
                 (a.kind, json.dumps(a.when), sum(len(c.features) for c in a.columns))
                 for a in plan.alternatives
             ],
         )
-    return told | {
+    return metadata | {
         "left out": markdown_table(["column", "why"], [(d.column, d.reason) for d in plan.dropped]),
         "warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in warnings) or "none"),
         "notes": dg.MetadataValue.md("\n".join(f"- {n}" for n in notes) or "none"),

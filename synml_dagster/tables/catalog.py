@@ -177,9 +177,8 @@ def _swap(spark: SparkSession, parts: list[str], write: Callable[[str], None], *
             spark.sql(f"DROP TABLE IF EXISTS {new}")
         raise
     spark.sql(f"DROP TABLE IF EXISTS {old}")
-    with contextlib.suppress(
-        Exception
-    ):  # the table is there, and who may write it need not be allowed to drop others
+    # The table is there, and who may write it need not be allowed to drop others.
+    with contextlib.suppress(Exception):
         for left in _former(spark, parts):
             for word in (left, left.replace("__old_", "__new_")):
                 spark.sql(f"DROP TABLE IF EXISTS {quoted(*parts[:-1], word)}")

@@ -159,7 +159,7 @@ class _Search:
             if self.untold[0].order not in self.answers:
                 return False
             self._tell_first()
-        asked = self.ledger.patiently(self._begun())
+        asked = self.ledger.patiently(self._begin)
         if asked is None:
             return False
         question, known = asked
@@ -173,28 +173,15 @@ class _Search:
         ).start()
         return True
 
-    def _begun(self) -> Callable[[], tuple[Question, TrialOutcome | None] | None]:
-        """Return what begins the next trial and says what is known of its answer, None where there is none to begin.
-
-        Done again, it first takes over what an earlier try may have begun: the answer may have been lost on its way back.
-        """
-        again = False
-
-        def begin() -> tuple[Question, TrialOutcome | None] | None:
-            nonlocal again
-            # Alone: sweeps over one study together try as many as each is to, and never give two trials one number.
-            with self.ledger.turn():
-                if again:
-                    self.ledger.take_over()
-                again = True
-                counted = self.ledger.begun()
-                if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
-                    return None
-                question = self._next_question()
-                known = self.ledger.known_answer(question) if question is not None else None
-            return (question, known) if question is not None else None
-
-        return begin
+    def _begin(self) -> tuple[Question, TrialOutcome | None] | None:
+        """Begin the next trial, and return it with what is known of its answer; None where there is none to begin."""
+        # Alone: sweeps over one study together try as many as each is to, and never give two trials one number.
+        with self.ledger.turn():
+            counted = self.ledger.begun()
+            if counted >= self.trials or (self._over() and self.ledger.spent() + len(self.untold) > 0):
+                return None
+            question = self._next_question()
+            return (question, self.ledger.known_answer(question)) if question is not None else None
 
     def _next_question(self) -> Question | None:
         if (left := self.ledger.waiting()) is not None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from synml_dagster.tables import open_table
 from synml_dagster.tables.versions import MANIFEST, VersionedDirectory
 from tests.pipeline.killed import JOB
 from tests.pipeline.shop import ROWS, customers
+from tests.polling import Polling
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -205,36 +205,25 @@ def graph(file):
     return found.SerializeToString(deterministic=True)
 
 
-class Reader:
+class Reader(Polling):
     """Opens each table and each bundle again and again, as anybody may: what it finds is whole."""
 
     def __init__(self, data):
         self.data, self.seen, self.wrong = data, {}, []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join(60)
-
-    def _read(self):
-        while not self._over.wait(0.1):
-            for name in (*TABLES, *BUNDLES):
-                try:
-                    told = self._table(name) if name in TABLES else self._bundle(name)
-                except SourceError as problem:
-                    if name not in self.seen:
-                        continue  # nothing was ever published there
-                    told = repr(problem)
-                except Exception as problem:
-                    told = repr(problem)
-                self.seen[name] = self.seen.get(name, 0) + 1
-                if told:
-                    self.wrong.append(f"{name}: {told}")
+    def look(self):
+        for name in (*TABLES, *BUNDLES):
+            try:
+                told = self._table(name) if name in TABLES else self._bundle(name)
+            except SourceError as problem:
+                if name not in self.seen:
+                    continue  # nothing was ever published there
+                told = repr(problem)
+            except Exception as problem:
+                told = repr(problem)
+            self.seen[name] = self.seen.get(name, 0) + 1
+            if told:
+                self.wrong.append(f"{name}: {told}")
 
     def _table(self, name):
         table = open_table(self.data / name)

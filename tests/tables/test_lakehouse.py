@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -19,6 +18,7 @@ from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.version import source_version
 from synml_dagster.tables import open_catalog_table, publish_catalog_table
 from synml_dagster.testing import TableFormatContract
+from tests.polling import Polling
 from tests.servers import connect_server
 from tests.tables.lake import HAS_ICEBERG, KINDS, MINOR, PACKAGES, PARTS, settings
 
@@ -194,27 +194,19 @@ def looked_at(spark, table):
     return (*found.columns, *found.agg({"*": "count", "id": "sum"}).first())
 
 
-class Reader:
+class Reader(Polling):
     """Looks at a table again and again."""
+
+    between = 0.2
 
     def __init__(self, spark, table):
         self.spark, self.table, self.seen, self.wrong = spark, table, [], []
-        self._over, self._thread = threading.Event(), threading.Thread(target=self._read, daemon=True)
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join(60)
-
-    def _read(self):
-        while not self._over.wait(0.2):
-            try:
-                self.seen.append(looked_at(self.spark, self.table))
-            except Exception as problem:
-                self.wrong.append(repr(problem))
+    def look(self):
+        try:
+            self.seen.append(looked_at(self.spark, self.table))
+        except Exception as problem:
+            self.wrong.append(repr(problem))
 
 
 def rows_below(column, rows):

@@ -97,9 +97,8 @@ def read_split(tree: Tree, node: int, above: int = -1) -> Split:
     """Return the intervals of one split, of its categories those larger than `above`; see `synml_dagster.learners.lightgbm.model_text` for the rules they follow."""
     if tree.is_categorical[node]:
         categories, default_left = tree.categories(node), bool(tree.default_left[node])
-        if (
-            not len(categories) and default_left
-        ):  # no number is above the cut: a missing value alone goes left
+        if not len(categories) and default_left:
+            # No number is above the cut: a missing value alone goes left.
             return Split(np.array([np.inf], dtype=np.float32), (_RIGHT, _LEFT), missing_left=True)
         return _category_split(categories[categories > above], default_left)
     cut = _cuts(tree.threshold[node], tree.tiny_is_zero)

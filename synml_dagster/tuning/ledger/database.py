@@ -159,22 +159,6 @@ class _OneTransaction:
         self.whole.expunge_all()  # what is read next is read from the database
 
 
-def may_pass(problem: BaseException) -> bool:
-    """Return whether a database's error is one that the next try may not meet: it was away, or busy with others.
-
-    A connection that was lost or refused, a deadlock, a wait for a lock: drivers call them operational errors.
-    """
-    import sqlalchemy.exc
-
-    at_times = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
-    found: BaseException | None = problem
-    while found is not None:
-        if isinstance(found, at_times) or getattr(found, "connection_invalidated", False):
-            return True
-        found = found.__cause__ or found.__context__
-    return False
-
-
 @contextmanager
 def typed(storage: str, *more: type[Exception]) -> Iterator[None]:
     """Say of any error of the database, and of those in `more`, where it is and what to look at, and nothing of the password.

@@ -16,9 +16,10 @@ from synml_dagster.processes import this_process
 from synml_dagster.tuning.aims import Aims
 from synml_dagster.tuning.families import Candidate, Family, Question
 from synml_dagster.tuning.feature_choice import said
-from synml_dagster.tuning.ledger.database import at_once, clock, may_pass, open_database
+from synml_dagster.tuning.ledger.database import at_once, clock, open_database
 from synml_dagster.tuning.ledger.outcome import TrialOutcome
 from synml_dagster.tuning.ledger.owner import HEARD, OWNER, UNHEARD_SECONDS
+from synml_dagster.tuning.ledger.patience import PATIENCE, patiently
 from synml_dagster.tuning.ledger.record import record_of
 from synml_dagster.tuning.ledger.takeover import KILLED, take_along, take_over, tell
 from synml_dagster.tuning.ledger.turn import Turns
@@ -34,10 +35,6 @@ BUDGET = "budget"
 _NO_ANSWER = (KILLED, BUDGET)
 """Why trials ended that say nothing of their parameters."""
 _SAY_SECONDS = 10.0
-_AGAIN_SECONDS = 0.5
-PATIENCE = 60.0
-"""For how many seconds a database that does not answer is asked again."""
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 _FORGOTTEN = "forgotten"
 """What a study calls the numbers of failed trials that are to be tried again."""
@@ -121,31 +118,19 @@ class Ledger:
 
         Within a turn it is done once: the lock may have gone with the database, and the turn has to be had again.
         """
-        if self._read is not None:
-            return work()
-        end = None  # counted from the first failure: a connection that is silently gone is noticed late
-        while True:
-            try:
-                if end is not None:
-                    self._reopen()
-                return work()
-            except Exception as problem:
-                if not may_pass(problem) or (end is not None and time.monotonic() > end):
-                    raise
-                if end is None:
-                    end = time.monotonic() + self._patience
-                    _log.warning(
-                        "sweep.storage does not answer as it should; it is asked again for up to %.0f s",
-                        self._patience,
-                    )
-            time.sleep(_AGAIN_SECONDS)
+        return work() if self._read is not None else patiently(work, self._reopen, self._patience)
 
     def _reopen(self) -> None:
-        """Read the studies anew: Optuna remembers what it has begun or ended also where the database has taken it back."""
+        """Read the studies anew, and let be asked again what a try has begun whose answer was lost on its way back.
+
+        Optuna remembers what it has begun or ended also where the database has taken it back.
+        """
         for family, study in self._studies.items():
             self._studies[family] = self._optuna.load_study(
                 study_name=study.study_name, storage=self._database
             )
+        with self.turn():
+            self.take_over()
 
     def _all(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         """Return the trials of a study: in a turn those that there were when it was first asked."""
