@@ -20,6 +20,7 @@ from synml_dagster.learners import ParameterRange
 from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
 from synml_dagster.tuning.ledger import Ledger, check_database
 from synml_dagster.tuning.ledger.database import at_once, open_database
+from synml_dagster.tuning.ledger.turn import Turns
 from tests.servers import free_port, mariadb_server, postgres_server
 
 PASSWORD = "s3cret@/:% of ours"
@@ -215,6 +216,27 @@ def test_a_database_that_is_away_for_a_while_costs_no_trial(closing):
     found = sweep(storage, 6, train)
     assert [(t.number, t.state) for t in found.trials] == [(n, "complete") for n in range(6)]
     assert len(back) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "ask", "told"),
+    [
+        (
+            "postgres",
+            "SELECT concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'), current_setting('tcp_keepalives_count'))",
+            "30 10 3",
+        ),
+        ("mariadb", "SELECT @@session.wait_timeout", 300),
+    ],
+)
+def test_a_lock_does_not_outlast_a_host_that_is_lost(request, kind, ask, told):
+    """The server notices it by what the connection of a turn has set, also once a rollback has ended the turn."""
+    turns = Turns(request.getfixturevalue(kind))
+    for _ in range(2):
+        with turns.turn():
+            pass
+        with turns._connected() as connection:
+            assert connection.scalar(sqlalchemy.text(ask)) == told
 
 
 @pytest.mark.parametrize("kind", ["INSERT", "UPDATE", "SELECT"])
