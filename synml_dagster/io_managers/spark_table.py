@@ -28,6 +28,7 @@ from synml_dagster.tables import (
     MarkedRows,
     Measured,
     Table,
+    append_database_table,
     append_table,
     check_append,
     check_replace,
@@ -109,6 +110,8 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 "folder as a whole has their rows, too. Remove those folders, or name another place."
             )
         context.add_output_metadata(described(context, tables))
+        if told.get("append"):
+            context.add_output_metadata({RUN: run_of(context)})
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
         paths = [t.path for t in tables.values() if isinstance(t, Table)]
@@ -237,6 +240,9 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         if part.into is None:
             return self._store(context, rows, root, told)
         frame, _ = self._frame(context, rows)
+        if append := told.get("append"):
+            run = run_of(context)
+            return append_database_table(frame, part.into, run=run, partition=key, stamped=append == STAMPED)
         return publish_database_table(frame, part.into, partition=key)
 
     def _frame(self, context: dg.OutputContext, obj: Any) -> "tuple[DataFrame, list[str]]":

@@ -6,6 +6,7 @@ from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publi
 from synml_dagster.tables.database import (
     Database,
     DatabaseTable,
+    append_database_table,
     open_database_table,
     publish_database_table,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Measured",
     "Table",
     "TableUnion",
+    "append_database_table",
     "append_table",
     "check_append",
     "check_replace",

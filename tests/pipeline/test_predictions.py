@@ -154,7 +154,7 @@ def test_predictions_of_each_run_are_kept_where_the_description_says_append(trai
     found = pd.read_parquet(path)
     assert sorted(found.groupby("run_id", observed=True).size()) == [ROWS, ROWS]
     assert found["scored_at"].nunique() == 2
-    with pytest.raises(ValueError, match="adds rows to a folder"):
+    with pytest.raises(ValueError, match=r"score\.table is replaced"):
         MLPipeline.model_validate(described(trained, table="a.b", append=True))
     with pytest.raises(ValueError, match="stands there several times"):
         MLPipeline.model_validate(described(trained, append=True) | {"live": {"key": ["id"]}})

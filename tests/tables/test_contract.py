@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
@@ -12,6 +13,7 @@ from synml_dagster.tables import (
     open_table,
     publish_catalog_table,
     publish_table,
+    unioned,
 )
 from synml_dagster.testing import AppendedTableContract, TableFormatContract
 
@@ -40,8 +42,16 @@ class TestCatalog(TableFormatContract):
 
 
 class TestAppended(AppendedTableContract):
-    def append(self, frame, place, run):
-        return append_table(frame, place, run=run)
+    grows = True
+
+    def append(self, frame, place, run, partition=None):
+        return append_table(frame, self.root(place, partition), run=run)
 
     def read(self, spark, place):
-        return open_table(place).dataframe(spark)
+        days = {day: self.root(place, day) for day in ("mon", "tue") if os.path.isdir(self.root(place, day))}
+        if not days:
+            return open_table(place).dataframe(spark)
+        return unioned([open_table(root).dataframe(spark).selectExpr("*", f"'{day}' AS partition") for day, root in days.items()])  # fmt: skip
+
+    def root(self, place, day):
+        return place if day is None else f"{place}/partitions/{day}"

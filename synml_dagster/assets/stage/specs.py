@@ -60,7 +60,7 @@ class ScoreSpec(BaseModel):
     append: bool = Field(
         default=False,
         description="Whether each run adds its rows to those of earlier runs, with its id in the column run_id, and replaces none but its own: "
-        "those that it wrote before it was tried again or re-executed. For a folder alone.",
+        "those that it wrote before it was tried again or re-executed. For a folder or a database's table.",
     )
     keep: list[str] | None = Field(
         default=None, description="Columns to carry along; all of them where absent."
@@ -76,10 +76,9 @@ class ScoreSpec(BaseModel):
         places = [f"score.{name}" for name in ("path", "table", "database") if getattr(self, name)]
         if len(places) > 1:
             raise ValueError(f"{' and '.join(places)} all say where scores go; keep one")
-        if self.append and (self.table or self.database):
-            other = "score.table" if self.table else "score.database"
+        if self.append and self.table:
             raise ValueError(
-                f"score.append adds rows to a folder, and {other} is replaced: name a folder by score.path, or leave one of the two out"
+                "score.append adds rows to a folder or a database's table, and score.table is replaced: name a folder by score.path, or leave one of the two out"
             )
         if self.append and RUN in {name.casefold() for name in self.keep or ()}:
             raise ValueError(
