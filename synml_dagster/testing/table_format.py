@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +175,13 @@ class AppendedTableContract:
         self.append(spark.sql("SELECT 'y' AS word, 7L AS id"), place, "c")
         found = self.read(spark, place).groupBy("run_id", "word").agg({"id": "sum"}).collect()
         assert {tuple(row) for row in found} == {("a", "x", 1), ("b", None, 3), ("c", "y", 7)}
+
+    def test_runs_that_begin_and_end_at_once_lose_no_rows(self, spark: SparkSession, place: str) -> None:
+        """Those that find no table, and those that find one."""
+        for runs in (("a", "b", "c"), ("d", "e", "f")):
+            with ThreadPoolExecutor(3) as pool:
+                list(pool.map(lambda run: self.append(spark.range(ord(run)), place, run), runs))
+        assert self.counts(spark, place) == {run: ord(run) for run in "abcdef"}
 
     def test_who_reads_meanwhile_sees_whole_runs(self, spark: SparkSession, place: str) -> None:
         """Of a run that is new and of one that comes again: its former rows or its new ones."""

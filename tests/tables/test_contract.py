@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from synml_dagster.tables import (
+    append_catalog_table,
     append_table,
     open_catalog_table,
     open_table,
@@ -55,3 +56,13 @@ class TestAppended(AppendedTableContract):
 
     def root(self, place, day):
         return place if day is None else f"{place}/partitions/{day}"
+
+
+class TestCatalogAppended(AppendedTableContract):
+    def append(self, frame, place, run, partition=None):
+        return append_catalog_table(frame, place, run=run, partition=partition)
+
+    def read(self, spark, place):
+        return open_catalog_table(spark, place)
+
+    place = TestCatalog.place

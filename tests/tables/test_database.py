@@ -124,6 +124,11 @@ class TestAppends(AppendedTableContract):
     def read(self, spark, place):
         return open_database_table(spark, place)
 
+    def test_runs_that_begin_and_end_at_once_lose_no_rows(self, spark, place, request):
+        if "classic" in request.node.name:
+            pytest.skip("a jar that is added to a session that runs is there for one thread")
+        super().test_runs_that_begin_and_end_at_once_lose_no_rows(spark, place)
+
 
 def test_a_table_keeps_its_rights_its_views_and_its_own_columns(spark, shop, table):
     shop.sql(
@@ -200,14 +205,10 @@ def test_a_table_that_is_replaced_and_one_that_grows_are_not_the_same(spark, sho
         append_database_table(spark.range(3), place, run="")
 
 
-def test_runs_that_make_the_table_at_once_lose_none_of_their_rows(spark, request, shop, table):
+def test_partitions_that_make_the_table_at_once_lose_none_of_their_rows(spark, request, shop, table):
     if "classic" in request.node.name:
         pytest.skip("a jar that is added to a session that runs is there for one thread")
     place = shop.place(table)
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda rows: append_database_table(spark.range(rows), place, run=f"of {rows}"), (10, 20, 30)))  # fmt: skip
-    assert of_runs(shop) == {"of 10": 10, "of 20": 20, "of 30": 30}
-    shop.sql("DROP TABLE scores")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda day: publish_database_table(spark.range(5), place, partition=day), ("mon", "tue")))  # fmt: skip
     assert shop.sql("SELECT partition, count(*) FROM scores GROUP BY 1 ORDER BY 1") == ["mon|5", "tue|5"]
