@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -192,5 +193,51 @@ def postgres_server(port: int, user: str, password: str) -> Iterator[Callable[..
                 run(*sql, *arguments, env=os.environ | {"PGPASSWORD": password})
 
             yield psql
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mariadb_server(port: int, user: str, password: str) -> Iterator[Callable[[str], None]]:
+    """Run a MariaDB of its own for `user`, who may do everything, and yield what has it execute a statement as another user.
+
+    Its clock is not UTC, as servers' often are not. Skips the test where MariaDB is not installed.
+    """
+    found = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not found or not shutil.which("mariadb-install-db"):
+        pytest.skip("MariaDB is not installed")
+    pymysql = pytest.importorskip("pymysql", reason="pymysql is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="synml-mariadb-"))
+    name = getpass.getuser()
+    try:
+        made = subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", f"--user={name}",
+             "--auth-root-authentication-method=normal", "--skip-test-db"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
+        quoted = password.replace("\\", "\\\\").replace("'", "''")
+        (folder / "users.sql").write_text(
+            "".join(
+                f"CREATE USER '{who}'@'127.0.0.1' IDENTIFIED BY '{quoted}';\nGRANT ALL ON *.* TO '{who}'@'127.0.0.1';\n"
+                for who in (user, "keeper")
+            )
+        )
+        log = folder / "server.log"
+        command = [
+            found, "--no-defaults", f"--datadir={folder}/data", f"--user={name}", f"--port={port}", "--bind-address=127.0.0.1",
+            f"--socket={folder}/socket", f"--init-file={folder}/users.sql", "--default-time-zone=+05:30", "--skip-name-resolve",
+            "--innodb-fast-shutdown=3",
+        ]  # fmt: skip
+        with server_process(log, command, cwd=folder) as server:
+            wait_for_port(port, server, 60, log)
+
+            def execute(statement: str) -> None:
+                with closing(
+                    pymysql.connect(host="127.0.0.1", port=port, user="keeper", password=password)
+                ) as connection:
+                    connection.cursor().execute(statement)
+
+            yield execute
     finally:
         shutil.rmtree(folder, ignore_errors=True)

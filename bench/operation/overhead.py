@@ -3,8 +3,9 @@
     python -m bench.operation.overhead --rows 1000000
 
 One training run, in process, from a Parquet file to the report. While it goes on, a stopwatch runs inside of the calls that do the work: fitting the plan, assembling and
-writing features, training, measuring, exporting, comparing, explaining, scoring and writing. What the run took beyond that is the overhead: Dagster's events, the snapshot of the source, pictures, MLflow,
-manifests, the report. Both are of the same run, so that a busy machine slows them alike. Each asset's share is told by its own metadata `work/seconds`. Prints one JSON line.
+writing features, training, measuring, exporting, comparing, explaining, scoring and writing. Another runs while a picture is drawn and nothing else is done. What the run took beyond the work is the
+overhead, with and without the pictures: Dagster's events, the snapshot of the source, MLflow, manifests, the report. All are of the same run, so that a busy machine slows them alike. Each asset's share
+is told by its own metadata `work/seconds`. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import functools
 import json
 import os
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,23 +39,45 @@ WORK = (
     "synml_dagster.assets.onnx_model:export_pipeline",
     "synml_dagster.assets.onnx_model:check_parity",
     "synml_dagster.assets.reasons.explanations:explain",
-    "synml_dagster.assets.scoring.rows:doubts",
+    "synml_dagster.assets.scoring.predictions:doubts",
 )
 """Where the work is done, as the assets call it."""
+
+PICTURES = (
+    "synml_dagster.plots.evaluation:curves",
+    *(
+        f"synml_dagster.plots.explanations:{name}"
+        for name in ("importance", "beeswarm", "dependence", "waterfall")
+    ),
+    *(f"synml_dagster.plots.training:{name}" for name in ("training_history", "importance")),
+)
+"""What draws, as the assets and the report call it."""
 
 STEP = "synml_dagster.assets.stage.failures:begin"
 
 
 class Stopwatch:
-    """Adds up the seconds within calls by the step that they belong to; a call inside of another counts once."""
+    """Adds up the seconds within calls by the step that they belong to; a call inside of another counts once.
+
+    What another thread does beside the run's own is not counted: the run does not wait for it.
+    """
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.drawing: Counter[str] = Counter()
         self._step, self._depth = "", 0
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        return self._timed(call, self.seconds)
+
+    def around_picture(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        return self._timed(call, self.drawing)
+
+    def _timed(self, call: Callable[..., Any], seconds: Counter[str]) -> Callable[..., Any]:
         @functools.wraps(call)
         def timed(*arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                return call(*arguments, **named)
             self._depth += 1
             began = time.perf_counter()
             try:
@@ -61,7 +85,7 @@ class Stopwatch:
             finally:
                 self._depth -= 1
                 if not self._depth:
-                    self.seconds[self._step] += time.perf_counter() - began
+                    seconds[self._step] += time.perf_counter() - began
 
         return timed
 
@@ -116,6 +140,8 @@ def measured(told: dict[str, Any]) -> dict[str, Any]:
         session.range(10).count()  # what the first job starts is no run's
         for place in WORK:
             stack.enter_context(replaced(place, watch.around))
+        for place in PICTURES:
+            stack.enter_context(replaced(place, watch.around_picture))
         stack.enter_context(replaced(STEP, watch.at))
         instance = stack.enter_context(dg.DagsterInstance.ephemeral())
         began = time.perf_counter()
@@ -126,11 +152,13 @@ def measured(told: dict[str, Any]) -> dict[str, Any]:
         for e in done.get_asset_materialization_events()
     }
     cost = {name: float(str(meta["work/seconds"].value)) for name, meta in steps.items()}
-    work = sum(watch.seconds.values())
+    work, drawing = sum(watch.seconds.values()), sum(watch.drawing.values())
     return {
         "run": round(whole, 2),
         "work": round(work, 2),
+        "pictures": round(drawing, 2),
         "overhead": round(whole / work - 1, 3),
+        "overhead without pictures": round((whole - drawing) / work - 1, 3),
         "between the steps": round(whole - sum(cost.values()), 2),
         "beside the work in each asset": {
             name: round(seconds - watch.seconds[name], 2) for name, seconds in cost.items()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -79,19 +80,21 @@ def build_evaluation(
         found = evaluate_scored(
             _scored(session, model, "test"), model.plan, model.model, chosen, asked.cost_matrix
         )
-        if asked.slices:
-            try:
-                found.slices = weak_spots(session, model, asked.slices)
-            except SynmlError as problem:
-                context.log.warning(f"where the model is worst could not be looked at: {problem}")
-                found.notes.append(f"Where the model is worst could not be looked at: {problem}")
+        with ThreadPoolExecutor(1, "curves") as drawer:
+            drawing = drawer.submit(figures.curves, found)  # while Spark cuts the rows into slices
+            if asked.slices:
+                try:
+                    found.slices = weak_spots(session, model, asked.slices)
+                except SynmlError as problem:
+                    context.log.warning(f"where the model is worst could not be looked at: {problem}")
+                    found.notes.append(f"Where the model is worst could not be looked at: {problem}")
         if (split := model.plan.split).by == "group" and model.plan.task != "ranking":
             found.notes.append(
                 f"Rows were split by {split.spec.column or 'group'}, because rows of one group are alike. The intervals take rows as independent, and are too narrow where they are not."
             )
         with mlflow.run(context) as run:
             run.log_metrics(figures_over_time(found))
-            curves = figures.curves(found)
+            curves = drawing.result()
             run.log_pictures(curves)
         page = evaluation_metadata(found, curves) | beside_the_sweep(found, model.sweep)
         yield dg.Output(found, metadata=stored_once(context, page))

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MOST_IN_A_ROW = 2_000
+"""Points of one feature in a beeswarm: so many fill its row."""
+
 
 @guarded
 def importance(found: Explanations, most: int = 20, form: Format = "png") -> bytes:
@@ -93,29 +96,20 @@ def _sampling(found: Explanations) -> NDArray[np.float64]:
 def beeswarm(found: Explanations, output: int | None = None, most: int = 15, form: Format = "png") -> bytes:
     """One point per row and feature: place is the effect, colour the feature's value (grey: a category or missing)."""
     output = _output(found, output)
-    rows = thinned(found)
-    phi = found.phi[rows, :, output]
+    rows = thinned(found, _MOST_IN_A_ROW)
     order = [found.features.index(name) for name in list(found.importance)[:most]]  # as in the bars beside it
     figure, axes = canvas(6.2, 1.0 + 0.36 * len(order))
     axes.axvline(0, color=GREY, linewidth=1)
-    grey_too = False
-    for at, i in enumerate(order):
-        warmth = heat(found, i, rows)
-        offset = spread(phi[:, i])
-        known = ~np.isnan(warmth)
-        grey_too |= not known.all()
-        style: dict[str, Any] = {"s": 7, "linewidths": 0, "rasterized": True}
-        axes.scatter(phi[~known, i], at + offset[~known], color="#8b96a1", alpha=0.6, **style)
-        axes.scatter(
-            phi[known, i],
-            at + offset[known],
-            c=warmth[known],
-            cmap=ramp(),
-            vmin=0,
-            vmax=1,
-            alpha=0.85,
-            **style,
-        )
+    effect = found.phi[rows][:, order, output].astype(np.float64)
+    height = np.column_stack([at + spread(effect[:, at]) for at in range(len(order))])
+    warmth = np.column_stack([heat(found, i, rows) for i in order])
+    known = ~np.isnan(warmth)
+    grey_too = not known.all()
+    style: dict[str, Any] = {"s": 7, "linewidths": 0, "rasterized": True}
+    axes.scatter(effect[~known], height[~known], color="#8b96a1", alpha=0.6, **style)
+    axes.scatter(
+        effect[known], height[known], c=warmth[known], cmap=ramp(), vmin=0, vmax=1, alpha=0.85, **style
+    )
     axes.set_yticks(range(len(order)), [shortened(found.features[i]) for i in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.grid(False, axis="x")

@@ -19,11 +19,11 @@ _MOST_POINTS = 4_000  # more cannot be told apart, and make the picture heavy
 _MOST_CATEGORIES = 10
 
 
-def thinned(found: Explanations) -> NDArray[np.intp]:
-    """Return the rows to draw: all, or as many of them as can be told apart."""
-    if found.rows <= _MOST_POINTS:
+def thinned(found: Explanations, most: int = _MOST_POINTS) -> NDArray[np.intp]:
+    """Return the rows to draw: all, or `most` of them, as many as can be told apart."""
+    if found.rows <= most:
         return np.arange(found.rows)
-    return np.sort(np.random.default_rng(0).choice(found.rows, _MOST_POINTS, replace=False))
+    return np.sort(np.random.default_rng(0).choice(found.rows, most, replace=False))
 
 
 def heat(found: Explanations, feature: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:

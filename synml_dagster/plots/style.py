@@ -47,6 +47,7 @@ _VARIABLES = {
     GREY: "--grey",
 }
 _PNG_DPI = 144
+_MOST_STEPS = 6  # between the numbers of an axis; each is a line, a mark and a text to be measured
 _NARROW = 0.02  # of a number's size: three digits no longer tell neighbours on an axis apart
 _RENDERING = threading.Lock()  # rc_context changes matplotlib's global settings for a moment
 
@@ -85,6 +86,7 @@ def canvas(width: float = 5.2, height: float = 3.7) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    axes.locator_params(nbins=_MOST_STEPS)
     dress(axes)
     return figure, axes
 

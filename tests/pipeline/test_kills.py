@@ -71,6 +71,15 @@ STEPS = [
 BUNDLES = tuple(step for step in STEPS if step not in TABLES)
 
 
+SERVING = """
+import json, sys
+from synml_dagster.resources import MLflowResource
+mlflow = MLflowResource(data_dir=sys.argv[1], tracking_uri=f"sqlite:///{sys.argv[1]}/mlflow/mlflow.db")
+version = mlflow.champion("shop")
+print(json.dumps([version.version, mlflow.download(version)]))
+"""
+
+
 class Place:
     """A data directory and a Dagster home of their own, in which one pipeline is run in processes of its own."""
 
@@ -148,13 +157,8 @@ class Place:
 
     def outputs(self):
         """What a user has of the pipeline: tables without the moment of scoring, the model's text, and who serves."""
-        from synml_dagster.resources import MLflowResource
-
         tables = {name: read(self.data / name) for name in TABLES}
-        mlflow = MLflowResource(
-            data_dir=str(self.folder / "data"), tracking_uri=f"sqlite:///{self.folder}/data/mlflow/mlflow.db"
-        )
-        serving = mlflow.champion("shop")
+        serving, files = self.serving()
         found = {
             f"{asset}/{path.name}": path.read_bytes()
             for asset in FOUND
@@ -165,8 +169,8 @@ class Place:
             tables
             | found
             | {
-                "champion": serving.version,
-                "graph": graph(Path(mlflow.download(serving)) / "model.onnx"),
+                "champion": serving,
+                "graph": graph(files / "model.onnx"),
                 "model": (self.version("model") / "booster.txt").read_text(),
                 "trials": [
                     (t["params"], t["value"], t["state"])
@@ -174,6 +178,22 @@ class Place:
                 ],
             }
         )
+
+    def serving(self):
+        """The champion's version, and where its files are.
+
+        Asked in a process of its own: one that has opened the registry's file keeps it after another has taken its place.
+        """
+        told = subprocess.run(
+            [sys.executable, "-c", SERVING, str(self.folder / "data")],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        version, files = json.loads(told.stdout.splitlines()[-1])
+        return version, Path(files)
 
     def version(self, asset):
         return Path((there := VersionedDirectory(self.data / asset)).path(there.current()))

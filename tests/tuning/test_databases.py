@@ -1,4 +1,4 @@
-"""Studies in databases by their address: a real PostgreSQL, several processes, kills, and what cannot be reached."""
+"""Studies in databases by their address: a real PostgreSQL and MariaDB, several processes, kills, and what cannot be reached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from synml_dagster.learners import ParameterRange
 from synml_dagster.tuning import Candidate, Family, TrialOutcome, run_sweep
 from synml_dagster.tuning.ledger import Ledger, check_database
 from synml_dagster.tuning.ledger.database import at_once, open_database
-from tests.servers import free_port, postgres_server
+from synml_dagster.tuning.ledger.turn import Turns
+from tests.servers import free_port, mariadb_server, postgres_server
 
 PASSWORD = "s3cret@/:% of ours"
 FAMILY = Family("f", {"x": ParameterRange(low=0.0, high=10.0)}, [Candidate("default", {"x": 5.0})])
@@ -80,21 +81,37 @@ def postgres(server, request):
     return f"postgresql+psycopg2://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/{name}"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="module")
+def mariadb_at():
+    port = free_port()
+    with mariadb_server(port, "ann", PASSWORD) as execute:
+        yield port, execute
+
+
+@pytest.fixture
+def mariadb(mariadb_at, request):
+    """The address of an empty database."""
+    port, execute = mariadb_at
+    name = f"studies{abs(hash(request.node.name))}"
+    execute(f"CREATE DATABASE {name}")
+    return f"mysql+pymysql://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def storage(request, tmp_path):
-    return tmp_path / "s.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return tmp_path / "s.db" if request.param == "sqlite" else request.getfixturevalue(request.param)
 
 
-def test_a_sweep_in_a_database_goes_on_with_what_a_kill_has_left(postgres):
-    process = started(postgres, 5, 60)
+def test_a_sweep_in_a_database_goes_on_with_what_a_kill_has_left(storage):
+    process = started(storage, 5, 60)
     go(process)
     assert process.stdout.readline() == "begun 0\n"
     process.kill()
     process.wait(10)
-    found = sweep(postgres, 5)
+    found = sweep(storage, 5)
     assert [t.number for t in found.trials if t.value is not None] == [0, 1, 2, 3, 4]
     assert found.trials[0].params == {"x": 5.0}
-    again = sweep(postgres, 7)
+    again = sweep(storage, 7)
     assert again.resumed == 5
     assert len([t for t in again.trials if t.value is not None]) == 7
 
@@ -142,44 +159,84 @@ def test_what_a_killed_process_of_another_host_ran_is_asked_again_once_nothing_i
     assert next((t.number, t.params["x"]) for t in found.trials if t.value is not None) == (0, 5.0)
 
 
-def test_a_database_that_goes_away_is_said_without_the_password(server, postgres):
-    _, psql = server
-    name = postgres.rpartition("/")[2]
+@pytest.fixture(params=["postgres", "mariadb"])
+def closing(request):
+    """The address of a database, and what closes it to all, ends their connections, and opens it again."""
+    storage = request.getfixturevalue(request.param)
+    if request.param == "mariadb":
+        _, execute = request.getfixturevalue("mariadb_at")
 
-    def train(question):
-        psql("--dbname=postgres", f"--command=ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        def close():
+            execute("ALTER USER 'ann'@'127.0.0.1' ACCOUNT LOCK")
+            execute("KILL USER 'ann'@'127.0.0.1'")
+
+        return storage, close, lambda: execute("ALTER USER 'ann'@'127.0.0.1' ACCOUNT UNLOCK")
+    name = storage.rpartition("/")[2]
+    _, psql = request.getfixturevalue("server")
+
+    def let_in(word):
+        psql("--dbname=postgres", f"--command=ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
+
+    def close_postgres():
+        let_in("false")
         psql(
             "--dbname=postgres",
             f"--command=SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
         )
+
+    return storage, close_postgres, lambda: let_in("true")
+
+
+def test_a_database_that_goes_away_is_said_without_the_password(closing):
+    storage, close, reopen = closing
+
+    def train(question):
+        close()
         return near(question)
 
-    with pytest.raises(SetupError, match="no study can be kept in") as caught:
-        sweep(postgres, 3, train, patience=1)
+    try:
+        with pytest.raises(SetupError, match="no study can be kept in") as caught:
+            sweep(storage, 3, train, patience=1)
+    finally:
+        reopen()
     hides_the_password(caught.value)
 
 
-def test_a_database_that_is_away_for_a_while_costs_no_trial(server, postgres):
-    _, psql = server
-    name, back = postgres.rpartition("/")[2], []
-
-    def allow(word):
-        psql("--dbname=postgres", f"--command=ALTER DATABASE {name} ALLOW_CONNECTIONS {word}")
+def test_a_database_that_is_away_for_a_while_costs_no_trial(closing):
+    storage, close, reopen = closing
+    back = []
 
     def train(question):
         if question.order in (1, 3):
-            allow("false")
-            psql(
-                "--dbname=postgres",
-                f"--command=SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
-            )
-            back.append(threading.Timer(2.0, allow, ["true"]))
+            close()
+            back.append(threading.Timer(2.0, reopen))
             back[-1].start()
         return near(question)
 
-    found = sweep(postgres, 6, train)
+    found = sweep(storage, 6, train)
     assert [(t.number, t.state) for t in found.trials] == [(n, "complete") for n in range(6)]
     assert len(back) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "ask", "told"),
+    [
+        (
+            "postgres",
+            "SELECT concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'), current_setting('tcp_keepalives_count'))",
+            "30 10 3",
+        ),
+        ("mariadb", "SELECT @@session.wait_timeout", 300),
+    ],
+)
+def test_a_lock_does_not_outlast_a_host_that_is_lost(request, kind, ask, told):
+    """The server notices it by what the connection of a turn has set, also once a rollback has ended the turn."""
+    turns = Turns(request.getfixturevalue(kind))
+    for _ in range(2):
+        with turns.turn():
+            pass
+        with turns._connected() as connection:
+            assert connection.scalar(sqlalchemy.text(ask)) == told
 
 
 @pytest.mark.parametrize("kind", ["INSERT", "UPDATE", "SELECT"])

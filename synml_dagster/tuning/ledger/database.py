@@ -100,10 +100,11 @@ def clock(database: optuna.storages.RDBStorage) -> float:
     """Return the seconds of the database's own clock, which all hosts share."""
     import sqlalchemy
 
+    # MySQL's current time is that of the server's place, and names no zone: summer would begin with an hour of silence.
+    kind = database.engine.dialect.name
+    ask = sqlalchemy.func.utc_timestamp if kind in ("mysql", "mariadb") else sqlalchemy.func.current_timestamp
     with database.engine.connect() as connection:
-        now: datetime = connection.execute(
-            sqlalchemy.select(sqlalchemy.func.current_timestamp())
-        ).scalar_one()
+        now: datetime = connection.execute(sqlalchemy.select(ask())).scalar_one()
     return (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
 
 

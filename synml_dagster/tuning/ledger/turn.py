@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import TrainingError
 from synml_dagster.tuning.ledger.database import OPENING, connect_options, shown, typed, within_deadline
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 _BETWEEN = 0.02
+_NOTICE = {
+    "postgresql": "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
+    **dict.fromkeys(("mysql", "mariadb"), "SET SESSION wait_timeout = 300"),  # no turn is silent for so long
+}
+"""How a server comes to notice that a host is gone without a word: by itself it would keep its lock for hours."""
 
 
 class Turns:
@@ -103,4 +108,12 @@ class Turns:
             self._engine = sqlalchemy.create_engine(
                 self._storage, pool_pre_ping=True, pool_size=1, connect_args=connect_options(self._storage)
             )
+            if (notice := _NOTICE.get(self._engine.dialect.name)) is not None:
+                sqlalchemy.event.listen(self._engine, "connect", lambda made, _: _execute(made, notice))
         return self._engine.connect()
+
+
+def _execute(connection: Any, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.commit()  # or the first rollback would take it back
