@@ -29,7 +29,7 @@ from synml_dagster.tables.publish import check_columns, publish_table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import DataType, StructType
 
 _LOGGED = ("delta", "iceberg")
 _PLAIN = "parquet"
@@ -136,22 +136,20 @@ def _whose(keys: Mapping[str, str]) -> Column:
 
 def _made(rows: DataFrame, name: str, parts: list[str], keys: list[str]) -> str:
     """Make the table, without rows, and return its format; another run may have been first."""
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as sf
-    from pyspark.sql import types as t
-
-    spark = rows.sparkSession
-    # Each column may be missing: it is in rows of runs that come later.
-    fields = [t.StructField(f.name, f.dataType, True) for f in rows.schema.fields]
-    fields += [t.StructField(key, t.StringType(), True) for key in keys]
-    writer = spark.createDataFrame([], t.StructType(fields)).writeTo(quoted(*parts))
+    spark, using = rows.sparkSession, ""
     if _is_sessions(parts):
         provider = default_provider(spark)
         _check_format(name, provider, parts)
-        writer = writer.using(provider)
+        using = f"USING {provider}"
+    columns = [f"{quoted(f.name)} {_sql_type(f.dataType)}" for f in rows.schema.fields]
+    columns += [f"{quoted(key)} STRING" for key in keys]
+    by = ", ".join(map(quoted, keys))
     try:
-        writer.partitionedBy(*(sf.col(quoted(key)) for key in keys)).create()
-    except PySparkException:
+        # By a statement alone: a write without rows leaves traces in the folder, over which two that come at once fall.
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {quoted(*parts)} ({', '.join(columns)}) {using} PARTITIONED BY ({by})"
+        )
+    except Exception:
         # Each format refuses the second of two in its own words, and may do so before the catalog knows of the first.
         end = time.monotonic() + _FIRST_OF_TWO
         while provider_of(spark, parts) is None:
@@ -159,6 +157,19 @@ def _made(rows: DataFrame, name: str, parts: list[str], keys: list[str]) -> str:
                 raise
             time.sleep(0.5)
     return provider_of(spark, parts) or ""
+
+
+def _sql_type(kind: DataType) -> str:
+    """Write a type as SQL does, in which any column may be missing and a field have any name."""
+    from pyspark.sql import types as t
+
+    if isinstance(kind, t.StructType):
+        return f"STRUCT<{', '.join(f'{quoted(f.name)}: {_sql_type(f.dataType)}' for f in kind.fields)}>"
+    if isinstance(kind, t.ArrayType):
+        return f"ARRAY<{_sql_type(kind.elementType)}>"
+    if isinstance(kind, t.MapType):
+        return f"MAP<{_sql_type(kind.keyType)}, {_sql_type(kind.valueType)}>"
+    return kind.simpleString()
 
 
 def _is_sessions(parts: list[str]) -> bool:

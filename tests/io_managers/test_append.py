@@ -255,6 +255,10 @@ def test_a_catalog_table_that_is_replaced_and_one_that_grows_are_not_the_same(cl
     classic_spark.sql("CREATE TABLE kinds.text (id BIGINT, run_id STRING) USING csv")
     classic_spark.sql("CREATE VIEW kinds.seen AS SELECT 1L AS id")
     append_catalog_table(classic_spark.range(3), "kinds.grows", run="a")
+    odd = "named_struct('a.b', array(id), 'c', map('k', 1.5BD)) AS parts"
+    for run in "ab":
+        append_catalog_table(classic_spark.sql(f"SELECT {odd}, id FROM range(2)"), "kinds.odd", run=run)
+    assert classic_spark.table("kinds.odd").where("parts.`a.b`[0] = id AND parts.c['k'] = 1.5").count() == 4
     for name, said in {
         "whole": "has no column 'run_id'",
         "flat": r"is laid out by \[\]",
