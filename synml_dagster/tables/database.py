@@ -22,6 +22,7 @@ from synml_dagster.tables.takeover import (
     LONGEST,
     joined,
     literal,
+    loss,
     misfit,
     name_beside,
     name_parts,
@@ -232,11 +233,14 @@ def _published(df: DataFrame, place: Database, present: list[str], keys: dict[st
             # The table is made first and the rows then come to it: so it is there, too, where there are none.
             empty = _nullable(df) if keys else df.limit(0)
             empty.write.format("jdbc").options(**_options(place, beside)).mode("error").save()
+            fits = bool(present) and set(columns) <= set(present)
             if present and RUN in keys:
-                _check_types(df, place, beside)
+                others = ", where the rows of earlier runs are"
+                _check_types(df, place, misfit(place.table, beside), others)
+            elif fits:
+                _check_types(df, place, loss(place.table, beside), ", which would round or cut its values")
             watched.write.format("jdbc").options(**_options(place, beside)).mode("append").save()
             rows = int(observation.get[_ROWS])
-            fits = bool(present) and set(columns) <= set(present)
             _execute(
                 spark,
                 place,
@@ -259,13 +263,12 @@ def _nullable(df: DataFrame) -> DataFrame:
     return df.sparkSession.createDataFrame([], schema)
 
 
-def _check_types(df: DataFrame, place: Database, beside: str) -> None:
-    """Refuse rows before they are scored that the table, which holds other runs' rows, would take as something else."""
-    asked = misfit(place.table, beside)
+def _check_types(df: DataFrame, place: Database, asked: str, why: str) -> None:
+    """Refuse rows, before they are scored, of which the table would make something else: the columns that `asked` finds."""
     for other in _read(df.sparkSession, place, query=asked).collect():
         name, here = other["name"], df.schema[other["name"]].dataType.simpleString()
         raise DataError(
-            f"{place.describe()}: the column {name!r} is {here} ({other['here']}) and {other['there']} in the table, where the rows of earlier runs are. "
+            f"{place.describe()}: the column {name!r} is {here} ({other['here']}) and {other['there']} in the table{why}. "
             "Cast it, change it there (ALTER TABLE ... ALTER COLUMN ... TYPE), or name another table."
         )
 

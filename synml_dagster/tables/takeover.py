@@ -77,13 +77,40 @@ def misfit(table: str, beside: str) -> str:
 
     What PostgreSQL casts in an assignment alone loses fractions and times of day without a word.
     """
+    return _columns_where(
+        table,
+        beside,
+        "t.attname IS NULL OR n.atttypid NOT IN (t.atttypid, k.typbasetype) AND NOT EXISTS (SELECT FROM pg_cast c"
+        " WHERE c.castsource = n.atttypid AND c.casttarget IN (t.atttypid, k.typbasetype) AND c.castcontext = 'i')",
+    )
+
+
+def loss(table: str, beside: str) -> str:
+    """Return the query for the first column of `beside`, as in `misfit`, of which the table would keep no fractions or no time of day.
+
+    Whoever has made a table with `numeric(10, 2)` wants two digits; a probability of 0 or 1 nobody.
+    """
+    kinds = (
+        (("float4", "float8", "numeric"), ("int2", "int4", "int8")),
+        (("timestamp", "timestamptz"), ("date",)),
+    )
+    lost = (
+        f"n.atttypid IN ({_types(here)}) AND coalesce(nullif(k.typbasetype, 0), t.atttypid) IN ({_types(there)})"
+        for here, there in kinds
+    )
+    return _columns_where(table, beside, " OR ".join(lost))
+
+
+def _types(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'::regtype" for name in names)
+
+
+def _columns_where(table: str, beside: str, condition: str) -> str:
     return (
         "SELECT n.attname::text AS name, format_type(n.atttypid, n.atttypmod) AS here, format_type(t.atttypid, t.atttypmod) AS there"
         f" FROM pg_attribute n LEFT JOIN pg_attribute t ON t.attrelid = to_regclass({literal(table)}) AND t.attname = n.attname AND NOT t.attisdropped"
         " LEFT JOIN pg_type k ON k.oid = t.atttypid"
-        f" WHERE n.attrelid = to_regclass({literal(beside)}) AND n.attnum > 0 AND NOT n.attisdropped AND (t.attname IS NULL"
-        " OR n.atttypid NOT IN (t.atttypid, k.typbasetype) AND NOT EXISTS (SELECT FROM pg_cast c"
-        " WHERE c.castsource = n.atttypid AND c.casttarget IN (t.atttypid, k.typbasetype) AND c.castcontext = 'i'))"
+        f" WHERE n.attrelid = to_regclass({literal(beside)}) AND n.attnum > 0 AND NOT n.attisdropped AND ({condition})"
         " ORDER BY n.attnum LIMIT 1"
     )
 
