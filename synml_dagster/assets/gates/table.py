@@ -112,7 +112,7 @@ def _row_count(
         for record in records:
             made = record.asset_materialization
             count = row_count(made) if made is not None else None
-            if made is None or count is None or record.run_id == checked:
+            if made is None or count is None or record.run_id == (checked or None):
                 continue
             for k in now:
                 if (k is None or made.partition != k) and alike(made, k):

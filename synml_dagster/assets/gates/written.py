@@ -8,7 +8,7 @@ import dagster as dg
 
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import open_table
+from synml_dagster.tables import PARTITION, RUN, open_table
 from synml_dagster.tables.table import found_files
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def run_checked(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> str:
     """Return the id of the run that a check of `key` is about: its own, or the last that has materialized it where a check runs by itself.
+
+    It is empty where that was reported by hand, in no run.
 
     Raises
     ------
@@ -39,8 +41,9 @@ def written(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[dg
     DataError
         It was never materialized.
     """
-    found = _made_in(context, key, run_checked(context, key))
-    if not found:  # reported by hand, in no run
+    run_id = run_checked(context, key)
+    found = _made_in(context, key, run_id) if run_id else []
+    if not found:
         latest = context.instance.fetch_materializations(key, limit=1).records
         found = [r.asset_materialization for r in latest if r.asset_materialization is not None]
     return list({made.partition: made for made in found}.values())
@@ -63,12 +66,22 @@ def row_count(made: dg.AssetMaterialization) -> int | None:
 
 
 def frame(made: dg.AssetMaterialization, spark: SparkSession) -> DataFrame:
-    """Open the table that a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it."""
+    """Open what a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it.
+
+    Of a catalog table to which runs append it is the rows of its run, and of its partition where there are any.
+    """
+    from pyspark.sql import functions as sf
+
     told = made.metadata
     if "path" in told:
         root, _, version = str(told["path"].value).rpartition("/versions/")
         return open_table(root, version).dataframe(spark)
-    return spark.table(str(told["dagster/table_name"].value))
+    rows = spark.table(str(told["dagster/table_name"].value))
+    if RUN in told:
+        rows = rows.where(sf.col(RUN) == sf.lit(str(told[RUN].value)))
+        if made.partition is not None:
+            rows = rows.where(sf.col(PARTITION) == sf.lit(made.partition))
+    return rows
 
 
 def files(made: dg.AssetMaterialization) -> ParquetFiles | None:
