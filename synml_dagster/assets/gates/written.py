@@ -46,7 +46,8 @@ def written(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[dg
     if not found:
         latest = context.instance.fetch_materializations(key, limit=1).records
         found = [r.asset_materialization for r in latest if r.asset_materialization is not None]
-    return list({made.partition: made for made in found}.values())
+    # Dagster records partitions of a run in no order.
+    return sorted({made.partition: made for made in found}.values(), key=lambda made: made.partition or "")
 
 
 def _made_in(
