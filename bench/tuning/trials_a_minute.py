@@ -1,13 +1,19 @@
-"""Trials a minute on one table and one list of parameters: ours, and plain Optuna with a thread a core and one a model.
+"""Trials a minute on one table and one list of parameters, and the memory of their Python: ours, and plain Optuna with a thread a core and one a model.
 
 python bench/tuning/trials_a_minute.py --rows 200000 --columns 28 --trials 12
+
+Memory is the largest sum of proportional sets (PSS, what is shared counts once): of ours, Spark's Python workers; of plain Optuna, this process, less
+what it held before it read the rows. Neither counts the JVM or the driver, which other jobs of the session need too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -49,6 +55,60 @@ def choices(trials: int) -> list[dict[str, float]]:
     ]
 
 
+class Memory:
+    """The most that processes held while the block ran."""
+
+    def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
+        self._processes, self.most, self._over = processes, 0, threading.Event()
+
+    def __enter__(self) -> Memory:
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.5):
+            self.most = max(self.most, sum(held(pid) for pid in self._processes()))
+
+
+def held(pid: int) -> int:
+    """Return the bytes of a process's proportional set; 0 where it has ended."""
+    try:
+        told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return 1024 * int(next(line for line in told.splitlines() if line.startswith("Pss:")).split()[1])
+
+
+def workers() -> list[int]:
+    """Return the Python workers of this process's Spark."""
+    own = os.getpid()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            said = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"pyspark.daemon" in said and own in ancestors(int(folder.name)):
+            found.append(int(folder.name))
+    return found
+
+
+def ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.append(pid)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
@@ -62,13 +122,14 @@ def main() -> None:
         raw = spark.read.parquet(f"{folder}/t.parquet")
         plan = fit_plan(raw, name="bench", label="y")
         features = publish_table(assemble(raw, plan), f"{folder}/features", partition_by=[SPLIT])
-        train, held = (features.files(**{SPLIT: s}) for s in ("train", "validation"))
-        rows, validation = (read_rows(spark, f, plan.feature_names) for f in (train, held))
+        train, beside = (features.files(**{SPLIT: s}) for s in ("train", "validation"))
         spec = TrainSpec(rounds=ROUNDS, early_stopping=0)
         tried = choices(given.trials)
 
         def ours(number: int) -> float:
-            data, frame = trial_data(spark, plan, train, held, FoldPlan(0, 1, ""), Measure.of("binary"), None)
+            data, frame = trial_data(
+                spark, plan, train, beside, FoldPlan(0, 1, ""), Measure.of("binary"), None
+            )
             jobs = TrialJobs(spark, data, frame, {"lightgbm": spec}, Path(folder) / f"answers-{number}")
             portfolio = [Candidate(str(i), params) for i, params in enumerate(tried)]
             began = time.perf_counter()
@@ -91,6 +152,7 @@ def main() -> None:
             from sklearn.metrics import log_loss
 
             optuna.logging.set_verbosity(optuna.logging.ERROR)
+            rows, validation = (read_rows(spark, f, plan.feature_names) for f in (train, beside))
             X, V = np.ascontiguousarray(rows.X), np.ascontiguousarray(validation.X)
             numbers = count()
 
@@ -107,9 +169,15 @@ def main() -> None:
             return time.perf_counter() - began
 
         for number in range(given.repeat):
-            one, two = ours(number), plain(number)
+            with Memory(workers) as of_workers:
+                one = ours(number)
+            before = held(os.getpid())
+            with Memory(lambda: [os.getpid()]) as of_this:
+                two = plain(number)
+            plainly = of_this.most - before
             print(
-                f"ours {60 * len(tried) / one:.1f} trials a minute, plain Optuna {60 * len(tried) / two:.1f}: ratio {two / one:.2f}",
+                f"ours {60 * len(tried) / one:.1f} trials a minute, plain Optuna {60 * len(tried) / two:.1f}: ratio {two / one:.2f}; "
+                f"memory {of_workers.most / 2**20:.0f} and {plainly / 2**20:.0f} MiB: ratio {of_workers.most / plainly:.2f}",
                 flush=True,
             )
 

@@ -85,7 +85,8 @@ def build_live_evaluation(
             **version_read(context, reached, session, stage_key(pipeline, "live_evaluation")),
             **reason_of(context),
         }
-        made = predictions.dataframe(session)
+        # A catalog table comes as its rows.
+        made = predictions.dataframe(session) if isinstance(predictions, Table) else predictions
         # A file of labels may be read otherwise than the rows were, and codes with leading zeros would match nothing.
         known = {f.name: f.dataType.simpleString() for f in made.schema.fields if f.name in spec.key}
         answers = reached.open(session, known=known | {plan.label.column: plan.label.spark_type}).whole

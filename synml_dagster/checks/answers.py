@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from synml_dagster.checks.drift import psi, psi_by_chance
@@ -31,23 +31,30 @@ class AnswerBins:
         The bins in words.
     expected
         Test rows by bin.
+    weighted
+        Whether the test rows had weights: `expected` is then by weight, and no answer that comes without one can be compared with it.
     """
 
     column: str
     edges: tuple[float, ...]
     names: tuple[str, ...]
     expected: tuple[float, ...]
+    weighted: bool = False
 
 
 def answer_bins(test: Evaluation) -> AnswerBins | None:
     """Return the bins that an evaluation tells, None where it tells none (a ranking)."""
+    bins = _bins(test)
+    return None if bins is None else replace(bins, weighted=test.weighted)
+
+
+def _bins(test: Evaluation) -> AnswerBins | None:
     if test.scores is not None:
         weight = [a + b for a, b in zip(test.scores.positive, test.scores.negative, strict=True)]
         return _numbers("probability", test.scores.edges, weight, test.rows)
     if test.actual_vs_predicted is not None:
-        grid = test.actual_vs_predicted
-        weight = [sum(row[j] for row in grid.weight) for j in range(len(grid.y_edges) - 1)]
-        return _numbers("prediction", grid.y_edges, weight, test.rows)
+        grid = test.actual_vs_predicted  # predictions along x, labels along y
+        return _numbers("prediction", grid.x_edges, [sum(row) for row in grid.weight], test.rows)
     if test.confusion is not None:
         columns = list(zip(*test.confusion.weight, strict=True))
         total = sum(map(sum, columns)) or 1.0
@@ -99,6 +106,12 @@ def judge_answers(
 ) -> tuple[bool, str, float | None]:
     """Return whether the answers are spread as expected, a sentence that names the bin that moved most, and the index."""
     rows = sum(found)
+    if bins.weighted:
+        return (
+            True,
+            "the champion's test rows had weights, which answers have not: nothing can be compared",
+            None,
+        )
     if rows < spec.minimum_rows:
         return True, f"{rows} answers are too few to tell; minimum_rows is {spec.minimum_rows}", None
     index = psi(found, bins.expected)

@@ -23,6 +23,7 @@ from synml_dagster.checks.drift_counts import (
     Watched,
     count_bins,
     watch,
+    watch_presence,
 )
 from synml_dagster.errors import ConfigError, did_you_mean
 from synml_dagster.features.kinds import DatetimeColumn
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 DRIFTED_IMPORTANCE = "importance of drifted columns"
 """Metadata of the check's result: the drifted columns' part of the model's importance, where the model tells it."""
+
+NO_DISTRIBUTION = "free text, arrays, numbers and dates that are written as text, or a plan that an earlier version fitted (train again)"
+"""Of what a plan keeps no distribution."""
 
 _CERTAIN = 0.999
 
@@ -97,11 +101,14 @@ class ColumnDrift(BaseModel):
     ks: float | None = Field(description="Kolmogorov and Smirnov's distance, of numbers.")
     missing_before: float
     missing: float
-    outside: int | None = Field(description="Rows below the least or above the greatest training value.")
+    outside: int | None = Field(
+        description="Rows below the least or above the greatest training value, infinite ones where no training row was."
+    )
     new: int | None = Field(
         description="Rows whose word no training row has; None where that cannot be told."
     )
     importance: float | None = Field(default=None, description="The column's part of the model's importance.")
+    moves: bool = Field(default=False, description="Whether it holds dates or times, which move by nature.")
 
     def drifted(self, psi: float) -> bool:
         """Whether the index exceeds `psi` and what chance explains."""
@@ -119,25 +126,45 @@ class Drift(BaseModel):
     comparable: bool = Field(
         default=True, description="Whether the plan keeps the distribution of any column."
     )
+    without: list[str] = Field(
+        default_factory=list, description="Columns whose distribution the plan does not keep."
+    )
+    presence: list[ColumnDrift] = Field(
+        default_factory=list, description="Of those, the ones whose missing values were counted."
+    )
+    refused: list[str] = Field(
+        default_factory=list, description="Of those, the ones that were asked for by name."
+    )
 
     def only(self, columns: Sequence[str] | None) -> Drift:
-        """Return what is about these columns; all of it where None."""
-        if columns is None:
-            return self
-        return self.model_copy(update={"columns": [c for c in self.columns if c.column in columns]})
+        """Return what is about these columns; all but dates and times where None."""
+        kept = [c for c in self.columns if (not c.moves if columns is None else c.column in columns)]
+        beside = [c for c in self.presence if columns is None or c.column in columns]
+        refused = [name for name in columns or () if name in self.without]
+        comparable = bool(kept) if self.rows else self.comparable
+        return self.model_copy(
+            update={"columns": kept, "presence": beside, "refused": refused, "comparable": comparable}
+        )
+
+    def not_told(self) -> str | None:
+        """Return why nothing can be said of a column that was asked for, or of any at all; None where it can."""
+        if self.refused:
+            names = ", ".join(map(repr, self.refused))
+            return f"{names} cannot be compared: the plan keeps no distribution of {NO_DISTRIBUTION}"
+        return None if self.comparable else "no column could be compared: " + "; ".join(self.notes)
 
     def drifted(self, spec: DriftSpec) -> list[ColumnDrift]:
         """Return the columns that exceed what `spec` allows; none where there are too few rows to say."""
         return [c for c in self.columns if c.drifted(spec.psi)] if self.rows >= spec.minimum_rows else []
 
     def passed(self, spec: DriftSpec) -> bool:
-        """Whether nothing drifted, or there are too few rows to say; not where no column could be compared."""
-        return self.comparable and not self.drifted(spec)
+        """Whether nothing drifted, or there are too few rows to say; not where a column that was asked for, or all, cannot be compared."""
+        return self.not_told() is None and not self.drifted(spec)
 
     def said(self, spec: DriftSpec) -> str:
         """Return the outcome in a sentence."""
-        if not self.comparable:
-            return "no column could be compared: " + "; ".join(self.notes)
+        if (why := self.not_told()) is not None:
+            return why
         if self.rows < spec.minimum_rows:
             return f"{self.rows} rows to score are too few to tell drift; drift.minimum_rows is {spec.minimum_rows}"
         moved = self.drifted(spec)
@@ -175,6 +202,9 @@ def measure_drift(
     plan: FeaturePlan,
     columns: Sequence[str] | None = None,
     importance: Mapping[str, float] | None = None,
+    *,
+    named: Sequence[str] = (),
+    presence: bool = False,
 ) -> Drift:
     """Compare rows to score with the training rows of `plan`; one job of Spark a table, classic or Connect.
 
@@ -186,6 +216,10 @@ def measure_drift(
         Raw columns by name; all but dates and times where None.
     importance
         The model's importance by feature, to tell how much a column matters.
+    named
+        Columns that are compared, too, where `columns` is None: dates and times among them.
+    presence
+        Whether missing values are counted in columns whose distribution the plan does not keep.
 
     Raises
     ------
@@ -195,16 +229,20 @@ def measure_drift(
         A table lacks a column, or has it in a type whose values are never the plan's.
     """
     check_columns(plan, columns)
-    watched, notes = _watched(plan, columns)
-    counted: dict[str, Counter[int]] = {w.column.name: Counter() for w in watched}
+    watched, without, notes = _watched(plan, columns, named)
+    stats = {s.column: s for s in plan.statistics}
+    unknown = [c for c in plan.columns if presence and c.name in without and c.name in stats]
+    beside = [one for c in unknown if (one := watch_presence(c, stats[c.name])) is not None]
+    counting = [*watched, *beside]
+    counted: dict[str, Counter[int]] = {w.column.name: Counter() for w in counting}
     rows = 0
     for table in tables:
-        if not watched:
+        if not counting:
             break
-        for name, counts in count_bins(table, plan, watched).items():
+        for name, counts in count_bins(table, plan, counting).items():
             counted[name].update(counts)
-    if watched:
-        rows = counted[watched[0].column.name].total()
+    if counting:
+        rows = counted[counting[0].column.name].total()
     total = sum(importance.values()) if importance else 0.0
     found = []
     for one in watched if rows else ():
@@ -213,7 +251,14 @@ def measure_drift(
             made.importance = sum(importance.get(f, 0.0) for f in one.column.features) / total
         found.append(made)
     found.sort(key=lambda c: (-c.psi, c.column))
-    return Drift(rows=rows, columns=found, notes=notes, comparable=bool(watched))
+    return Drift(
+        rows=rows,
+        columns=found,
+        notes=notes,
+        comparable=bool(watched),
+        without=without,
+        presence=[compared(one, counted[one.column.name]) for one in beside if rows],
+    )
 
 
 def compared(one: Watched, counts: Mapping[int, int]) -> ColumnDrift:
@@ -227,6 +272,8 @@ def compared(one: Watched, counts: Mapping[int, int]) -> ColumnDrift:
         sizes.append(stats.infinite * sum(sizes) / max(1, finite))
         names = ["below training", *(f"≤ {e:.6g}" for e in edges)]
         names += [f"> {edges[-1]:.6g}" if edges else f"{stats.minimum:.6g}", "above training", "infinite"]
+    elif one.presence:
+        order, sizes, names = [OTHER], [float(stats.rows - stats.missing)], ["(there)"]
     else:
         top = stats.top
         order, sizes, names = [*range(len(top)), OTHER, NEW], [*top.values(), 0.0, 0.0], [*top]
@@ -258,9 +305,15 @@ def compared(one: Watched, counts: Mapping[int, int]) -> ColumnDrift:
         ks=ks_distance(here[1:-1], expected[1:-1]) if numeric else None,
         missing_before=stats.missing_share,
         missing=counts.get(MISSING, 0) / total,
-        outside=counts.get(BELOW, 0) + counts.get(ABOVE, 0) if numeric else None,
+        outside=_outside(one, counts) if numeric else None,
         new=counts.get(NEW, 0) if not numeric and one.known is not None else None,
+        moves=isinstance(one.column, DatetimeColumn),
     )
+
+
+def _outside(one: Watched, counts: Mapping[int, int]) -> int:
+    infinite = 0 if one.stats.infinite else counts.get(INFINITE, 0)
+    return counts.get(BELOW, 0) + counts.get(ABOVE, 0) + infinite
 
 
 def psi(found: ArrayLike, expected: ArrayLike) -> float:
@@ -310,8 +363,10 @@ def ks_distance(found: ArrayLike, expected: ArrayLike) -> float | None:
     return float(np.abs(np.cumsum(n) / n.sum() - np.cumsum(m) / m.sum()).max())
 
 
-def _watched(plan: FeaturePlan, columns: Sequence[str] | None) -> tuple[list[Watched], list[str]]:
-    """The columns to compare, and why others are not."""
+def _watched(
+    plan: FeaturePlan, columns: Sequence[str] | None, named: Sequence[str]
+) -> tuple[list[Watched], list[str], list[str]]:
+    """The columns to compare, those whose distribution the plan does not keep, and in words why others are not compared."""
     watched: list[Watched] = []
     without: list[str] = []
     dates = 0
@@ -319,7 +374,7 @@ def _watched(plan: FeaturePlan, columns: Sequence[str] | None) -> tuple[list[Wat
     for column in plan.columns:
         if columns is not None and column.name not in columns:
             continue
-        if columns is None and isinstance(column, DatetimeColumn):
+        if columns is None and column.name not in named and isinstance(column, DatetimeColumn):
             dates += 1
             continue
         one = watch(column, stats[column.name]) if column.name in stats else None
@@ -334,7 +389,5 @@ def _watched(plan: FeaturePlan, columns: Sequence[str] | None) -> tuple[list[Wat
         )
     if without:
         names = ", ".join(map(repr, without[:10])) + (" ..." if len(without) > 10 else "")
-        notes.append(
-            f"the plan keeps no distribution of {names}: free text, arrays, numbers and dates that are written as text, or a plan that an earlier version fitted (train again)"
-        )
-    return watched, notes
+        notes.append(f"the plan keeps no distribution of {names}: {NO_DISTRIBUTION}")
+    return watched, without, notes

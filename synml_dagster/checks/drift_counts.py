@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from synml_dagster.columns.match import matched_or_converted
@@ -31,11 +33,14 @@ class Watched:
     ----------
     known
         The words beside those of `stats.top` that training rows have; None where not all are known.
+    presence
+        Whether its missing values alone are counted: those that are there are `OTHER`.
     """
 
     column: FittedColumn
     stats: ColumnStats
     known: tuple[str, ...] | None = None
+    presence: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -57,6 +62,13 @@ def watch(column: FittedColumn, stats: ColumnStats) -> Watched | None:
     return Watched(column, stats, more if complete else None)
 
 
+def watch_presence(column: FittedColumn, stats: ColumnStats) -> Watched | None:
+    """Return how to count the missing values of a column, None of arrays, whose empty ones are as good as missing."""
+    if column.input.storage in ("array", "vector"):
+        return None
+    return Watched(column, stats, presence=True)
+
+
 def count_bins(df: DataFrame, plan: FeaturePlan, watched: Sequence[Watched]) -> dict[str, Counter[int]]:
     """Return for each column how many rows of `df` fall into which bin.
 
@@ -70,7 +82,7 @@ def count_bins(df: DataFrame, plan: FeaturePlan, watched: Sequence[Watched]) -> 
     from pyspark.sql import functions as sf
 
     values = _values(df, watched)
-    bins = [_number_bin(f"v{i}", w) if w.numeric else _word_bin(f"v{i}", w) for i, w in enumerate(watched)]
+    bins = [_bin(f"v{i}", one) for i, one in enumerate(watched)]
     found = (
         df.select(*values)
         .select(sf.posexplode(sf.array(*bins)).alias("place", "bin"))
@@ -100,11 +112,10 @@ def unseen_values(
     for df in tables:
         values = df.select(*_values(df, watched))
         for i, one in enumerate(watched):
-            place = _number_bin(f"v{i}", one) if one.numeric else _word_bin(f"v{i}", one)
-            odd = values.where(place.isin(BELOW, ABOVE, NEW)).groupBy(f"v{i}").count()
+            never = [BELOW, ABOVE, NEW, *([] if one.stats.infinite else [INFINITE])]
+            odd = values.where(_bin(f"v{i}", one).isin(*never)).groupBy(f"v{i}").count()
             for row in odd.orderBy(sf.desc("count"), f"v{i}").limit(most).collect():
-                said = f"{row[0]:.6g}" if one.numeric else repr(str(row[0]))
-                counts[one.column.name][said] += row["count"]
+                counts[one.column.name][_said(row[0], one)] += row["count"]
     return {name: [v for v, _ in found.most_common(most)] for name, found in counts.items()}
 
 
@@ -115,6 +126,38 @@ def _values(df: DataFrame, watched: Sequence[Watched]) -> list[Column]:
         (others[w.column.name][0] if w.column.name in others else here.value()).alias(f"v{i}")
         for i, (w, here) in enumerate(zip(watched, inputs, strict=True))
     ]
+
+
+def _said(value: object, one: Watched) -> str:
+    """Return a value as a person writes it."""
+    if not isinstance(value, float):
+        return repr(str(value))
+    unit = {"date": timedelta(days=1), "timestamp": timedelta(microseconds=1)}.get(one.column.input.storage)
+    if unit is None or not math.isfinite(value):
+        return f"{value:.6g}"
+    try:
+        moment = datetime(1970, 1, 1) + value * unit
+    except OverflowError:
+        return f"{value:.6g}"
+    return str(moment.date()) if one.column.input.storage == "date" else str(moment)
+
+
+def _bin(name: str, one: Watched) -> Column:
+    if one.presence:
+        return _presence_bin(name, one)
+    return _number_bin(name, one) if one.numeric else _word_bin(name, one)
+
+
+def _presence_bin(name: str, one: Watched) -> Column:
+    from pyspark.sql import functions as sf
+
+    value = sf.col(name)
+    missing = value.isNull()
+    if one.column.input.storage == "string":
+        missing |= value.isin("", *one.column.input.missing)
+    else:
+        missing |= sf.isnan(value)
+    return sf.when(missing, MISSING).otherwise(OTHER)
 
 
 def _number_bin(name: str, one: Watched) -> Column:

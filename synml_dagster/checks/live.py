@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from synml_dagster.checks.keys import repeated_keys
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.evaluation import Evaluation, better_by, higher_is_better
-from synml_dagster.features import LABEL, label_columns
+from synml_dagster.features import LABEL, WEIGHT, label_columns, weight_column
 from synml_dagster.sources import Source
 
 if TYPE_CHECKING:
@@ -69,13 +69,14 @@ def labelled_since(
     scored
         Predictions: `key`, the answers, `model_version`, and the label as it was then, where they carry it.
     labels
-        `key` and the label; rows whose label is still missing count as none.
+        `key` and the label; rows whose label is still missing count as none. The weight of the rows, where the plan has one,
+        comes from here, else from the predictions, where they carry it.
     champion
         The version whose rows are meant.
 
     Returns
     -------
-    The rows that have a label now, with `__label`, and how many the champion has scored without one.
+    The rows that have a label now, with `__label` and, where it is known, `__weight`, and how many the champion has scored without one.
 
     Raises
     ------
@@ -99,15 +100,21 @@ def labelled_since(
     if plan.label.column in scored.columns:
         made = made.where(label_columns(made, plan)[0] == "")
     answers = [c for c in ("prediction", "probability", "probabilities") if c in scored.columns]
-    made = made.select(*(sf.col(quoted(c)) for c in [*key, *answers]))
+    weight = weight_column(labels, plan)
+    own = weight_column(made, plan) if weight is None else None
+    made = made.select(*(sf.col(quoted(c)) for c in [*key, *answers]), *([] if own is None else [own]))
     word, label = label_columns(labels, plan)
-    known = labels.where(word != "").select(*(sf.col(quoted(c)) for c in key), label.alias(LABEL))
+    known = labels.where(word != "").select(
+        *(sf.col(quoted(c)) for c in key), label.alias(LABEL), *([] if weight is None else [weight])
+    )
     _check_unique(made, key, "the predictions")
     _check_unique(known, key, "live.labels")
-    here = made.select(*(sf.col(quoted(c)).alias(f"__key{i}") for i, c in enumerate(key)), *answers)
-    there = known.select(*(sf.col(quoted(c)).alias(f"__key{i}") for i, c in enumerate(key)), LABEL)
+    parts = []
+    for table, kept in ((made, answers), (known, [LABEL])):
+        kept = [*kept, *(c for c in table.columns if c == WEIGHT)]
+        parts.append(table.select(*(sf.col(quoted(c)).alias(f"__key{i}") for i, c in enumerate(key)), *kept))
     names = [f"__key{i}" for i in range(len(key))]
-    return here.join(there, names), made.count()
+    return parts[0].join(parts[1], names), made.count()
 
 
 def _check_unique(table: DataFrame, key: list[str], where: str) -> None:
@@ -125,6 +132,12 @@ def decayed(
         return (
             False,
             f"{live.rows} labelled rows are too few to tell; live.minimum_rows is {spec.minimum_rows}",
+            None,
+        )
+    if test.weighted and not live.weighted:
+        return (
+            False,
+            f"the champion's test rows had weights and these have none, so that {metric} cannot be compared: let live.labels, or the predictions, carry the column of weights",
             None,
         )
     now, then = live.metrics.get(metric), test.metrics.get(metric)

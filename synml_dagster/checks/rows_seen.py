@@ -19,9 +19,12 @@ _EXAMPLES = 5
 
 def judge_nulls(found: Drift, spec: NullsCheck) -> tuple[bool, str, list[ColumnDrift]]:
     """Return whether no column misses values much more often than in training, a sentence, and the columns that do."""
-    columns = _asked(found, spec.columns)
+    part = found.only(spec.columns)
+    columns = [*part.columns, *part.presence]
     if found.rows < spec.minimum_rows:
         return True, f"{found.rows} rows are too few to tell; minimum_rows is {spec.minimum_rows}", []
+    if untold := [name for name in spec.columns or () if name not in {c.column for c in columns}]:
+        return False, f"of {', '.join(map(repr, untold))} the plan does not know what is missing", []
     bad = [c for c in columns if c.missing > c.missing_before + spec.rise]
     bad.sort(key=lambda c: c.missing_before - c.missing)
     if not bad:
@@ -37,23 +40,24 @@ def judge_ranges(
 
     The examples are the only rows that are read for it, and only where the check fails.
     """
-    columns = _asked(found, spec.columns)
+    part = found.only(spec.columns)
     if found.rows < spec.minimum_rows:
         return True, f"{found.rows} rows are too few to tell; minimum_rows is {spec.minimum_rows}", []
+    if (why := part.not_told()) is not None:
+        return False, why, []
+    columns = [c for c in part.columns if c.outside is not None or c.new is not None]
     bad = [c for c in columns if (c.outside or c.new or 0) > spec.share * c.rows]
     bad.sort(key=lambda c: -(c.outside or c.new or 0))
     if not bad:
-        return True, f"the values of {len(columns)} columns are where training rows had some", []
+        untold = [repr(c.column) for c in part.columns if c not in columns]
+        more = f"; not all training words are known of {_listed(untold)}" if untold else ""
+        return True, f"the values of {len(columns)} columns are where training rows had some{more}", []
     values = unseen_values(tables, plan, [c.column for c in bad[:20]], _EXAMPLES)
     each = [(c, values.get(c.column, [])) for c in bad]
     words = [
         f"{c.column!r} in {c.outside if c.numeric else c.new} rows, such as {', '.join(v)}" for c, v in each
     ]
     return False, f"values that no training row is near: {_listed(words)}", each
-
-
-def _asked(found: Drift, columns: Sequence[str] | None) -> list[ColumnDrift]:
-    return [c for c in found.columns if columns is None or c.column in columns]
 
 
 def _listed(parts: Sequence[str], most: int = 5) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synml_dagster.features.compile.files import assemble_files
     from synml_dagster.features.compile.labelled_files import score_split
     from synml_dagster.features.compile.onnx import onnx_fragment, onnx_model
-    from synml_dagster.features.compile.spark import assemble, label_columns, labelled
+    from synml_dagster.features.compile.spark import assemble, label_columns, labelled, weight_column
     from synml_dagster.features.fitting.fit import fit_plan
     from synml_dagster.features.fitting.roles import check_roles
     from synml_dagster.features.names import BALANCE, GROUP, LABEL, PLACE, ROW, SPLIT, SPLITS, WEIGHT
@@ -31,7 +31,7 @@ _MODULES = {
     "compile.files": "assemble_files",
     "compile.labelled_files": "score_split",
     "compile.onnx": "onnx_fragment onnx_model",
-    "compile.spark": "assemble label_columns labelled",
+    "compile.spark": "assemble label_columns labelled weight_column",
     "fitting.fit": "fit_plan",
     "fitting.roles": "check_roles",
     "names": "BALANCE GROUP LABEL PLACE ROW SPLITS SPLIT WEIGHT",
@@ -75,6 +75,7 @@ __all__ = [
     "onnx_model",
     "same_split",
     "score_split",
+    "weight_column",
 ]
 
 __getattr__ = lazy(__name__, _MODULES)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster import DagsterInvariantViolationError
 
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.io_managers.newest import in_order, newest_of
 from synml_dagster.io_managers.partition_cut import cut_now
 from synml_dagster.io_managers.place import metadata_of
 from synml_dagster.io_managers.run_versions import own_versions, replaced
-from synml_dagster.tables import Table, open_table, together
+from synml_dagster.tables import PARTITION, Table, open_catalog_table, open_table, together
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def opened_input(context: dg.InputContext, roots: Mapping[str | None, str]) -> Table:
@@ -52,3 +57,36 @@ def opened_input(context: dg.InputContext, roots: Mapping[str | None, str]) -> T
     if not found:
         raise SourceError(f"{key}: none of its {len(roots)} partitions has been materialized")
     return together(newest_of(context, found, int(newest)) if newest else found)
+
+
+def opened_catalog_input(context: dg.InputContext, spark: SparkSession, name: str) -> DataFrame:
+    """Open the catalog table `name`; of an asset with partitions, whose runs append, the rows of those that the input is for.
+
+    Raises
+    ------
+    SourceError
+        There is no such table, or one of the partitions was never materialized, unless partitions may be missing.
+    ConfigError
+        The input asks for its newest partitions.
+    """
+    from pyspark.sql import functions as sf
+
+    frame, asked = open_catalog_table(spark, name), metadata_of(context.definition_metadata)
+    if not context.has_asset_partitions:
+        return frame
+    key, wanted = context.asset_key, list(context.asset_partition_keys)
+    if asked.get("newest"):
+        raise ConfigError(
+            f"{key.to_user_string()}: its partitions are rows of the catalog table {name!r}, of which an input cannot ask for the newest. Take all, and choose them by the column {PARTITION!r}."
+        )
+    if not asked.get("allow_missing_partitions"):
+        # The table does not tell: a partition may have been materialized and have no rows.
+        try:
+            there = context.instance.get_materialized_partitions(key)
+        except DagsterInvariantViolationError:  # outside of a run: `Definitions.load_asset_value`
+            there = set(wanted)
+        if missing := [part for part in wanted if part not in there]:
+            raise SourceError(
+                f"{key.to_user_string()}, partition {missing[0]!r}: nothing of it is in {name!r} yet. Materialize it first."
+            )
+    return frame.where(sf.col(PARTITION).isin(wanted))

@@ -10,7 +10,7 @@ from pydantic import Field
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers.failures import clearly_loaded, clearly_stored
-from synml_dagster.io_managers.input_tables import opened_input
+from synml_dagster.io_managers.input_tables import opened_catalog_input, opened_input
 from synml_dagster.io_managers.metadata import Written, described, each_partition, observations
 from synml_dagster.io_managers.partition_cut import cut_now, cut_otherwise
 from synml_dagster.io_managers.place import (
@@ -28,10 +28,11 @@ from synml_dagster.tables import (
     MarkedRows,
     Measured,
     Table,
+    append_catalog_table,
+    append_database_table,
     append_table,
     check_append,
     check_replace,
-    open_catalog_table,
     publish_catalog_table,
     publish_database_table,
     publish_files,
@@ -65,7 +66,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
     the table instead of the data directory), `plain_folder` (true: on this host's disks the folder itself is the current
     version, and the versions lie beside it), `partition_expr` (the column that holds the partition key, for runs over
     several partitions at once), `append` (true: each run adds its rows to those of earlier runs, of its partitions, with its id in the column
-    `run_id`; a run that is tried again or re-executed replaces its own), `table` (a table of Spark's catalog, which is then the only place it is written to),
+    `run_id`; a run that is tried again or re-executed replaces its own), `table` (a table of Spark's catalog, which is then the only place it is written to; of partitions where runs append),
     `database` (says which table of a database the asset's `MarkedRows` go into: nothing can be loaded from there).
     """
 
@@ -89,9 +90,9 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             obj, measure = obj.rows, obj.measure
         told = metadata_of(context.definition_metadata)
         roots = output_roots(context, self.data_dir)
-        if told.get("table") and context.has_asset_partitions:
+        if told.get("table") and context.has_asset_partitions and not told.get("append"):
             raise ConfigError(
-                f"{_what(context)} has partitions and goes to the catalog table {told['table']!r}, which is replaced whole. Leave one of them out."
+                f"{_what(context)} has partitions and goes to the catalog table {told['table']!r}, which is replaced whole. Leave one of them out, or let runs append."
             )
         each = self._each(context, obj, roots, told)
         asides = output_roots(context, self.data_dir, SUFFIX)
@@ -102,13 +103,15 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
                 store = partial(self._store_good, context, part, root=roots[key], told=told, key=key)
                 tables[key], beside[key] = self._store_marked(context, part, asides[key], store)
             else:
-                tables[key] = self._store(context, part, roots[key], told)
+                tables[key] = self._store(context, part, roots[key], told, key)
         if told.get("plain_folder") and (others := cut_otherwise(roots.values(), cut_now(context))):
             context.log.warning(
                 f"{_what(context)}: {', '.join(map(repr, others[:3]))}{' ...' if others[3:] else ''} beside these partitions were published when time was cut otherwise, and who reads the "
                 "folder as a whole has their rows, too. Remove those folders, or name another place."
             )
         context.add_output_metadata(described(context, tables))
+        if told.get("append"):
+            context.add_output_metadata({RUN: run_of(context)})
         if beside:
             context.add_output_metadata(described_aside(self._session(context), beside))
         paths = [t.path for t in tables.values() if isinstance(t, Table)]
@@ -125,7 +128,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         told = metadata_of(upstream.definition_metadata if upstream is not None else None)
         if name := told.get("table"):
-            return open_catalog_table(self._session(context), name)
+            return opened_catalog_input(context, self._session(context), str(name))
         if name := told.get("database"):
             raise ConfigError(
                 f"{context.asset_key.to_user_string()} is the table {name}, whose password no input is given. Read it by a source of your own: "
@@ -150,7 +153,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         return _by_column(frame, list(roots), told)
 
     def _store(
-        self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]
+        self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any], key: str | None
     ) -> Table | CatalogTable:
         texts: Mapping[str, str] = {}
         if isinstance(part, Accompanied):
@@ -168,7 +171,7 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             return part  # the asset has published it where it belongs
         layout, cut = told.get("partition_by") or [], cut_now(context)
         if told.get("append"):
-            return self._append(context, part, root, told)
+            return self._append(context, part, root, told, key)
         if not told.get("table"):
             check_replace(root)
         if _written_by_tasks(part, layout) and not told.get("table"):
@@ -187,14 +190,12 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             keep=self.keep,
         )
 
-    def _append(self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any]) -> Table:
+    def _append(
+        self, context: dg.OutputContext, part: Any, root: str, told: dict[str, Any], key: str | None
+    ) -> Table | CatalogTable:
         """Publish the rows of this run beside those of others, in place of those that it has published before."""
-        if told.get("table"):
-            raise ConfigError(
-                f"{_what(context)} goes to the catalog table {told['table']!r}, which is replaced whole, and is to append. Leave one of them out."
-            )
         run, stamped, cut = run_of(context), told["append"] == STAMPED, cut_now(context)
-        if isinstance(part, MadeRows):
+        if isinstance(part, MadeRows) and not told.get("table"):
             if not stamped:
                 raise ConfigError(
                     f"{_what(context)} returned rows that tasks write by themselves, and each run is to append rows with its id. Return a DataFrame."
@@ -206,6 +207,14 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
             )
         frame, _ = self._frame(context, part)
         layout = told.get("partition_by") or []
+        if table := told.get("table"):
+            if layout:
+                raise ConfigError(
+                    f"{_what(context)} is to be laid out by {list(layout)}, and the catalog table {table!r}, to which runs append, is by runs. Leave partition_by out, or write a folder."
+                )
+            return append_catalog_table(
+                frame, str(table), run=run, partition=key, stamped=stamped, keep=self.keep
+            )
         return append_table(
             frame, root, run=run, partition_by=layout, cut=cut, keep=self.keep, stamped=stamped
         )
@@ -235,8 +244,11 @@ class SparkTableIOManager(dg.ConfigurableIOManager):
         key: str | None,
     ) -> Written:
         if part.into is None:
-            return self._store(context, rows, root, told)
+            return self._store(context, rows, root, told, key)
         frame, _ = self._frame(context, rows)
+        if append := told.get("append"):
+            run = run_of(context)
+            return append_database_table(frame, part.into, run=run, partition=key, stamped=append == STAMPED)
         return publish_database_table(frame, part.into, partition=key)
 
     def _frame(self, context: dg.OutputContext, obj: Any) -> "tuple[DataFrame, list[str]]":

@@ -154,9 +154,9 @@ class Description(BaseModel):
             )
         if self.group and self.task not in ("ranking", "auto"):
             raise ValueError(f"group goes with task ranking, not with {self.task}")
-        if self.partitions and self.score.table:
+        if self.partitions and self.score.table and not self.score.append:
             raise ValueError(
-                "score.table is replaced whole, and partitions one by one; leave score.table out, or name a folder by score.path"
+                "score.table is replaced whole, and partitions one by one; leave score.table out, name a folder by score.path, or keep the rows of all runs by score.append"
             )
         self._check_contributions()
         check_learners(self.sweep, self.train)

@@ -23,7 +23,7 @@ from synml_dagster.assets.shadow import build_shadow_predictions
 from synml_dagster.assets.sweep import build_sweep
 from synml_dagster.features import check_roles
 from synml_dagster.resources.mlflow import EXPERIMENT
-from synml_dagster.tables import RUN
+from synml_dagster.tables import PARTITION, RUN
 from synml_dagster.tuning.choice import check_metrics
 from synml_dagster.tuning.feature_choice import wanted_choices
 
@@ -51,7 +51,7 @@ def build_assets(pipeline: Description) -> list[dg.AssetsDefinition]:
                 weight=pipeline.weight,
                 group=pipeline.group,
             ),
-            [RUN] if pipeline.score.append else [],
+            _keys(pipeline),
         ),
         build_feature_plan(
             name,
@@ -125,3 +125,10 @@ def build_assets(pipeline: Description) -> list[dg.AssetsDefinition]:
         return stages
     filed = {EXPERIMENT: pipeline.mlflow.experiment}
     return [s.map_asset_specs(lambda spec: spec.merge_attributes(metadata=filed)) for s in stages]
+
+
+def _keys(pipeline: Description) -> list[str]:
+    """The columns by which rows of predictions are kept apart in one table."""
+    score = pipeline.score
+    beside = score.database is not None or bool(score.append and score.table)
+    return ([RUN] if score.append else []) + ([PARTITION] if pipeline.partitions and beside else [])

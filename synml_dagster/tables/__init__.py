@@ -3,9 +3,12 @@
 from synml_dagster.tables.accompanied import Accompanied, read_text
 from synml_dagster.tables.append import append_table, check_append, check_replace
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
+from synml_dagster.tables.catalog_append import append_catalog_table
 from synml_dagster.tables.database import (
+    PARTITION,
     Database,
     DatabaseTable,
+    append_database_table,
     open_database_table,
     publish_database_table,
 )
@@ -18,6 +21,7 @@ from synml_dagster.tables.table import Table
 from synml_dagster.tables.union import TableUnion, together, unioned
 
 __all__ = [
+    "PARTITION",
     "RUN",
     "Accompanied",
     "CatalogTable",
@@ -27,6 +31,8 @@ __all__ = [
     "Measured",
     "Table",
     "TableUnion",
+    "append_catalog_table",
+    "append_database_table",
     "append_table",
     "check_append",
     "check_replace",

@@ -97,10 +97,7 @@ def check_append(
     ConfigError
         The place holds a table that is replaced whole, or rows of another layout, or of another window of time.
     """
-    if taken := [name for name in columns if name.casefold() == RUN]:
-        raise DataError(
-            f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
-        )
+    check_run_column(columns)
     if VersionedDirectory(root).current() is not None:
         raise ConfigError(
             f"{root!r} holds a table that is replaced whole, and runs are to append to it. Name another folder, or remove that one."
@@ -126,6 +123,19 @@ def check_append(
             raise DataError(
                 f"the column {name!r} is {here[name]} and in the rows of earlier runs {there[name]}, so that the two make no table. Cast it, or append to another folder."
             )
+
+
+def check_run_column(columns: Sequence[str]) -> None:
+    """Refuse a column of rows that is called as that of the run.
+
+    Raises
+    ------
+    DataError
+    """
+    if taken := [name for name in columns if name.casefold() == RUN]:
+        raise DataError(
+            f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
+        )
 
 
 def _check_alike(root: str, earlier: Table, layout: tuple[str, ...], cut: str) -> None:

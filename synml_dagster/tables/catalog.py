@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.spark.quoting import quoted
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.publish import check_columns
 
 if TYPE_CHECKING:
@@ -60,19 +61,23 @@ def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
     DataError
         A column has a type that a table cannot hold, or two columns have one name.
     ConfigError
-        The name is no table's name, or is a view's.
+        The name is no table's name, or is a view's, or runs have appended to the table.
     """
     from pyspark.sql import Observation
     from pyspark.sql import functions as sf
 
     check_columns(df)
     spark = df.sparkSession
-    parts = _parts(spark, name)
-    provider = _provider(spark, parts)
+    parts = table_parts(spark, name)
+    provider = provider_of(spark, parts)
     if provider == "view":
         raise ConfigError(f"{name!r} is a view, and a table is to be written. Choose another name.")
+    if provider and RUN not in df.columns and RUN in spark.table(quoted(*parts)).columns:
+        raise ConfigError(
+            f"{name!r} has the column {RUN!r}: it holds the rows of earlier runs, which appended them, and a table is to be replaced whole. Name another table, or remove that one."
+        )
     elsewhere = len(parts) == 3 and parts[0] != "spark_catalog"
-    own = provider or _default_provider(spark)
+    own = provider or default_provider(spark)
     if not elsewhere and own not in _TRANSACTIONAL:
         observation = Observation(f"catalog-{uuid.uuid4().hex}")
         watched = df.observe(observation, sf.count(sf.lit(1)).alias(_ROWS))
@@ -90,7 +95,7 @@ def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
         # Delta replaces a table in a query of its own, and nothing that this one observes comes back. Delta and
         # Iceberg count from their logs.
         rows = spark.table(quoted(*parts)).count()
-    return CatalogTable(name, int(rows), df.schema.json(), _provider(spark, parts) or "")
+    return CatalogTable(name, int(rows), df.schema.json(), provider_of(spark, parts) or "")
 
 
 def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
@@ -101,7 +106,7 @@ def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
     SourceError
         There is no such table; where a write is replacing it, or was killed as it did, it says where former rows are.
     """
-    parts = _parts(spark, name)
+    parts = table_parts(spark, name)
     if not spark.catalog.tableExists(quoted(*parts)):
         if former := _former(spark, parts):
             raise SourceError(
@@ -114,7 +119,7 @@ def open_catalog_table(spark: SparkSession, name: str) -> DataFrame:
     return spark.table(quoted(*parts))
 
 
-def _parts(spark: SparkSession, name: str) -> list[str]:
+def table_parts(spark: SparkSession, name: str) -> list[str]:
     """Split a name into database and table, before them a catalog where the name or the session says another one."""
     parts = [part.strip("`") for part in name.split(".")]
     if not all(parts) or len(parts) > 3:
@@ -127,7 +132,7 @@ def _parts(spark: SparkSession, name: str) -> list[str]:
     return parts[1:] if parts[0] == present == "spark_catalog" else parts
 
 
-def _provider(spark: SparkSession, parts: list[str]) -> str | None:
+def provider_of(spark: SparkSession, parts: list[str]) -> str | None:
     """Return the present table's format, `view` for a view, None where there is no table."""
     if not spark.catalog.tableExists(quoted(*parts)):
         return None
@@ -151,7 +156,8 @@ def _fits(df: DataFrame, present: DataFrame) -> bool:
     )
 
 
-def _default_provider(spark: SparkSession) -> str:
+def default_provider(spark: SparkSession) -> str:
+    """Return the format of tables that are made in Spark's own catalog."""
     return str(spark.conf.get("spark.sql.sources.default", "parquet")).casefold()
 
 

@@ -14,7 +14,23 @@ from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.redaction import redacted, secret_values, without_secrets
 from synml_dagster.spark.messages import database_reason
 from synml_dagster.spark.packages import driver_options, package_for
+from synml_dagster.tables.append import check_run_column
+from synml_dagster.tables.opening import check_run
+from synml_dagster.tables.plain_folder import RUN
 from synml_dagster.tables.publish import check_columns
+from synml_dagster.tables.takeover import (
+    LONGEST,
+    joined,
+    literal,
+    loss,
+    misfit,
+    name_beside,
+    name_parts,
+    name_read,
+    quoted_name,
+    replaced_all,
+    start_of_beside,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,11 +39,7 @@ PARTITION = "partition"
 """The column that holds the partition's key, where there are partitions."""
 
 _ROWS = "__rows"
-_LONGEST = 63  # bytes of a name; PostgreSQL cuts what is longer, and says so to nobody
-_WAIT = "300s"
 _LEFT_BEHIND = timedelta(days=1)
-_NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"]|"")+")'
-_TABLE = re.compile(rf"(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})")
 _SET_BY_US = {
     "url",
     "query",
@@ -70,7 +82,7 @@ class Database:
                 f"rows are written to PostgreSQL alone (jdbc:postgresql://host/database) but got {redacted(kind)!r}: no other database was tried. "
                 "Write a folder or a catalog table, and load it from there."
             )
-        if _TABLE.fullmatch(self.table) is None:
+        if name_parts(self.table) is None:
             raise ConfigError(
                 f"{self.table!r} is no name of a table: write table or schema.table, in double quotes where capitals or blanks count"
             )
@@ -132,41 +144,133 @@ def publish_database_table(df: DataFrame, place: Database, *, partition: str | N
     DataError
         A column has a type or a name that the database cannot hold, or rows were lost or doubled on the way.
     ConfigError
-        The present table cannot hold the rows.
+        The present table cannot hold the rows, or runs have appended to it.
     SourceError
         The database cannot be reached, or refuses; the message is its own.
     """
+    df = _of_partition(df, place, partition)
+    _check(df, place)
+    with _told(place):
+        present = _columns(df.sparkSession, place)
+    if RUN in present and RUN not in df.columns:
+        raise ConfigError(
+            f"{place.describe()} has the column {RUN!r}: it holds the rows of earlier runs, which appended them, and these are to replace them. Name another table, or drop that column."
+        )
+    keys = {} if partition is None else {PARTITION: partition}
+    return _published(df, place, present, keys)
+
+
+def append_database_table(
+    df: DataFrame, place: Database, *, run: str, partition: str | None = None, stamped: bool = False
+) -> DatabaseTable:
+    """Make the rows of `df` those of one run in the database's table, whole or not at all; rows of other runs stay.
+
+    They come as those of `publish_database_table`. The column `run_id` holds the run; what it has appended before, to this
+    partition where one is given, is replaced. Runs may append at the same time.
+
+    Parameters
+    ----------
+    df, place, partition
+        As for `publish_database_table`.
+    run
+        Whose rows they are.
+    stamped
+        Whether `df` has the column `run_id` already.
+
+    Raises
+    ------
+    DataError
+        A column is called `run_id`, or has another type than in the table; or as for `publish_database_table`.
+    ConfigError
+        The present table has a column less, `run_id` among them, or the run has no name.
+    SourceError
+        As for `publish_database_table`.
+    """
+    from pyspark.sql import functions as sf
+
+    check_run(run)
+    check_run_column([name for name in df.columns if not (stamped and name == RUN)])
+    df = _of_partition(df.withColumn(RUN, sf.lit(run)), place, partition)
+    _check(df, place)
+    with _told(place):
+        present = _columns(df.sparkSession, place)
+    if present and RUN not in present:
+        raise ConfigError(
+            f"{place.describe()} has no column {RUN!r}, and its rows are not those of runs that append. Name another table, or add the column there "
+            f"(ALTER TABLE ... ADD COLUMN {RUN} text): the rows that it has then stay, and are of no run."
+        )
+    return _published(df, place, present, {RUN: run} | ({} if partition is None else {PARTITION: partition}))
+
+
+def _of_partition(df: DataFrame, place: Database, partition: str | None) -> DataFrame:
+    from pyspark.sql import functions as sf
+
+    if partition is None:
+        return df
+    if taken := [c for c in df.columns if c.casefold() == PARTITION]:
+        raise DataError(f"{place.describe()}: the column {taken[0]!r} is to hold the partition's key; rename yours, or leave it out by score.keep")  # fmt: skip
+    return df.withColumn(PARTITION, sf.lit(partition))
+
+
+def _published(df: DataFrame, place: Database, present: list[str], keys: dict[str, str]) -> DatabaseTable:
+    """Let the rows take the place of those that have the values of `keys`, or of all where there are none."""
     from pyspark.sql import Observation
     from pyspark.sql import functions as sf
 
-    if partition is not None:
-        if taken := [c for c in df.columns if c.casefold() == PARTITION]:
-            raise DataError(f"{place.describe()}: the column {taken[0]!r} is to hold the partition's key; rename yours, or leave it out by score.keep")  # fmt: skip
-        df = df.withColumn(PARTITION, sf.lit(partition))
-    _check(df, place)
-    spark, columns = df.sparkSession, list(df.columns)
-    with _told(place):
-        present = _columns(spark, place)
-    if present and partition is not None and (missing := [c for c in columns if c not in present]):
+    spark, columns, beside = df.sparkSession, list(df.columns), name_beside(place.table)
+    if present and keys and (missing := [c for c in columns if c not in present]):
+        alike = next((c for c in present if c.casefold() == missing[0].casefold()), None)
         raise ConfigError(
-            f"{place.describe()} holds rows of other partitions and has no column {missing[0]!r}. Add it there (ALTER TABLE ... ADD COLUMN), or name another table."
-        )
-    beside = _beside(place.table)
+            f"{place.describe()} holds rows of other {'runs' if RUN in keys else 'partitions'} and has no column {missing[0]!r}. "
+            + (f"Its {alike!r} is another one: rename yours" if alike else "Add it there (ALTER TABLE ... ADD COLUMN)")
+            + ", or name another table."
+        )  # fmt: skip
     try:
         observation = Observation(f"database-{uuid.uuid4().hex}")
         watched = df.observe(observation, sf.count(sf.lit(1)).alias(_ROWS))
         with _told(place):
             _drop_left_behind(spark, place)
             # The table is made first and the rows then come to it: so it is there, too, where there are none.
-            df.limit(0).write.format("jdbc").options(**_options(place, beside)).mode("error").save()
+            empty = _nullable(df) if keys else df.limit(0)
+            empty.write.format("jdbc").options(**_options(place, beside)).mode("error").save()
+            fits = bool(present) and set(columns) <= set(present)
+            if present and RUN in keys:
+                others = ", where the rows of earlier runs are"
+                _check_types(df, place, misfit(place.table, beside), others)
+            elif fits:
+                _check_types(df, place, loss(place.table, beside), ", which would round or cut its values")
             watched.write.format("jdbc").options(**_options(place, beside)).mode("append").save()
             rows = int(observation.get[_ROWS])
-            _execute(spark, place, _takes_over(place, beside, columns, present, rows, partition))
+            _execute(
+                spark,
+                place,
+                joined(place.table, beside, columns, rows, keys)
+                if keys
+                else replaced_all(place.table, beside, columns, rows, keeps_definition=fits),
+            )
     except BaseException:  # an interrupt too
         with contextlib.suppress(Exception):  # the first error is the one to see
             _execute(spark, place, f"DROP TABLE IF EXISTS {beside}")
         raise
     return DatabaseTable(place.table, redacted(place.address, place.secrets), rows, df.schema.json())
+
+
+def _nullable(df: DataFrame) -> DataFrame:
+    """No rows of these columns, each of which may be missing: it is in rows of other keys that come later."""
+    from pyspark.sql import types as t
+
+    schema = t.StructType([t.StructField(f.name, f.dataType, True) for f in df.schema.fields])
+    return df.sparkSession.createDataFrame([], schema)
+
+
+def _check_types(df: DataFrame, place: Database, asked: str, why: str) -> None:
+    """Refuse rows, before they are scored, of which the table would make something else: the columns that `asked` finds."""
+    for other in _read(df.sparkSession, place, query=asked).collect():
+        name, here = other["name"], df.schema[other["name"]].dataType.simpleString()
+        raise DataError(
+            f"{place.describe()}: the column {name!r} is {here} ({other['here']}) and {other['there']} in the table{why}. "
+            "Cast it, change it there (ALTER TABLE ... ALTER COLUMN ... TYPE), or name another table."
+        )
 
 
 def open_database_table(spark: SparkSession, place: Database) -> DataFrame:
@@ -196,76 +300,30 @@ def _check(df: DataFrame, place: Database) -> None:
                 f"{place.describe()}: the column {column.name!r} is {column.dataType.simpleString()}, which a database's table does not hold. "
                 "Make columns of its parts, or leave it out by score.keep."
             )
-        if len(column.name.encode()) > _LONGEST:
-            raise DataError(f"{place.describe()}: the column {column.name!r} has a longer name than the {_LONGEST} bytes that PostgreSQL keeps; rename it, or leave it out by score.keep")  # fmt: skip
-
-
-def _beside(table: str) -> str:
-    """A name beside the table's that no other run uses, and that tells its age."""
-    schema, name = _parts(table)
-    mark = f"__new_{datetime.now(UTC):%Y%m%d%H%M%S}_{uuid.uuid4().hex[:8]}"
-    return f"{schema}{_quoted(_cut(name, _LONGEST - len(mark)) + mark)}"
-
-
-def _cut(name: str, most: int) -> str:
-    return name.encode()[:most].decode(errors="ignore")
-
-
-def _parts(table: str) -> tuple[str, str]:
-    """The schema as it is written, with its dot, and the table's name as the database keeps it."""
-    found = _TABLE.fullmatch(table)
-    assert found is not None
-    return f"{found['schema']}." if found["schema"] else "", _unquoted(found["name"])
+        if len(column.name.encode()) > LONGEST:
+            raise DataError(f"{place.describe()}: the column {column.name!r} has a longer name than the {LONGEST} bytes that PostgreSQL keeps; rename it, or leave it out by score.keep")  # fmt: skip
 
 
 def _drop_left_behind(spark: SparkSession, place: Database) -> None:
     """Drop what runs have left that were killed more than a day ago."""
-    schema, name = _parts(place.table)
-    start = f"{_cut(name, _LONGEST - 28)}__new_"
-    known = "current_schemas(false)" if not schema else f"ARRAY[{_text(_unquoted(schema[:-1]))}]::name[]"
-    asked = f"SELECT tablename::text AS name FROM pg_tables WHERE schemaname = ANY ({known}) AND starts_with(tablename, {_text(start)})"
+    parts = name_parts(place.table)
+    assert parts is not None
+    schema, start = parts[0], start_of_beside(place.table)
+    known = "current_schemas(false)" if not schema else f"ARRAY[{literal(name_read(schema[:-1]))}]::name[]"
+    asked = f"SELECT tablename::text AS name FROM pg_tables WHERE schemaname = ANY ({known}) AND starts_with(tablename, {literal(start)})"
     oldest = datetime.now(UTC) - _LEFT_BEHIND
     for row in _read(spark, place, query=asked).collect():
         mark = re.fullmatch(r"(\d{14})_[0-9a-f]{8}", row["name"][len(start) :])
         if mark and datetime.strptime(mark[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC) < oldest:
-            _execute(spark, place, f"DROP TABLE IF EXISTS {schema}{_quoted(row['name'])}")
+            _execute(spark, place, f"DROP TABLE IF EXISTS {schema}{quoted_name(row['name'])}")
 
 
 def _columns(spark: SparkSession, place: Database) -> list[str]:
     """The present table's columns; none where there is no table."""
-    there = f"SELECT to_regclass({_text(place.table)}) IS NOT NULL AS there"
+    there = f"SELECT to_regclass({literal(place.table)}) IS NOT NULL AS there"
     if not _read(spark, place, query=there).collect()[0]["there"]:
         return []
     return list(_read(spark, place, dbtable=place.table).columns)
-
-
-def _takes_over(
-    place: Database, beside: str, columns: list[str], present: list[str], rows: int, partition: str | None
-) -> str:
-    """One statement, so that all of it happens or nothing, whatever the driver makes of several."""
-    steps = [f"PERFORM set_config('lock_timeout', '{_WAIT}', true);"]
-    counted = f"RAISE EXCEPTION 'synml: % rows came and {rows} were written', n;"
-    if present and set(columns) <= set(present):
-        names = ", ".join(_quoted(c) for c in columns)
-        which = "" if partition is None else f" WHERE {_quoted(PARTITION)} = {_text(partition)}"
-        steps += [
-            # Two that replace the rows at once would each keep the other's.
-            f"LOCK TABLE {place.table} IN SHARE ROW EXCLUSIVE MODE;",
-            f"DELETE FROM {place.table}{which};",
-            f"INSERT INTO {place.table} ({names}) SELECT {names} FROM {beside};",
-            "GET DIAGNOSTICS n = ROW_COUNT;",
-            f"IF n <> {rows} THEN {counted} END IF;",
-            f"DROP TABLE {beside};",
-        ]
-    else:
-        name = _parts(place.table)[1]
-        steps += [
-            f"SELECT count(*) INTO n FROM {beside};",
-            f"IF n <> {rows} THEN {counted} END IF;",
-            f"DROP TABLE IF EXISTS {place.table};",
-            f"ALTER TABLE {beside} RENAME TO {_quoted(name)};",
-        ]
-    return f"DO $synml$ DECLARE n bigint; BEGIN {' '.join(steps)} END $synml$"
 
 
 def _execute(spark: SparkSession, place: Database, statement: str) -> None:
@@ -292,20 +350,8 @@ def _told(place: Database) -> Iterator[None]:
     except (SourceError, DataError, ConfigError):
         raise
     except Exception as problem:
-        text = redacted(database_reason(problem), place.secrets)
+        said = redacted(database_reason(problem), place.secrets)
         shown = without_secrets(problem, place.secrets)
-        if "synml: " in text:
-            raise DataError(f"{place.describe()}: {text.split('synml: ', 1)[1]}; the former rows were kept. Run it again.") from shown  # fmt: skip
-        raise SourceError(f"{place.describe()}: {text}.{package_for(problem, place.address)}") from shown
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+        if "synml: " in said:
+            raise DataError(f"{place.describe()}: {said.split('synml: ', 1)[1]}; the former rows were kept. Run it again.") from shown  # fmt: skip
+        raise SourceError(f"{place.describe()}: {said}.{package_for(problem, place.address)}") from shown

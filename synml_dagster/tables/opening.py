@@ -76,10 +76,31 @@ def run_root(root: str, run: str) -> str:
     >>> run_root("/srv/t", "nightly 2026-01-01T06:00")
     '/srv/t/runs/nightly%202026-01-01T06%3A00'
     """
+    check_run(run)
+    return f"{root}/runs/{folder_name(run)}"
+
+
+def folder_name(text: str) -> str:
+    """Return a folder's name for any text: one of its own, and none that is hidden.
+
+    Examples
+    --------
+    >>> folder_name("a/b"), folder_name(".x")
+    ('a%2Fb', '%2Ex')
+    """
+    name = quote(text, safe="")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def check_run(run: str) -> None:
+    """Refuse a run without a name.
+
+    Raises
+    ------
+    ConfigError
+    """
     if not run:
         raise ConfigError("run is the id of who appends, and it is empty")
-    name = quote(run, safe="")
-    return f"{root}/runs/{f'%2E{name[1:]}' if name.startswith('.') else name}"
 
 
 def run_roots(root: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -19,6 +20,8 @@ from synml_dagster.checks.drift import (
     psi_by_chance,
 )
 from synml_dagster.checks.drift_counts import ABOVE, BELOW, MISSING, NEW, OTHER, Watched, watch
+from synml_dagster.checks.rows_seen import judge_nulls, judge_ranges
+from synml_dagster.checks.spec import NullsCheck, RangesCheck
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.features import ColumnStats, FeatureSpec, Histogram, fit_plan
 from synml_dagster.features.profile.column_sample import histogram
@@ -182,6 +185,43 @@ def test_dates_and_free_text_are_not_compared_and_the_notes_say_so(people, class
     (moved,) = measure_drift([later], plan, ["joined"]).columns
     assert moved.column == "joined"
     assert moved.outside > 200
+
+
+def test_checks_that_are_counted_together_each_see_what_they_ask_for(people, classic_spark):
+    """One asks for all columns, which leaves dates out, another for a date, a third for missing values of free text."""
+    dated = people.assign(joined=pd.to_datetime(people["joined"]))
+    plan = fit_plan(classic_spark.createDataFrame(dated), name="p", label="came_back")
+    later = dated.assign(joined=dated["joined"] + pd.Timedelta(days=9_000), review=None)
+    rows = classic_spark.createDataFrame(later, classic_spark.createDataFrame(dated).schema)
+    found = measure_drift([rows], plan, named=["joined", "age", "review"], presence=True)
+
+    assert {c.column for c in found.only(None).columns} == {"age", "city", "member"}
+    assert found.only(None).passed(ANY)
+    assert not found.only(["joined"]).passed(ANY)
+    assert "'joined'" in found.only(["joined", "age"]).said(ANY)
+    assert not found.only(["review", "age"]).passed(ANY)
+    assert "'review' cannot be compared" in found.only(["review", "age"]).said(ANY)
+
+    for columns in (None, ["review"]):
+        passed, said, (bad,) = judge_nulls(found, NullsCheck(columns=columns, minimum_rows=1))
+        assert (passed, bad.column, bad.missing) == (False, "review", 1.0)
+        assert bad.missing_before == pytest.approx(people["review"].isna().mean(), abs=0.05)
+    assert judge_nulls(found, NullsCheck(columns=["age"], minimum_rows=1))[0]
+
+    assert judge_ranges(found, RangesCheck(minimum_rows=1), [rows], plan)[0]
+    assert not judge_ranges(found, RangesCheck(columns=["review"], minimum_rows=1), [rows], plan)[0]
+    passed, said, _ = judge_ranges(found, RangesCheck(columns=["joined"], minimum_rows=1), [rows], plan)
+    assert not passed
+    assert later["joined"].astype(str).isin(re.findall(r"\d{4}-\d\d-\d\d", said)).any(), said
+
+
+def test_infinity_is_outside_of_a_range_without_one(people, classic_spark):
+    plan = fit_plan(classic_spark.createDataFrame(people), name="p", label="came_back")
+    rows = classic_spark.createDataFrame(people.assign(age=np.inf))
+    found = measure_drift([rows], plan)
+    passed, said, _ = judge_ranges(found, RangesCheck(minimum_rows=1), [rows], plan)
+    assert not passed
+    assert f"'age' in {len(people)} rows, such as inf" in said
 
 
 def test_a_plan_of_an_earlier_version_is_told_and_does_not_pass(people, classic_spark):

@@ -77,6 +77,23 @@ def test_answers_are_counted_by_what_an_evaluation_keeps():
     assert judge_answers([1, 2], bins, spec)[0]
 
 
+def test_answers_of_a_regression_are_compared_with_answers_and_not_with_labels():
+    """Ten predictions below 1, of which nine labels are above."""
+    grid = {"x_edges": [0.0, 1.0, 2.0], "y_edges": [0.0, 1.0, 2.0], "weight": [[1, 9], [0, 90]]}
+    test = Evaluation(task="regression", rows=100, weight=100, metrics={}, actual_vs_predicted=grid)
+    bins = answer_bins(test)
+    assert (bins.edges, bins.expected) == ((1.0,), (10.0, 90.0))
+    assert judge_answers([100, 900], bins, PredictionsCheck())[0]
+
+
+def test_answers_are_not_compared_with_weights():
+    scores = {"edges": [0.0, 0.5, 1.0], "positive": [100, 300], "negative": [5, 1]}
+    test = Evaluation(task="binary", rows=100, weight=406, weighted=True, metrics={}, scores=scores)
+    passed, said, index = judge_answers([600, 400], answer_bins(test), PredictionsCheck())
+    assert (passed, index) == (True, None)
+    assert "had weights" in said
+
+
 def test_a_day_is_fresh_until_its_end():
     assert hours_old(date(2026, 1, 1), datetime(2026, 1, 2, 6, tzinfo=UTC)) == 6
     assert hours_old(datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 18, tzinfo=UTC)) == 6

@@ -11,12 +11,12 @@ from tests.pipeline.shop import ROWS, customers, described
 
 @pytest.fixture
 def measured(trained):
-    """Score `rows`, then measure with `labels`; both are tables of `customers`."""
+    """Score `rows`, then measure with `labels`; both are tables of `customers`, and the scores go to `into`."""
 
-    def run(rows, labels, **live):
+    def run(rows, labels, into=None, **live):
         rows.to_csv(trained / "waiting.csv", index=False)
         labels.to_csv(trained / "labels.csv", index=False)
-        description = described(trained, source=str(trained / "waiting.csv")) | {
+        description = described(trained, source=str(trained / "waiting.csv"), **into or {}) | {
             "live": {"key": ["id"], "labels": str(trained / "labels.csv"), "minimum_rows": 50} | live
         }
         defs = MLPipeline.model_validate(description).definitions()
@@ -57,11 +57,13 @@ def test_labels_that_agree_leave_the_metric_and_labels_that_do_not_decay_it(meas
     assert told["live/auc"].value < 0.1
 
 
-def test_rows_whose_answer_was_known_when_they_were_scored_are_not_measured(measured):
+def test_rows_whose_answer_was_known_when_they_were_scored_are_not_measured(measured, classic_spark):
+    """Nor where the scores are in a catalog table."""
+    classic_spark.sql("CREATE DATABASE IF NOT EXISTS shop")
     rows = customers()
     late = rows.copy()
     late.loc[late.index % 2 == 0, "leaves"] = None
-    checks, (told,), _ = measured(late, rows[["id", "leaves"]], labelled=0.9)
+    checks, (told,), _ = measured(late, rows[["id", "leaves"]], {"table": "shop.awaited"}, labelled=0.9)
     assert told["rows labelled since"].value == ROWS / 2
     assert told["rows scored without a label"].value == ROWS / 2
     assert checks["label_arrival"].passed

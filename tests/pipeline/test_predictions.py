@@ -154,7 +154,29 @@ def test_predictions_of_each_run_are_kept_where_the_description_says_append(trai
     found = pd.read_parquet(path)
     assert sorted(found.groupby("run_id", observed=True).size()) == [ROWS, ROWS]
     assert found["scored_at"].nunique() == 2
-    with pytest.raises(ValueError, match="adds rows to a folder"):
-        MLPipeline.model_validate(described(trained, table="a.b", append=True))
     with pytest.raises(ValueError, match="stands there several times"):
         MLPipeline.model_validate(described(trained, append=True) | {"live": {"key": ["id"]}})
+
+
+def test_a_catalog_table_keeps_the_predictions_of_runs_and_a_check_looks_at_those_of_its_own(
+    trained, classic_spark
+):
+    """The column of the table is compared with the champion's answers: of the rows of that run, and not of those before."""
+    classic_spark.sql("CREATE DATABASE IF NOT EXISTS shop")
+    customers().to_parquet(trained / "all.parquet")
+    customers().query("age > 50").reset_index(drop=True).to_parquet(trained / "some.parquet")
+    rows, runs = [], []
+    for source in ("all", "some"):
+        told = described(trained, source=str(trained / f"{source}.parquet"), table="shop.log", append=True)
+        told["checks"] = {"predictions": {"severity": "warn", "minimum_rows": 1}}
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = MLPipeline.model_validate(told).definitions().resolve_job_def("shop_score")
+            done = job.execute_in_process(instance=instance)
+        (made,) = (m.metadata for m in done.asset_materializations_for_node("shop__predictions"))
+        (check,) = (c for c in done.get_asset_check_evaluations() if c.check_name == "answers")
+        rows.append(made["dagster/row_count"].value)
+        runs.append(made["run_id"].value)
+        assert check.metadata["rows"].value == rows[-1]
+    found = classic_spark.table("shop.log").groupBy("run_id").count().collect()
+    assert {row[0]: row[1] for row in found} == dict(zip(runs, rows, strict=True))
+    assert rows[0] == ROWS > rows[1] > 0

@@ -1,7 +1,7 @@
 """Delta and Iceberg: the jars and the settings that tests have them by, and a writer in a process of its own for whoever kills it.
 
 `python -m tests.tables.lake <warehouse> <kind> <table> <folder> <column> <rows>` replaces the table by the numbers below `rows` in `id`, and beside
-them the column `word`, which is there already, or another one, an eighth of them at a time. The variable `SYNML_LAKE_JARS` says where the jars are.
+them the column `word`, which is there already, or another one, an eighth of them at a time; where `column` is `run_id` it appends them as run `c` in place of that. The variable `SYNML_LAKE_JARS` says where the jars are.
 """
 
 from __future__ import annotations
@@ -57,15 +57,20 @@ def _slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def main(warehouse: str, kind: str, table: str, folder: str, column: str, rows: str) -> None:
     """Replace the table, whose files another process has laid into `folder`."""
     from synml_dagster.spark import SparkSettings, open_session
-    from synml_dagster.tables import publish_catalog_table
+    from synml_dagster.tables import append_catalog_table, publish_catalog_table
 
     conf = settings(Path(warehouse)) | {"spark.jars": os.environ["SYNML_LAKE_JARS"]}
     session = open_session(SparkSettings(master="local[1]", conf=conf))
     if kind == "delta":  # Spark's own catalog is each process's: only the files are shared
         session.sql(f"CREATE NAMESPACE {table.rpartition('.')[0]}")
         session.sql(f"CREATE TABLE {table} USING delta LOCATION '{folder}'")
-    made = session.range(0, int(rows), 1, PARTS).selectExpr("id", f"'x' AS {column}")
-    publish_catalog_table(made.mapInArrow(_slowly, made.schema), table)
+    named = "word" if column == "run_id" else column
+    made = session.range(0, int(rows), 1, PARTS).selectExpr("id", f"'x' AS {named}")
+    slow = made.mapInArrow(_slowly, made.schema)
+    if column == "run_id":
+        append_catalog_table(slow, table, run="c")
+    else:
+        publish_catalog_table(slow, table)
     session.stop()
 
 

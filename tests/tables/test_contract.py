@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
 
 from synml_dagster.tables import (
+    append_catalog_table,
     append_table,
     open_catalog_table,
     open_table,
     publish_catalog_table,
     publish_table,
+    unioned,
 )
 from synml_dagster.testing import AppendedTableContract, TableFormatContract
 
@@ -40,8 +43,26 @@ class TestCatalog(TableFormatContract):
 
 
 class TestAppended(AppendedTableContract):
-    def append(self, frame, place, run):
-        return append_table(frame, place, run=run)
+    grows = True
+
+    def append(self, frame, place, run, partition=None):
+        return append_table(frame, self.root(place, partition), run=run)
 
     def read(self, spark, place):
-        return open_table(place).dataframe(spark)
+        days = {day: self.root(place, day) for day in ("mon", "tue") if os.path.isdir(self.root(place, day))}
+        if not days:
+            return open_table(place).dataframe(spark)
+        return unioned([open_table(root).dataframe(spark).selectExpr("*", f"'{day}' AS partition") for day, root in days.items()])  # fmt: skip
+
+    def root(self, place, day):
+        return place if day is None else f"{place}/partitions/{day}"
+
+
+class TestCatalogAppended(AppendedTableContract):
+    def append(self, frame, place, run, partition=None):
+        return append_catalog_table(frame, place, run=run, partition=partition)
+
+    def read(self, spark, place):
+        return open_catalog_table(spark, place)
+
+    place = TestCatalog.place

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +15,13 @@ from pathlib import Path
 import pytest
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
-from synml_dagster.tables import Database, open_database_table, publish_database_table
-from synml_dagster.testing import TableFormatContract
+from synml_dagster.tables import (
+    Database,
+    append_database_table,
+    open_database_table,
+    publish_database_table,
+)
+from synml_dagster.testing import AppendedTableContract, TableFormatContract
 from tests.servers import connect_server as a_connect_server
 from tests.servers import free_port, postgres_server
 
@@ -40,6 +47,12 @@ class Shop:
         return done.stdout.splitlines()
 
 
+def of_runs(shop):
+    """How many rows of `scores` each run has."""
+    counted = shop.sql("SELECT run_id, count(*) FROM scores GROUP BY 1")
+    return {run: int(rows) for run, rows in (line.rsplit("|", 1) for line in counted)}
+
+
 @pytest.fixture(scope="module")
 def shop():
     if not DRIVER.exists():
@@ -57,16 +70,20 @@ def remote(shop):
 
 
 @pytest.fixture(params=["classic", "connect"])
-def spark(request, monkeypatch):
+def spark(request):
     classic = request.getfixturevalue("classic_spark")
     if request.param == "classic":
         classic.sql(f"ADD JAR '{DRIVER.resolve()}'")
-        yield classic
-        return
+        return classic
+    return request.getfixturevalue("connect_only")
+
+
+@pytest.fixture
+def connect_only(remote, monkeypatch):
     from pyspark.sql.connect.session import SparkSession
 
     monkeypatch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")
-    session = SparkSession.builder.remote(request.getfixturevalue("remote")).create()
+    session = SparkSession.builder.remote(remote).create()
     yield session
     session.stop()
 
@@ -92,6 +109,27 @@ class TestContract(TableFormatContract):
         return open_database_table(spark, place)
 
 
+class TestAppends(AppendedTableContract):
+    @pytest.fixture
+    def place(self, shop, table):
+        self.shop = shop
+        return shop.place(table)
+
+    def glimpse(self, spark, place):  # a jar that is added to a session that runs is there for one thread
+        return of_runs(self.shop)
+
+    def append(self, frame, place, run, partition=None):
+        return append_database_table(frame, place, run=run, partition=partition)
+
+    def read(self, spark, place):
+        return open_database_table(spark, place)
+
+    def test_runs_that_begin_and_end_at_once_lose_no_rows(self, spark, place, request):
+        if "classic" in request.node.name:
+            pytest.skip("a jar that is added to a session that runs is there for one thread")
+        super().test_runs_that_begin_and_end_at_once_lose_no_rows(spark, place)
+
+
 def test_a_table_keeps_its_rights_its_views_and_its_own_columns(spark, shop, table):
     shop.sql(
         "CREATE TABLE scores (id bigint PRIMARY KEY, word text NOT NULL, loaded timestamptz NOT NULL DEFAULT now());"
@@ -103,6 +141,21 @@ def test_a_table_keeps_its_rights_its_views_and_its_own_columns(spark, shop, tab
     assert shop.sql("SELECT id FROM seen ORDER BY id") == ["0", "1", "2", "3"]
     assert shop.sql("SELECT count(*) FROM scores WHERE loaded IS NOT NULL AND word = 'w' || id") == ["4"]
     assert "=r/owner" in shop.sql("SELECT relacl FROM pg_class WHERE relname = 'scores'")[0]
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("integer", None), ("numeric(10, 2)", "0.67"), ("real", "0.666")])
+def test_a_table_that_would_round_to_whole_numbers_is_refused_and_one_of_two_digits_is_not(
+    spark, shop, table, kind, kept
+):
+    shop.sql(f"CREATE TABLE scores (id bigint, probability {kind}); INSERT INTO scores VALUES (7, 1)")
+    rows = spark.sql("SELECT 1L AS id, 2/3D AS probability")
+    if kept is None:
+        with pytest.raises(DataError, match=r"'probability' is double \(double precision\) and integer"):
+            publish_database_table(rows, shop.place(table))
+        assert shop.sql("SELECT id, probability FROM scores") == ["7|1"]
+    else:
+        publish_database_table(rows, shop.place(table))
+        assert shop.sql("SELECT probability FROM scores")[0].startswith(kept)
 
 
 def test_rows_that_the_table_refuses_leave_it_as_it_was(spark, request, shop, table):
@@ -133,6 +186,91 @@ def test_the_rows_of_one_partition_are_replaced_and_no_others(spark, shop, table
         publish_database_table(spark.sql("SELECT 1L AS id, 'x' AS word"), place, partition="2026-01-03")
     with pytest.raises(DataError, match="'Partition' is to hold the partition's key"):
         publish_database_table(spark.sql("SELECT 1 AS Partition"), place, partition="2026-01-03")
+
+
+def test_a_table_of_its_owner_takes_the_rows_of_runs_and_keeps_what_it_has(spark, shop, table):
+    """Its rights, its indexes and its own columns; what its columns take without loss they take."""
+    shop.sql(
+        "CREATE DOMAIN run AS text; CREATE TABLE scores (number serial, id numeric, word varchar(9), run_id run, loaded timestamptz NOT NULL DEFAULT now());"
+        "CREATE INDEX ON scores (run_id); GRANT SELECT ON scores TO PUBLIC"
+    )
+    rows = spark.sql("SELECT id, concat('w', id) AS word FROM range(4)")
+    for run in ("a", "b", "a"):
+        assert append_database_table(rows, shop.place(table), run=run).rows == 4
+    assert shop.sql("SELECT run_id, count(loaded), max(number) FROM scores GROUP BY 1 ORDER BY 1") == ["a|4|12", "b|4|8"]  # fmt: skip
+    assert shop.sql("SELECT count(*) FROM pg_indexes WHERE tablename = 'scores'") == ["1"]
+    shop.sql("ALTER TABLE scores ALTER COLUMN id TYPE integer")
+    with pytest.raises(DataError, match=r"'id' is bigint \(bigint\) and integer in the table"):
+        append_database_table(rows, shop.place(table), run="c")
+    shop.sql("DROP TABLE scores; DROP DOMAIN run")
+
+
+def test_a_table_that_is_replaced_and_one_that_grows_are_not_the_same(spark, shop, table):
+    place = shop.place(table)
+    publish_database_table(spark.range(3), place)
+    with pytest.raises(ConfigError, match=r"no column 'run_id'.*ALTER TABLE .* ADD COLUMN run_id text"):
+        append_database_table(spark.range(3), place, run="a")
+    shop.sql("ALTER TABLE scores ADD COLUMN run_id text")
+    append_database_table(spark.range(4), place, run="a")
+    for partition in (None, "2026-01-01"):
+        with pytest.raises(ConfigError, match="holds the rows of earlier runs"):
+            publish_database_table(spark.range(5), place, partition=partition)
+    assert of_runs(shop) == {"": 3, "a": 4}
+    with pytest.raises(ConfigError, match="run is the id of who appends"):
+        append_database_table(spark.range(3), place, run="")
+
+
+def test_partitions_that_make_the_table_at_once_lose_none_of_their_rows(spark, request, shop, table):
+    if "classic" in request.node.name:
+        pytest.skip("a jar that is added to a session that runs is there for one thread")
+    place = shop.place(table)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda day: publish_database_table(spark.range(5), place, partition=day), ("mon", "tue")))  # fmt: skip
+    assert shop.sql("SELECT partition, count(*) FROM scores GROUP BY 1 ORDER BY 1") == ["mon|5", "tue|5"]
+
+
+WRITER = """
+import sys, time
+from pyspark.sql import functions as sf
+from synml_dagster.spark import SparkSettings, open_session
+from synml_dagster.tables import Database, append_database_table
+driver, address, password, run = sys.argv[1:]
+spark = open_session(SparkSettings(master="local[2]", conf={"spark.jars": driver}))
+slow = sf.udf(lambda value: time.sleep(0.002) or value, "long")
+place = Database(address, "scores", {"user": "owner", "password": password, "batchsize": "100"})
+append_database_table(spark.range(4000, numPartitions=4).select(slow("id").alias("id")), place, run=run)
+"""
+
+
+def test_a_run_that_is_killed_in_mid_write_leaves_what_readers_saw_and_is_made_good_by_the_next(
+    connect_only, shop, table
+):
+    place = shop.place(table)
+    for run in ("a", "b"):
+        append_database_table(connect_only.range(3), place, run=run)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPARK_CONNECT")}
+    left = []
+
+    def beside():
+        found = shop.sql("SELECT tablename FROM pg_tables WHERE tablename LIKE 'scores\\_\\_new%'")
+        return [name for name in found if name not in left]
+
+    for run in ("a", "c"):  # one that comes again, and one that is new
+        command = [sys.executable, "-c", WRITER, str(DRIVER.resolve()), shop.address, PASSWORD, run]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True) as writer:  # fmt: skip
+            deadline = time.monotonic() + 120
+            # Whoever of its tasks has ended has committed its rows, where nobody reads them.
+            while not (found := beside()) or shop.sql(f"SELECT count(*) FROM {found[0]}") == ["0"]:
+                assert writer.poll() is None, writer.stderr.read()[-3000:]
+                assert time.monotonic() < deadline
+                assert of_runs(shop) == {"a": 3, "b": 3}
+                time.sleep(0.1)
+            os.killpg(writer.pid, signal.SIGKILL)
+        left += found
+        assert of_runs(shop) == {"a": 3, "b": 3}
+    append_database_table(connect_only.range(7), place, run="c")
+    assert of_runs(shop) == {"a": 3, "b": 3, "c": 7}
+    shop.sql(f"DROP TABLE {', '.join(left)}")  # a day later the next run would have done so
 
 
 def test_names_with_capitals_and_schemas_are_those_that_are_written(spark, shop, table):
@@ -200,8 +338,16 @@ with dg.DagsterInstance.ephemeral() as instance:
     for over in (days, {"partition_key": "2026-01-02"}):
         done = job.execute_in_process(instance=instance, **over)
         print(*map(repr, instance.all_logs(done.run_id)))
+    log = json.loads(sys.argv[1])
+    log["score"] |= {"append": True}
+    log["score"]["database"] |= {"table": "visit_log"}
+    job = MLPipeline(**log).definitions().resolve_job_def("shop_score")
+    for over in ({"tags": {RANGE_START: "2026-01-01", RANGE_END: "2026-01-02"}}, {"partition_key": "2026-01-02"}):
+        done = job.execute_in_process(instance=instance, **over)
+        print(*map(repr, instance.all_logs(done.run_id)))
     made = instance.get_latest_materialization_event(dg.AssetKey(["shop", "predictions"]))
 told = made.asset_materialization.metadata
+assert told["run_id"].value == done.run_id
 print(json.dumps({name: told[f"dagster/{name}"].value for name in ("table_name", "storage_kind", "uri")}))
 """
 
@@ -239,9 +385,14 @@ def test_a_pipeline_reads_one_table_and_writes_its_scores_by_day_to_another(remo
     assert done.returncode == 0, done.stderr[-5000:]
     assert PASSWORD not in done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told == {"table_name": "visit_scores", "storage_kind": "postgresql", "uri": shop.address}
+    assert told == {"table_name": "visit_log", "storage_kind": "postgresql", "uri": shop.address}
     assert shop.sql(
         "SELECT partition, count(*), count(DISTINCT id), min(probability) >= 0 FROM visit_scores GROUP BY 1 ORDER BY max(scored_at), 1"
     ) == ["2026-01-01|100|100|t", "2026-01-03|100|100|t", "2026-01-02|100|100|t"]
+    log = "SELECT partition, count(*), count(DISTINCT id), min(run_id) FROM visit_log GROUP BY partition, run_id ORDER BY max(scored_at), 1"
+    *first, last = (line.split("|") for line in shop.sql(log))
+    assert [line[:3] for line in first] == [[day, "100", "100"] for day in ("2026-01-01", "2026-01-02")]
+    assert last[:3] == ["2026-01-02", "100", "100"]
+    assert first[0][3] == first[1][3] != last[3]
     wrong = "SELECT count(*) FROM visit_scores JOIN visits USING (id) WHERE prediction <> buys"
     assert int(shop.sql(wrong)[0]) < 15

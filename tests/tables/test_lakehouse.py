@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from synml_dagster.errors import SourceError
+from synml_dagster.errors import ConfigError, SourceError
 from synml_dagster.sources import Source, read_source
 from synml_dagster.sources.version import source_version
-from synml_dagster.tables import open_catalog_table, publish_catalog_table
-from synml_dagster.testing import TableFormatContract
+from synml_dagster.tables import append_catalog_table, open_catalog_table, publish_catalog_table
+from synml_dagster.testing import AppendedTableContract, TableFormatContract
 from tests.polling import Polling
 from tests.servers import connect_server
 from tests.tables.lake import HAS_ICEBERG, KINDS, MINOR, PACKAGES, PARTS, settings
@@ -152,8 +152,8 @@ def test_the_folder_of_a_table_is_read_as_the_table(lake, table, warehouse, requ
         read_source(lake, Source(path=str(folder), format="parquet"))
 
 
-class LakeContract(TableFormatContract):
-    """The contract of all formats, on a table that a log of its own replaces."""
+class Lake:
+    """Where tables may be that keep a log of their own."""
 
     kind: str
 
@@ -169,6 +169,10 @@ class LakeContract(TableFormatContract):
         name = f"{'ice.' if self.kind == 'iceberg' else ''}contract_{uuid.uuid4().hex[:8]}"
         spark.sql(f"CREATE NAMESPACE {name}")
         return f"{name}.kept"
+
+
+class LakeContract(Lake, TableFormatContract):
+    """The contract of all formats, on a table that a log of its own replaces."""
 
     def publish(self, frame, place):
         told = publish_catalog_table(frame, place)
@@ -186,6 +190,75 @@ class TestDelta(LakeContract):
 @pytest.mark.skipif(not HAS_ICEBERG, reason=NO_ICEBERG)
 class TestIceberg(LakeContract):
     kind = "iceberg"
+
+
+class LakeAppends(Lake, AppendedTableContract):
+    """The contract of tables to which runs append, on one that keeps a log of its own."""
+
+    @pytest.fixture(autouse=True)
+    def _reader(self, sessions):
+        self.other = sessions[1]
+
+    def append(self, frame, place, run, partition=None):
+        told = append_catalog_table(frame, place, run=run, partition=partition)
+        assert told.provider == self.kind
+        return told
+
+    def read(self, spark, place):
+        return open_catalog_table(spark, place)
+
+    def glimpse(self, spark, place):
+        return self.counts(self.other, place)
+
+    def test_a_run_is_one_version_of_the_table(self, spark, place):
+        """So that one can go back to what was there before it."""
+        self.append(spark.range(3), place, "a")
+        before = self.versions(spark, place)
+        for rows in (4, 5):
+            self.append(spark.range(rows), place, "b")
+        after = self.versions(spark, place)
+        assert len(after) == len(before) + 2
+        found = [
+            read_source(spark, Source(table=place, options={"versionAsOf": v})).count() for v in after[-3:]
+        ]
+        assert found == [3, 7, 8]
+
+    def versions(self, spark, place):
+        if self.kind == "delta":
+            return [str(row.version) for row in reversed(spark.sql(f"DESCRIBE HISTORY {place}").collect())]
+        return [
+            str(row[0])
+            for row in spark.sql(f"SELECT snapshot_id FROM {place}.snapshots ORDER BY committed_at").collect()
+        ]
+
+
+class TestDeltaAppends(LakeAppends):
+    kind = "delta"
+
+    def test_a_table_that_its_owner_laid_out_otherwise_takes_runs(self, spark, place):
+        spark.sql(
+            f"CREATE TABLE {place} (id BIGINT NOT NULL, word STRING, run_id STRING) USING delta PARTITIONED BY (word)"
+        )
+        for run, rows in (("a", 3), ("b", 4), ("a", 2)):
+            self.append(spark.range(rows), place, run)
+        assert self.counts(spark, place) == {"a": 2, "b": 4}
+        assert "word" in described(spark, place)
+        with pytest.raises(ConfigError, match="holds the rows of earlier runs"):
+            publish_catalog_table(spark.range(3), place)
+
+
+@pytest.mark.skipif(not HAS_ICEBERG, reason=NO_ICEBERG)
+class TestIcebergAppends(LakeAppends):
+    kind = "iceberg"
+
+    def test_a_table_that_is_not_laid_out_by_runs_is_refused_and_told_how(self, spark, place):
+        spark.sql(f"CREATE TABLE {place} (id BIGINT, run_id STRING) USING iceberg")
+        with pytest.raises(ConfigError, match="ADD PARTITION FIELD run_id"):
+            self.append(spark.range(3), place, "a")
+        spark.sql(f"ALTER TABLE {place} ADD PARTITION FIELD run_id")
+        for run, rows in (("a", 3), ("b", 4), ("a", 2)):
+            self.append(spark.range(rows), place, run)
+        assert self.counts(spark, place) == {"a": 2, "b": 4}
 
 
 def looked_at(spark, table):
@@ -262,3 +335,43 @@ def test_a_writer_that_is_killed_leaves_a_whole_table_and_the_next_one_replaces_
     assert len(reader.seen) > 20
     assert looked_at(lake, table) == last
     assert sorted(row.id for row in open_catalog_table(lake, table).collect()) == list(range(64))
+
+
+def of_runs(spark, table):
+    found = open_catalog_table(spark, table).groupBy("run_id").agg({"*": "count", "id": "sum"}).collect()
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
+def test_a_run_that_is_killed_as_it_appends_leaves_what_was_there_and_comes_again(
+    sessions, lake, table, warehouse, request
+):
+    """The table of the others is of no run; this one is its neighbour."""
+    kind, database = request.node.callspec.params["table"], table.rpartition(".")[0]
+    table, last = f"{database}.log", database.rpartition(".")[2]
+    lake.sql(
+        f"CREATE TABLE {table} (id BIGINT, word STRING, run_id STRING) USING {kind} PARTITIONED BY (run_id)"
+    )
+    for run in ("a", "c"):
+        append_catalog_table(lake.sql(TWO.format(3)), table, run=run)
+    folder = warehouse / f"{last}.db" / "log" if kind == "delta" else warehouse / "ice" / last / "log"
+    logs = folder / ("_delta_log" if kind == "delta" else "metadata")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPARK_CONNECT")}
+    environment["SYNML_LAKE_JARS"] = lake.conf.get("spark.jars")
+
+    def write(rows):
+        command = [sys.executable, "-m", "tests.tables.lake", warehouse, kind, table, folder, "run_id", rows]
+        return subprocess.Popen([str(c) for c in command], cwd=ROOT, env=environment, start_new_session=True)
+
+    def files():
+        return {*folder.rglob("*.parquet")} - {*logs.rglob("*")}
+
+    there, before, writer = of_runs(lake, table), files(), write(40)
+    assert there == {"a": (3, 3), "c": (3, 3)}
+    while len(files() - before) < 1 and writer.poll() is None:
+        assert of_runs(sessions[1], table) == there
+        time.sleep(0.02)
+    os.killpg(writer.pid, signal.SIGKILL)
+    assert writer.wait(30) == -signal.SIGKILL
+    assert of_runs(lake, table) == there
+    assert write(64).wait(300) == 0
+    assert of_runs(lake, table) == {"a": (3, 3), "c": (64, sum(range(64)))}

@@ -8,7 +8,7 @@ import dagster as dg
 
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
-from synml_dagster.tables import open_table
+from synml_dagster.tables import PARTITION, RUN, open_table
 from synml_dagster.tables.table import found_files
 
 if TYPE_CHECKING:
@@ -42,12 +42,22 @@ def row_count(made: dg.AssetMaterialization) -> int | None:
 
 
 def frame(made: dg.AssetMaterialization, spark: SparkSession) -> DataFrame:
-    """Open the table that a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it."""
+    """Open what a materialization has written as a DataFrame, by the schema that it keeps: one without rows may have no file to tell it.
+
+    Of a catalog table to which runs append it is the rows of its run, and of its partition where there are any.
+    """
+    from pyspark.sql import functions as sf
+
     told = made.metadata
     if "path" in told:
         root, _, version = str(told["path"].value).rpartition("/versions/")
         return open_table(root, version).dataframe(spark)
-    return spark.table(str(told["dagster/table_name"].value))
+    rows = spark.table(str(told["dagster/table_name"].value))
+    if RUN in told:
+        rows = rows.where(sf.col(RUN) == sf.lit(str(told[RUN].value)))
+        if made.partition is not None:
+            rows = rows.where(sf.col(PARTITION) == sf.lit(made.partition))
+    return rows
 
 
 def files(made: dg.AssetMaterialization) -> ParquetFiles | None:

@@ -65,12 +65,20 @@ def rows_outcomes(
     frames = [t if hasattr(t, "columns") else t.dataframe(spark) for t in tables]
     plan = FeaturePlan.load(bundle)
     asked = {"drift": drift, "checks.nulls": nulls, "checks.ranges": ranges}
-    columns: list[str] | None = []
+    named: list[str] = []
     for name, spec in asked.items():
         if spec is not None:
             check_columns(plan, spec.columns, name)
-            columns = None if spec.columns is None or columns is None else [*columns, *spec.columns]
-    found = measure_drift(frames, plan, columns, _importance(context, bundle))
+            named += spec.columns or ()
+    every = any(spec is not None and spec.columns is None for spec in asked.values())
+    found = measure_drift(
+        frames,
+        plan,
+        None if every else named,
+        _importance(context, bundle),
+        named=named,
+        presence=nulls is not None,
+    )
     for note in found.notes:
         context.log.info(f"rows to score: {note}")
     results: list[tuple[dg.AssetCheckResult, CheckSpec | DriftSpec]] = []

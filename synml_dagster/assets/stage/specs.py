@@ -47,21 +47,22 @@ class ScoreSpec(BaseModel):
     )
     path: str | None = Field(
         default=None,
-        description="Folder of the scored table, replaced whole each time; under the data directory where absent. On "
+        description="Folder of the scored table, replaced whole each time, unless runs append; under the data directory where absent. On "
         "local disks any Parquet reader finds the current rows and no others in it, in a folder partition=<key> each "
         "where there are partitions; on object stores its file _current.json names the version that counts.",
     )
     table: str | None = Field(
-        default=None, description="Catalog table to write the scores to, replaced whole."
+        default=None,
+        description="Catalog table to write the scores to, replaced whole, unless runs append.",
     )
     database: DatabaseSpec | None = Field(
         default=None,
-        description="Table of a database to write the scores to: all its rows are replaced at once, or those of each partition.",
+        description="Table of a database to write the scores to: all its rows are replaced at once, or those of each partition, or of each run that appends.",
     )
     append: bool = Field(
         default=False,
         description="Whether each run adds its rows to those of earlier runs, with its id in the column run_id, and replaces none but its own: "
-        "those that it wrote before it was tried again or re-executed. For a folder alone.",
+        "those that it wrote before it was tried again or re-executed.",
     )
     keep: list[str] | None = Field(
         default=None, description="Columns to carry along; all of them where absent."
@@ -77,11 +78,6 @@ class ScoreSpec(BaseModel):
         places = [f"score.{name}" for name in ("path", "table", "database") if getattr(self, name)]
         if len(places) > 1:
             raise ValueError(f"{' and '.join(places)} all say where scores go; keep one")
-        if self.append and (self.table or self.database):
-            other = "score.table" if self.table else "score.database"
-            raise ValueError(
-                f"score.append adds rows to a folder, and {other} is replaced: name a folder by score.path, or leave one of the two out"
-            )
         if self.append and RUN in {name.casefold() for name in self.keep or ()}:
             raise ValueError(
                 f"score.keep names {RUN!r}, and score.append adds a column of that name; rename yours, or leave it out"

@@ -19,6 +19,8 @@ from synml_dagster.spark.quoting import quoted
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from synml_dagster.columns import RawInput
+
 
 def assemble(
     df: DataFrame, plan: FeaturePlan, *, training: bool = True, keep: Sequence[str] = ()
@@ -107,6 +109,19 @@ def label_columns(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column]:
     return word, label
 
 
+def weight_column(df: DataFrame, plan: FeaturePlan) -> Column | None:
+    """Return the weight of raw rows as `__weight`, None where the plan has none or the rows lack its column.
+
+    Raises
+    ------
+    DataError
+        The column is of another type. A weight that is missing or below 0 ends the job.
+    """
+    if plan.weight is None or plan.weight.path[0] not in df.columns:
+        return None
+    return _weight(df, plan.weight)
+
+
 def _labelled(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column, list[Column]]:
     """The label as a word, the side of the split, and both with weight and group as columns of a table."""
     matched_paths(df, [*plan.split.hashed, *plan.split.ordered], "training")
@@ -132,18 +147,16 @@ def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | No
     return word, sf.when(index.isNull(), sf.raise_error(unknown).cast("int")).otherwise(index), index
 
 
-def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
+def _weight(df: DataFrame, weight: RawInput) -> Column:
     from pyspark.sql import functions as sf
 
-    out = []
-    if plan.weight is not None:
-        weight = matched(df, [plan.weight])[0].value().cast("double")
-        bad = sf.lit(bad_weight(plan.weight.name))
-        out.append(
-            sf.when(sf.isnan(weight) | (weight < 0), sf.raise_error(bad).cast("double"))
-            .otherwise(weight)
-            .alias(WEIGHT)
-        )
+    value = matched(df, [weight])[0].value().cast("double")
+    bad = sf.raise_error(sf.lit(bad_weight(weight.name))).cast("double")
+    return sf.when(sf.isnan(value) | (value < 0), bad).otherwise(value).alias(WEIGHT)
+
+
+def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
+    out = [] if plan.weight is None else [_weight(df, plan.weight)]
     if plan.group is not None:
         out.append(col(*matched(df, [plan.group])[0].path).alias(GROUP))
     return out
