@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from synml_dagster.automation.brakes import TRIGGER_TAG, held_back, under_way
 from synml_dagster.automation.jobs import AssetJob
 from synml_dagster.automation.new_partitions import Seen, changed_partitions, version_in
 from synml_dagster.automation.spec import AutomationSpec
+from synml_dagster.automation.windows import windows_of
 from synml_dagster.errors import SourceError
 from synml_dagster.partitions import PartitionsSpec, newest, run_for
 from synml_dagster.resources import SparkResource
@@ -37,8 +38,9 @@ def new_data_sensor(
     cursor keeps the version last asked for, so that one change asks for one run even when that run fails, and a count
     of changes, so that a source which returns to an earlier version is a change again. Files are asked for once they
     have not changed for `settle_seconds`. A source that is gone or cannot be read fails the tick. With
-    `partitions` the run is for the last `partitions_back` partitions of time that are over, or for all keys that there are, and it counts when those were read.
-    The sensor is called `<pipeline>_<word>`.
+    `partitions` the run is for all keys that there are, and it counts when those were read. Of partitions of time it is for the last `partitions_back`
+    that are over, with all that came since the newest that was asked for or read: each of them is asked for once, whether or not the source
+    has changed since. The sensor is called `<pipeline>_<word>`.
 
     Of a source that is an asset the version is that of its last materialization. Where it has the pipeline's partitions, each of them has its
     own, and a run is for those that changed and follow each other, the newest first; further ones are asked for once it has ended.
@@ -67,24 +69,42 @@ def new_data_sensor(
         else:
             # Files answer without Spark; a session is opened only for sources that no file tells about.
             version = source_version(source, spark.session if _needs_spark(source) else None)
-        keys = newest(partitions, context, last=partitions_back) if partitions is not None else None
         last = _Asked.read(context.cursor)
+        windows, keys = None, None
+        if partitions is not None and partitions.of_time is not None:
+            last = last.under(partitions.cut)
+            windows = windows_of(context, partitions, reader, last.upto, last.left)
+            if windows is not None:
+                last = replace(last, upto=windows.end, left=windows.waiting)
+            keys = windows.last(partitions_back) if windows is not None else []
+        elif partitions is not None:
+            keys = newest(partitions, context)
         if keys == []:
             return last.skip("there is no partition yet")
         seen = _last_read(context, reader, keys)
-        if version == seen:
-            # Nothing is asked for any more: should a run that is on its way have read what was there in between, the
-            # present version is a change again.
-            return _Asked(None, last.changes).skip(f"{source.describe()} is unchanged (version {version})")
-        if version == last.version:
+        changed = version not in (seen, last.version)
+        if not changed and not last.left:
+            if version == seen:
+                # Nothing is asked for any more: should a run that is on its way have read what was there in between, the
+                # present version is a change again.
+                unchanged = f"{source.describe()} is unchanged (version {version})"
+                return replace(last, version=None, pending=None, since=0.0).skip(unchanged)
             return last.skip(f"a run for version {version} was asked for already")
         why = None if source.asset else unsettled(source, spec.settle_seconds, success=spec.wait_for_success)
         if why and not last.stood(version, spec):
             return last.waiting(version).skip(f"waiting: {why}")
         if word == "new_data" and (why := braked(context)):
             return last.skip(f"not yet, because {why}")
-        reason = f"{source.describe()} changed from version {seen or 'none'} to {version}"
+        before = seen or _last_read(context, reader, None)
+        reason = f"{source.describe()} changed from version {before or 'none'} to {version}"
         asked = last.next(version)
+        if windows is not None:
+            keys, left = windows.for_one_run(partitions_back, changed=changed)
+            if windows.partitions[keys[-1]] != windows.end and (why := under_way(context.instance, tags)):
+                return last.skip(f"not yet, because {why}. {_named(keys)} were never read")
+            asked = replace(asked, left=left)
+            if version in (before, last.version):
+                reason = f"{_named(keys)} of {source.describe()} are over (version {version})"
         run_key, said = f"{pipeline}:{word}:{version}:{asked.changes}", {REASON_TAG: reason[:255]}
         said |= {TRIGGER_TAG: word}
         request = run_for(keys, said, run_key) if keys else dg.RunRequest(run_key=run_key, tags=said)
@@ -136,12 +156,21 @@ class _Asked:
         A number that each request raises: Dagster never starts two runs of one run key.
     pending, since
         A version that may be half written, and when it was first seen.
+    upto
+        The newest window of time that was looked at; None in cursors of earlier releases.
+    left
+        Windows up to that one that are still to be asked for.
+    cut
+        How time was cut then: days and weeks have keys of one form.
     """
 
     version: str | None
     changes: int
     pending: str | None = None
     since: float = 0.0
+    upto: str | None = None
+    left: list[str] = field(default_factory=list)
+    cut: str = ""
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Asked":
@@ -156,11 +185,15 @@ class _Asked:
         return json.dumps(asdict(self))
 
     def next(self, version: str) -> "_Asked":
-        return _Asked(version, self.changes + 1)
+        return replace(self, version=version, changes=self.changes + 1, pending=None, since=0.0)
+
+    def under(self, cut: str) -> "_Asked":
+        """Forget windows that were looked at when time was cut otherwise."""
+        return self if self.cut == cut else replace(self, upto=None, left=[], cut=cut)
 
     def waiting(self, version: str) -> "_Asked":
         since = self.since if self.pending == version else time.time()
-        return _Asked(self.version, self.changes, version, since)
+        return replace(self, pending=version, since=since)
 
     def stood(self, version: str, spec: AutomationSpec) -> bool:
         """Whether this version has been seen unchanged for long enough, whatever the files' own clock says."""

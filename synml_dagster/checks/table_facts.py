@@ -51,6 +51,40 @@ def judge_columns(
     return True, f"the {len(known & set(there))} columns are those that the champion learnt from{more}", lines
 
 
+def judge_each(
+    each: Mapping[str | None, Mapping[str, str]], plan: FeaturePlan, spec: SchemaCheck
+) -> tuple[bool, str, list[tuple[str, ...]]]:
+    """Judge the columns of each partition, or of the whole table under None, and name the partitions that differ.
+
+    Partitions with the same columns and types are judged once, so that a year of days costs no more than a day.
+
+    Returns
+    -------
+    Whether all pass, a sentence, and the lines of `judge_columns`; where partitions differ each says which it is about.
+    """
+    alike: dict[tuple[tuple[str, str], ...], list[str | None]] = {}
+    for key, there in each.items():
+        alike.setdefault(tuple(there.items()), []).append(key)
+    judged = [(keys, *judge_columns(dict(there), plan, spec)) for there, keys in alike.items()]
+    passed = all(good for _, good, _, _ in judged)
+    told = [(keys, said) for keys, good, said, _ in judged if good == passed]
+    if passed and len(judged) == 1:
+        said = told[0][1]
+    else:
+        said = "; ".join(f"{_partitions(keys)}{said}" for keys, said in told[:5])
+        said += f"; and {len(told) - 5} more kinds of columns" if told[5:] else ""
+    lines: list[tuple[str, ...]] = []
+    for keys, _, _, changes in judged:
+        where = (_partitions(keys).removesuffix(": "),) if len(judged) > 1 else ()
+        lines += [(*change, *where) for change in changes]
+    return passed, said, lines
+
+
+def _partitions(keys: Sequence[str | None]) -> str:
+    named = [repr(key) for key in keys if key is not None]
+    return f"{_listed(named, 3)}: " if named else ""
+
+
 def judge_row_counts(
     counts: Mapping[str | None, int],
     before: Mapping[str | None, Sequence[int]],

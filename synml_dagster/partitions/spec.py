@@ -205,7 +205,7 @@ class PartitionsSpec(_Kinds):
     per_run: int | None = Field(
         default=None,
         ge=1,
-        description="How many partitions a backfill puts into one run; all that follow each other where absent.",
+        description="How many partitions a backfill, or the new-data sensor, puts into one run; all that follow each other where absent.",
     )
 
     @property

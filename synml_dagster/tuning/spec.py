@@ -139,8 +139,8 @@ class SweepSpec(BaseModel):
     @field_validator("against")
     @classmethod
     def _each_cost_once(cls, against: list[Cost]) -> list[Cost]:
-        if len(set(against)) < len(against):
-            raise ValueError(f"{against[-1]!r} is named twice")
+        if twice := [name for i, name in enumerate(against) if name in against[:i]]:
+            raise ValueError(f"{twice[0]!r} is named twice")
         return against
 
     @field_validator("sampler")

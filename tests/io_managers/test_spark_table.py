@@ -5,11 +5,22 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from pyspark.ml.linalg import MatrixUDT, VectorUDT
 from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    ArrayType,
+    DecimalType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+)
 
 from synml_dagster.errors import DataError
 from synml_dagster.files import ParquetFiles
 from synml_dagster.io_managers import SparkTableIOManager
+from synml_dagster.io_managers.metadata import described
 from synml_dagster.io_managers.partition_cut import cut_otherwise
 from synml_dagster.resources import SparkResource
 from synml_dagster.spark import is_connect
@@ -114,6 +125,27 @@ def test_the_output_carries_what_dagsters_pages_show(resources, instance, tmp_pa
     assert metadata["dagster/uri"].value == f"{tmp_path}/data/shop/raw"
     assert metadata["dagster/table_name"].value == "shop.raw"
     assert metadata["dagster/storage_kind"].value == "parquet"
+
+
+def test_types_are_named_as_data_frames_name_them():
+    """The check `columns` compares them with the names that the feature plan keeps."""
+    lower = StringType("UTF8_LCASE")
+    kinds = [
+        StringType(),
+        lower,
+        VectorUDT(),
+        MatrixUDT(),
+        ArrayType(VectorUDT()),
+        MapType(lower, ArrayType(lower)),
+        ArrayType(StructType([StructField("a b", lower), StructField("v", VectorUDT())])),
+        DecimalType(10, 2),
+        TimestampNTZType(),
+    ]
+    fields = [StructField(f"c.{i}", kind) for i, kind in enumerate(kinds)]
+    table = Table("/nowhere", "v", 1, StructType(fields).json())
+    told = described(dg.build_output_context(), {None: table})["dagster/column_schema"]
+    assert [c.type for c in told.columns] == [kind.simpleString() for kind in kinds]
+    assert told.columns[2].type == "vector"
 
 
 def test_a_run_of_one_partition_replaces_that_one_only(spark, resources, instance, tmp_path):

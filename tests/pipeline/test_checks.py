@@ -7,6 +7,12 @@ import pandas as pd
 import pytest
 
 from synml_dagster import MLPipeline
+from synml_dagster.assets.gates import build_table_checks
+from synml_dagster.checks import ChecksSpec
+from synml_dagster.partitions.definition import RANGE_END, RANGE_START
+from synml_dagster.pipeline import default_resources
+from synml_dagster.resources import SparkResource
+from synml_dagster.sources import Source, read_source
 from tests.pipeline.shop import ROWS, customers, described
 
 ALL = {
@@ -88,6 +94,59 @@ def test_a_blocking_check_of_raw_keeps_what_comes_after_from_running(read):
     assert made == {"raw"}
     checks, made = read(customers(), {"row_count": blocking | {"at_least": 2, "at_most": 3}})
     assert made == {"raw"}
+
+
+def test_each_partition_of_a_run_is_judged_by_its_own_columns(trained, tmp_path):
+    days = [f"2026-01-0{day}" for day in range(1, 6)]
+    source = Source(path=str(trained / "customers.csv"))
+
+    @dg.asset(
+        key=["shop", "raw"],
+        partitions_def=dg.StaticPartitionsDefinition(days),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        io_manager_key="spark_tables",
+        metadata={"root": str(tmp_path / "raw")},
+    )
+    def raw(context, spark: SparkResource):
+        learnt = read_source(spark.session, source).limit(5)
+        other = {days[2]: learnt.drop("income"), days[3]: learnt.drop("income"), days[4]: learnt.drop("id")}
+        return {day: other.get(day, learnt) for day in context.partition_keys}
+
+    after = dg.asset(name="after", deps=[raw])(lambda: None)
+    checks = build_table_checks(
+        "shop", ChecksSpec.model_validate({"columns": {"severity": "error", "blocking": True}})
+    )
+    again = dg.define_asset_job("again", dg.AssetSelection.checks_for_assets(raw))
+    whole = dg.define_asset_job("whole", dg.AssetSelection.all())
+    defs = dg.Definitions(
+        [raw, after], jobs=[again, whole], asset_checks=checks, resources=default_resources()
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def judged(job, **tags):
+            done = defs.resolve_job_def(job).execute_in_process(
+                instance=instance, raise_on_error=False, tags=tags
+            )
+            (check,) = done.get_asset_check_evaluations()
+            assert bool(done.asset_materializations_for_node("after")) == (job == "whole" and check.passed)
+            return check.passed, check.description, check.metadata
+
+        over = {RANGE_START: days[0], RANGE_END: days[4]}
+        for job, tags in (
+            ("whole", over),
+            ("again", {}),
+        ):  # a check by itself is about all that was last written
+            passed, said, more = judged(job, **tags)
+            assert not passed
+            assert (
+                said
+                == "'2026-01-03', '2026-01-04': columns changed since the champion learnt: 'income' is gone"
+            )
+            assert "gone, and the champion uses it | '2026-01-03', '2026-01-04' |" in more["changes"].value
+            assert "no feature was made of it | '2026-01-05' |" in more["changes"].value
+        passed, said, more = judged("whole", **{RANGE_START: days[0], RANGE_END: days[1]})
+        assert passed
+        assert said == "the 6 columns are those that the champion learnt from"
 
 
 def test_row_counts_of_days_are_not_compared_with_those_of_weeks(tmp_path, monkeypatch, classic_spark):

@@ -15,6 +15,7 @@ import pytest
 
 from synml_dagster import MLPipeline
 from synml_dagster.partitions.definition import RANGE_END, RANGE_START
+from synml_dagster.partitions.spec import CUT
 from synml_dagster.sources.version import SOURCE_VERSION
 from synml_dagster.tables import open_table
 
@@ -166,6 +167,7 @@ def test_the_values_of_a_column_are_partitions_and_another_source_is_scored_by_t
         assert about["rows of no partition"] == sum(today["city"] == "Rome")
         assert about["rows set aside"] == 1
         assert SOURCE_VERSION in about
+        assert about[CUT] == "static by city"
         assert part(folder, "predictions", "Bern").rows == sum(today["city"] == "Bern")
         assert part(folder, "predictions_rejected", "Oslo").rows == 1
         assert part(folder, "predictions_rejected", "Bern").rows == 0

@@ -135,7 +135,7 @@ def test_an_ensemble_holds_the_limits_as_a_whole(tmp_path):
         ({"against": ["kilobytes"], "pruning": True}, "pruning does not go with against"),
         ({"against": ["kilobytes"], "sampler": "cmaes"}, "searches for one objective|not installed"),
         ({"against": ["bytes"]}, "'kilobytes' or 'milliseconds'"),
-        ({"against": ["kilobytes", "kilobytes"]}, "named twice"),
+        ({"against": ["kilobytes", "kilobytes", "milliseconds"]}, "'kilobytes' is named twice"),
         ({"most_kilobytes": 0}, "greater than 0"),
     ],
 )

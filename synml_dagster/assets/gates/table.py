@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from synml_dagster.assets.gates.written import files, frame, row_count, written
+from synml_dagster.assets.gates.written import files, frame, row_count, run_checked, written
 from synml_dagster.assets.stage import SPARK_POOL, clearly, figure, markdown_table, outcome, stage_key
 from synml_dagster.checks import ChecksSpec
 from synml_dagster.checks.keys import duplicates, hours_old
@@ -17,7 +17,7 @@ from synml_dagster.checks.spec import (
     RowCountCheck,
     SchemaCheck,
 )
-from synml_dagster.checks.table_facts import judge_columns, judge_row_counts
+from synml_dagster.checks.table_facts import judge_each, judge_row_counts
 from synml_dagster.errors import DataError, did_you_mean
 from synml_dagster.features import FeaturePlan
 from synml_dagster.partitions import PartitionsSpec, keys_by_axis, may_be_key
@@ -65,12 +65,12 @@ def _columns(key: dg.AssetKey, registered: str, spec: SchemaCheck) -> dg.AssetCh
         version = mlflow.champion(registered)
         if version is None:
             return outcome("columns", True, "there is no champion yet, so that nothing was learnt")
-        schema: Any = written(context, key)[-1].metadata["dagster/column_schema"].value
-        there = {c.name: c.type for c in schema.columns}
-        passed, said, lines = judge_columns(there, FeaturePlan.load(mlflow.download(version)), spec)
+        each = {made.partition: _types(made) for made in written(context, key)}
+        plan = FeaturePlan.load(mlflow.download(version))
+        passed, said, lines = judge_each(each, plan, spec)
         told: dict[str, Any] = {"compared with version": str(version.version)}
         if lines:
-            told["changes"] = markdown_table(["column", "then", "now", ""], lines)
+            told["changes"] = markdown_table(["column", "then", "now", "", "where"][: len(lines[0])], lines)
         return outcome("columns", passed, said, told, only_warns=spec.severity == "warn")
 
     return columns
@@ -106,12 +106,13 @@ def _row_count(
         # A partition that is read once more is compared with others, and not with itself.
         many = 10 * spec.history * (len(now) if partitions and partitions.dimensions else 1)
         records = context.instance.fetch_materializations(key, limit=many + len(now)).records
+        checked = run_checked(context, key)
         before: dict[str | None, dict[str, int]] = {k: {} for k in now}
         others = False  # whether something was read that cannot be compared
         for record in records:
             made = record.asset_materialization
             count = row_count(made) if made is not None else None
-            if made is None or count is None or record.run_id == context.run.run_id:
+            if made is None or count is None or record.run_id == (checked or None):
                 continue
             for k in now:
                 if (k is None or made.partition != k) and alike(made, k):
@@ -182,12 +183,18 @@ def _freshness(key: dg.AssetKey, spec: FreshnessCheck) -> dg.AssetChecksDefiniti
     return fresh
 
 
+def _types(made: dg.AssetMaterialization) -> dict[str, str]:
+    """The types of what was written, by column, each partition its own."""
+    schema: Any = made.metadata["dagster/column_schema"].value
+    return {c.name: c.type for c in schema.columns}
+
+
 def _newest(made: dg.AssetMaterialization, column: str, spark: SparkResource) -> date | None:
     """The greatest value of a column: from the files' footers, else by a look at that column."""
-    schema: Any = made.metadata["dagster/column_schema"].value
-    types = {c.name: c.type for c in schema.columns}
+    types = _types(made)
     if column not in types:
-        raise DataError(f"checks.freshness: the table has no column {column!r}.{did_you_mean(column, types)}")
+        where = f"partition {made.partition!r}" if made.partition else "the table"
+        raise DataError(f"checks.freshness: {where} has no column {column!r}.{did_you_mean(column, types)}")
     if types[column] not in ("date", "timestamp", "timestamp_ntz"):
         raise DataError(
             f"checks.freshness: {column!r} is of type {types[column]}, and freshness needs a date or a time. Convert it in the source."

@@ -14,23 +14,47 @@ from synml_dagster.tables.table import found_files
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_MOST = 1000
 
+def run_checked(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> str:
+    """Return the id of the run that a check of `key` is about: its own, or the last that has materialized it where a check runs by itself.
 
-def written(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[dg.AssetMaterialization]:
-    """Return what the run of `context` materialized of `key`, by partition, or the latest where a check runs by itself.
+    It is empty where that was reported by hand, in no run.
 
     Raises
     ------
     DataError
         It was never materialized.
     """
-    records = context.instance.fetch_materializations(key, limit=_MOST).records
-    own = [r for r in records if r.run_id == context.run.run_id] or list(records[:1])
-    made = [r.asset_materialization for r in reversed(own) if r.asset_materialization is not None]
-    if not made:
+    if _made_in(context, key, context.run.run_id):
+        return str(context.run.run_id)
+    latest = context.instance.fetch_materializations(key, limit=1).records
+    if not latest:
         raise DataError(f"{key.to_user_string()} was never materialized, so that there is nothing to check")
-    return made
+    return latest[0].run_id
+
+
+def written(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[dg.AssetMaterialization]:
+    """Return what the run that is checked has materialized of `key`, each of its partitions once.
+
+    Raises
+    ------
+    DataError
+        It was never materialized.
+    """
+    run_id = run_checked(context, key)
+    found = _made_in(context, key, run_id) if run_id else []
+    if not found:
+        latest = context.instance.fetch_materializations(key, limit=1).records
+        found = [r.asset_materialization for r in latest if r.asset_materialization is not None]
+    return list({made.partition: made for made in found}.values())
+
+
+def _made_in(
+    context: dg.AssetCheckExecutionContext, key: dg.AssetKey, run_id: str
+) -> list[dg.AssetMaterialization]:
+    events = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    made = [e.asset_materialization for e in events]
+    return [m for m in made if m is not None and m.asset_key == key]
 
 
 def row_count(made: dg.AssetMaterialization) -> int | None:

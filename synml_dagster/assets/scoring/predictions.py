@@ -39,6 +39,7 @@ from synml_dagster.io_managers.spark_table import STAMPED, run_of
 from synml_dagster.onnx import OnnxModel
 from synml_dagster.partitions import PartitionsSpec, partitioned
 from synml_dagster.partitions.run_parts import RESULT
+from synml_dagster.partitions.spec import CUT
 from synml_dagster.resources import MLflowResource, SparkResource
 from synml_dagster.resources.reason import reason_of
 from synml_dagster.upstream import reach
@@ -230,6 +231,8 @@ class _Scoring:
                     self.contributions.path if self.contributions else None,
                 )
             read = version_read(context, reached, spark, stage_key(self.pipeline, "predictions"))
+            if self.partitions is not None:
+                read |= {CUT: self.partitions.cut}
             context.add_output_metadata({"scored": source.describe()} | read, output_name=RESULT)
         each, whole = rows_to_score(
             context, self.spec, self.partitions, raw, champion.model, spark, notes, reached
