@@ -11,6 +11,8 @@ from synml_dagster.automation.retrain_spec import BrakesSpec, RetrainOnSpec
 TRIGGER_TAG = "synml/trigger"
 """Which sensor asked for a run: drift, decay, age or new_data."""
 
+_JOB_TAG = "synml/job"
+
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -20,6 +22,9 @@ _UNDER_WAY = [
 ]
 
 _ONE = {"train": "a training", "score": "a scoring", "measure": "a live evaluation"}
+
+_MAKES = {"train": "model", "score": "predictions", "measure": "live_evaluation"}
+"""The stage that runs of each job make: by it a run is known that has no job's tags, such as one from the asset graph."""
 
 
 def held_back(
@@ -52,30 +57,55 @@ def held_back(
 
 
 def under_way(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:
-    """Say that a run with these `tags` is queued or goes on; None where there is none."""
-    running = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_UNDER_WAY), limit=1)
-    return (
-        f"{_ONE[tags['synml/job']]} is under way, run {running[0].dagster_run.run_id[:8]}"
-        if running
-        else None
-    )
+    """Say that a run with these `tags`, or one of no job of a pipeline that makes the same, is queued or goes on; None where there is none."""
+    running = instance.get_runs(dg.RunsFilter(tags=tags, statuses=_UNDER_WAY), limit=1) or [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+        if _JOB_TAG not in run.tags and _makes(instance, run, _made(tags))
+    ]
+    return f"{_ONE[tags[_JOB_TAG]]} is under way, run {running[0].run_id[:8]}" if running else None
+
+
+def _made(tags: dict[str, str]) -> dg.AssetKey:
+    return dg.AssetKey([tags["synml/pipeline"], _MAKES[tags[_JOB_TAG]]])
+
+
+def _makes(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> bool:
+    """Whether a run is to materialize the asset `key`: one of a part of the graph names its assets, and one of a whole job has them in its plan."""
+    if run.asset_selection is not None:
+        return key in run.asset_selection
+    if run.execution_plan_snapshot_id is None:
+        return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    made = (output.properties for step in plan.steps for output in step.outputs)
+    return any(facts is not None and facts.asset_key == key for facts in made)
 
 
 def _cooling(
     instance: dg.DagsterInstance, tags: dict[str, str], hours: float, now: datetime | None
 ) -> str | None:
-    latest = instance.get_run_records(dg.RunsFilter(tags=tags), limit=1) if hours else []
-    if not latest:
+    asked = _last_asked(instance, tags) if hours else None
+    if asked is None:
         return None
-    asked = _utc(latest[0].create_timestamp)
     free = asked + timedelta(hours=hours)
     if (now or datetime.now(UTC)) >= free:
         return None
-    what = _ONE[tags["synml/job"]].removeprefix("a ")
+    what = _ONE[tags[_JOB_TAG]].removeprefix("a ")
     return (
         f"the last {what} was asked for at {asked:%Y-%m-%d %H:%M} UTC, and the "
         f"cool-down of {hours:g} hours ends at {free:%Y-%m-%d %H:%M} UTC"
     )
+
+
+def _last_asked(instance: dg.DagsterInstance, tags: dict[str, str]) -> datetime | None:
+    """When the last run with these `tags`, or of no job of a pipeline that was to make the same, was asked for; None where none was."""
+    found = list(instance.get_run_records(dg.RunsFilter(tags=tags), limit=1))
+    planned = instance.get_latest_planned_materialization_info(_made(tags))
+    if planned is not None:
+        record = instance.get_run_record_by_id(planned.run_id)
+        if record is not None and _JOB_TAG not in record.dagster_run.tags:
+            found.append(record)
+    return max((_utc(record.create_timestamp) for record in found), default=None)
 
 
 def _spent(
@@ -94,7 +124,7 @@ def _spent(
     )
     if len(asked) < most:
         return None
-    what = {"train": "retrainings", "score": "scorings"}.get(tags["synml/job"], "runs")
+    what = {"train": "retrainings", "score": "scorings"}.get(tags[_JOB_TAG], "runs")
     return (
         f"{most} {what} were asked for within {days:g} days, which is the budget of "
         f"{option}. {'Look at why they did not help, and l' if 'drift' in triggers else 'L'}aunch one by hand if need be"

@@ -25,7 +25,7 @@ class RollbackRun(dg.Config):
 
     version: str | None = Field(
         default=None,
-        description="The version to put back; the one that was champion before the present one where absent.",
+        description="The version to put back; the one that was champion before the present one, and was not taken back, where absent.",
     )
     reason: str = Field(default="by hand", description="Why, for those who read the history.")
 
@@ -60,11 +60,11 @@ def promotion_jobs(
                 wanted = mlflow.promoted_before(name, held)
                 if wanted is None:
                     raise ConfigError(
-                        f"no version of {name!r} before version {held.version} was champion. Name the version to put in its place."
+                        f"no version of {name!r} was champion before version {held.version} and is not taken back. Name the version to put in its place."
                     )
             else:
                 wanted = _version(mlflow, name, config.version)
-            _move(context, mlflow, name, champion, held, wanted, f"put back {config.reason}")
+            _move(context, mlflow, name, champion, held, wanted, f"put back {config.reason}", back=True)
 
     tags = {"synml/pipeline": pipeline}
 
@@ -78,7 +78,7 @@ def promotion_jobs(
 
     @dg.job(
         name=f"{pipeline}_rollback",
-        description="Puts the version back that was champion before. The next run does not undo it.",
+        description="Puts the version back that was champion before; launched again, the one before that. The next run does not undo it.",
         tags={**tags, "synml/job": "rollback"},
     )
     def rollback() -> None:
@@ -102,12 +102,16 @@ def _move(
     held: ModelVersion | None,
     wanted: ModelVersion,
     what: str,
+    back: bool = False,
 ) -> None:
     before = f"version {held.version}" if held else "no version"
     if held is not None and held.version == wanted.version:
         context.log.info(f"version {wanted.version} is the champion already")
         return
-    mlflow.promote(name, wanted)
+    if back:
+        mlflow.put_back(name, wanted)
+    else:
+        mlflow.promote(name, wanted)
     said = f"version {wanted.version} {what}, in place of {before}"
     if left := leave_for(mlflow, name, wanted):
         said += f"; {left}"

@@ -15,17 +15,15 @@ from pydantic import Field, PrivateAttr
 from synml_dagster.errors import SetupError
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.redaction import redacted
+from synml_dagster.resources.champions import Champions
 from synml_dagster.resources.data_directory import DataDirectory
 from synml_dagster.resources.mlflow_run import STEP_TAG, MLflowRun, find_or_make_run, find_run, settle
 from synml_dagster.resources.mlflow_store import is_shared, open_client, sqlite_file
 from synml_dagster.resources.model_registry import (
-    PROMOTED_TAG,
     ModelVersion,
     aliased,
     download,
     numbered,
-    promoted_after,
-    promoted_before,
     set_alias,
 )
 from synml_dagster.resources.registry_turns import registry_turn
@@ -191,9 +189,12 @@ class MLflowResource(dg.ConfigurableResource):
         self.client.update_model_version(version.name, version.version, text)
 
     def promote(self, name: str, version: ModelVersion) -> None:
-        """Let the alias `champion` point at `version`, and note on the version that it was promoted."""
-        self.client.set_model_version_tag(name, version.version, PROMOTED_TAG, "true")
-        self.set_alias(name, "champion", version)
+        """Let the alias `champion` point at `version`, and note that it became champion after the one that was."""
+        self._champions(name).promote(version)
+
+    def put_back(self, name: str, version: ModelVersion) -> None:
+        """Let the alias `champion` point at `version`; the champion, and those that were promoted between the two, count as taken back."""
+        self._champions(name).put_back(version)
 
     @contextmanager
     def deciding(self, name: str, seconds: float = 120) -> Iterator[None]:
@@ -221,15 +222,16 @@ class MLflowResource(dg.ConfigurableResource):
             with registry_turn(self.client, name, busy, seconds):
                 yield
 
-    def rolled_back_from(self, name: str, holder: ModelVersion | None) -> ModelVersion | None:
-        """Return the latest promoted version after `holder`: a person has put `holder` back in its place. None where there is none."""
-        if holder is None:
-            return None
-        return promoted_after(self.client, name, holder)
+    def rolled_back_from(self, name: str, holder: ModelVersion | None) -> list[ModelVersion]:
+        """Return the versions that a person has taken back since `holder`, the champion, was promoted; the last champion among them first."""
+        return [] if holder is None else Champions(self.client, name, holder).rejected()
 
     def promoted_before(self, name: str, holder: ModelVersion) -> ModelVersion | None:
-        """Return the version that was champion before `holder`, None where there is none."""
-        return promoted_before(self.client, name, holder)
+        """Return the version that was champion before `holder`, the champion, and was not taken back; None where there is none."""
+        return Champions(self.client, name, holder).before()
+
+    def _champions(self, name: str) -> Champions:
+        return Champions(self.client, name, self.champion(name))
 
     def download(self, version: ModelVersion) -> str:
         """Return a local directory with the files of `version`."""

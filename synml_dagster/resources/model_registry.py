@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Entity
     from mlflow.tracking import MlflowClient
 
-PROMOTED_TAG = "synml.promoted"
-"""On each version that was champion."""
-
 _PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill"}
 
 
@@ -57,7 +54,7 @@ def register(
     Raises
     ------
     ConfigError
-        The directory is not there or is empty, or the name holds a slash or a colon.
+        The directory is not there or is empty, or the name is none that MLflow can keep and find.
     ModelError
         It holds a pickle: opening a model must run no code.
     """
@@ -71,10 +68,8 @@ def register(
         raise ModelError(
             f"mlflow: {pickles} look like pickles, and a registered model holds none. Save ONNX, text or JSON."
         )
-    if not name or {"/", ":"} & set(name):
-        raise ConfigError(
-            f"mlflow: a model's name is not empty and has neither a slash nor a colon, but got {name!r}"
-        )
+    if wrong := wrong_name(name):
+        raise ConfigError(f"mlflow: {wrong}")
     # A folder of its own for each version: a step that is tried again must not change what it registered before.
     place = f"models/{name}/{os.urandom(4).hex()}"
     client.log_artifacts(run_id, str(folder), place)
@@ -105,24 +100,33 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: ModelVersion
     client.set_registered_model_alias(name, alias, number)
 
 
-def promoted_after(client: MlflowClient, name: str, holder: ModelVersion) -> ModelVersion | None:
-    """Return the latest version after `holder` that was promoted, None where there is none."""
-    later = [
-        v
-        for v in client.search_model_versions(f"name='{name}'")
-        if int(v.version) > int(holder.version) and v.tags.get(PROMOTED_TAG)
-    ]
-    return _ours(max(later, key=lambda v: int(v.version))) if later else None
+def tagged_versions(client: MlflowClient, name: str) -> list[tuple[ModelVersion, dict[str, str]]]:
+    """Return all versions of the model `name` with their tags."""
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(of_model(name), page_token=token)
+        found += [(_ours(entity), dict(entity.tags or {})) for entity in page]
+        token = page.token
+        if not token:
+            return found
 
 
-def promoted_before(client: MlflowClient, name: str, holder: ModelVersion) -> ModelVersion | None:
-    """Return the latest version before `holder` that was promoted, None where there is none."""
-    earlier = [
-        v
-        for v in client.search_model_versions(f"name='{name}'")
-        if int(v.version) < int(holder.version) and v.tags.get(PROMOTED_TAG)
-    ]
-    return _ours(max(earlier, key=lambda v: int(v.version))) if earlier else None
+def of_model(name: str) -> str:
+    """Return the filter of MLflow's searches that finds the versions of the model `name`.
+
+    Its grammar knows no way to write a quote within quotes, and both kinds of quotes.
+    """
+    quote = '"' if "'" in name else "'"
+    return f"name={quote}{name}{quote}"
+
+
+def wrong_name(name: str) -> str | None:
+    """Say why MLflow cannot keep a model of that name, or not find its versions again; None where it can."""
+    if not name.strip() or {"/", ":"} & set(name):
+        return f"a registered model's name is not empty and has neither a slash nor a colon, but got {name!r}"
+    if {"'", '"'} <= set(name):
+        return f"MLflow cannot search for a registered model whose name has both kinds of quotes; keep one kind in {name!r}"
+    return None
 
 
 def download(client: MlflowClient, tracking_uri: str, version: ModelVersion, cache: Path | None) -> str:

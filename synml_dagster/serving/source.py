@@ -140,6 +140,8 @@ class RegistrySource(ModelSource):
 
     def _absent(self) -> str:
         """Say what is not there, and what is."""
+        from synml_dagster.resources.model_registry import of_model
+
         client, store = self.client(), redacted(self.tracking_uri())
         try:
             model = client.get_registered_model(self.name)
@@ -149,7 +151,7 @@ class RegistrySource(ModelSource):
             return f"mlflow: {store!r} has no model {self.name!r}; it has {listed}.{did_you_mean(self.name, names)}"
         if not self.moves:
             numbers = sorted(
-                (int(v.version) for v in client.search_model_versions(f"name='{self.name}'")), reverse=True
+                (int(v.version) for v in client.search_model_versions(of_model(self.name))), reverse=True
             )
             listed = ", ".join(map(str, numbers[:20])) or "none"
             return f"mlflow: the model {self.name!r} has no version {self.number}; it has {listed}."

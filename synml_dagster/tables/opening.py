@@ -48,9 +48,9 @@ def open_version(root: str | os.PathLike[str], version: str | None = None) -> Ta
 
 
 def restore_table(root: str | os.PathLike[str], version: str | None = None) -> Table:
-    """Let all readers of the table under `root` see a version that is kept, by default the one before the current one; return it.
+    """Let all readers of the table under `root` see a version that is kept, by default the one that they saw before the current one; return it.
 
-    Nothing is removed: the version that was current can be restored as well, until newer ones take its place.
+    A version that was gone back from is passed over by later calls without `version`. Nothing is removed: the version that was current can be restored as well, until newer ones take its place.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Directories that are replaced whole: every version in a folder of its own, and a pointer that moves in one step.
 
-Layout: `<root>/versions/<id>/...` holds the versions, `<root>/_current.json` names the one that readers see. A
-version counts from the moment its manifest `_version.json` is there, which is written last.
+Layout: `<root>/versions/<id>/...` holds the versions, `<root>/_current.json` names the one that readers see, and as
+`before` those that they saw before it, without those that somebody has gone back from. A version counts from the moment its manifest `_version.json` is there, which is written last.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class VersionedDirectory:
     def publish(self, version: str, manifest: dict[str, Any], keep: int) -> dict[str, Any]:
         """Make the written `version` the one that readers see, then remove those beyond the last `keep`.
 
+        Those that readers saw last stay as well as those that were published last: who has put an earlier one back finds it again.
+
         Returns
         -------
         dict
@@ -78,12 +80,14 @@ class VersionedDirectory:
             self._write(f"{self.path(version)}/{MANIFEST}", full)
             if self.plain:  # before the pointer, which a link that cannot be made must not have moved
                 show(self.plain, self._shown(version))
-            self._write(f"{self.root}/{POINTER}", {"version": version, "created": full["created"]})
-            self._collect(version, keep)
+            finished = self.versions()
+            before = [each for each in self._seen(finished) if each != version]
+            self._point(full, before)
+            self._collect(finished, {version, *finished[-keep:], *[*before, version][-keep:]})
         return full
 
     def restore(self, version: str | None = None) -> dict[str, Any]:
-        """Let readers see a version that is kept, by default the one before the current one; return its manifest.
+        """Let readers see a version that is kept, by default the one that they saw before; return its manifest.
 
         Raises
         ------
@@ -92,8 +96,8 @@ class VersionedDirectory:
         """
         with self._alone():
             kept, current = self.versions(), self.manifest()["version"]
+            before = self._seen(kept)[:-1]
             if version is None:
-                before = kept[: kept.index(current)]
                 if not before:
                     raise SourceError(
                         f"{self.root!r} keeps no version from before {current!r}; the versions kept are {kept}"
@@ -102,7 +106,10 @@ class VersionedDirectory:
             manifest = self.manifest(version)
             if self.plain:
                 show(self.plain, self._shown(version))
-            self._write(f"{self.root}/{POINTER}", {"version": version, "created": manifest["created"]})
+            # What is gone back from does not come back by itself, also after newer ones.
+            self._point(
+                manifest, before[: before.index(version)] if version in before else [*before, current]
+            )
         return manifest
 
     def discard(self, version: str) -> None:
@@ -147,6 +154,20 @@ class VersionedDirectory:
         pointer = self._read(f"{self.root}/{POINTER}")
         return None if pointer is None else str(pointer["version"])
 
+    def _seen(self, kept: list[str]) -> list[str]:
+        """Return which of the versions that are `kept` readers saw, the current one last; an old pointer knows of that one alone."""
+        pointer = self._read(f"{self.root}/{POINTER}")
+        if pointer is None:
+            return []
+        current, before = str(pointer["version"]), pointer.get("before")
+        if before is None:
+            before = kept[: kept.index(current)] if current in kept else kept
+        return [each for each in [*before, current] if each in kept]
+
+    def _point(self, manifest: dict[str, Any], before: list[str]) -> None:
+        told = {"version": manifest["version"], "created": manifest["created"], "before": before}
+        self._write(f"{self.root}/{POINTER}", told)
+
     def manifest(self, version: str | None = None) -> dict[str, Any]:
         """Return the manifest of `version`, by default the current one.
 
@@ -187,11 +208,10 @@ class VersionedDirectory:
             os.makedirs(f"{path}/{name}")
         return f"{path}/{there or name}"
 
-    def _collect(self, current: str, keep: int) -> None:
+    def _collect(self, finished: list[str], spared: set[str]) -> None:
         now = datetime.now(UTC)
-        finished = self.versions()
         for version in self._folders():
-            if version == current or version in finished[-keep:]:
+            if version in spared:
                 continue
             age = now - _started(version)
             if version not in finished:

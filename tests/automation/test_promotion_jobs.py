@@ -2,7 +2,9 @@
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
+from synml_dagster import MLPipeline
 from synml_dagster.automation import promotion_jobs
 from synml_dagster.resources import MLflowResource
 
@@ -51,6 +53,25 @@ def said(result):
     ]
 
 
+def guarded(resource, name="adult"):
+    """What a person has taken back, and the next challenger has to beat beside the champion."""
+    return [version.version for version in resource.rolled_back_from(name, resource.champion(name))]
+
+
+def more_versions(resource, how_many, name="adult"):
+    """Register further versions, of a model that is there or of another one."""
+    found = resource.client.get_model_version("adult", "1")
+    if name != "adult":
+        resource.client.create_registered_model(name)
+    for _ in range(how_many):
+        resource.client.create_model_version(name, source=found.source, run_id=found.run_id)
+
+
+def champions(resource, *numbers, name="adult"):
+    for number in numbers:
+        resource.promote(name, resource.version(name, number))
+
+
 def test_the_challenger_is_promoted_and_the_version_before_is_put_back(mlflow):
     resource, _ = mlflow
     assert resource.champion("adult").version == "2"
@@ -63,9 +84,83 @@ def test_the_challenger_is_promoted_and_the_version_before_is_put_back(mlflow):
     tags = resource.client.get_model_version("adult", "2").tags
     assert tags["synml.decision"].startswith("version 2 put back complaints")
     # What was taken back has to be beaten by the next challenger, too.
-    assert resource.rolled_back_from("adult", resource.champion("adult")).version == "3"
+    assert guarded(resource) == ["3"]
     launch(mlflow, "rollback", version="1")
     assert resource.champion("adult").version == "1"
+
+
+def test_what_was_taken_back_is_not_put_back_and_has_to_be_beaten_by_what_comes_next(mlflow):
+    resource, _ = mlflow
+    more_versions(resource, 2)
+    champions(resource, "3")
+    launch(mlflow, "rollback", reason="3 is bad")
+    champions(resource, "4")
+    assert guarded(resource) == []  # 4 has beaten both
+    launch(mlflow, "rollback", reason="4 is bad")
+    assert resource.champion("adult").version == "2"
+    assert guarded(resource) == ["4", "3"]
+    launch(mlflow, "rollback", reason="so was 2")
+    assert (resource.champion("adult").version, guarded(resource)) == ("1", ["4", "3", "2"])
+    assert not launch(mlflow, "rollback").success
+    # A person takes the word back: 3 counts again, and is what 5 is put back for.
+    launch(mlflow, "promote", version="3")
+    champions(resource, "5")
+    launch(mlflow, "rollback")
+    assert (resource.champion("adult").version, guarded(resource)) == ("3", ["5"])
+    assert "synml.taken_back" not in resource.client.get_model_version("adult", "3").tags
+    launch(mlflow, "rollback")
+    assert resource.champion("adult").version == "1"
+
+
+def test_the_version_before_is_the_one_that_was_champion_before_whatever_its_number(mlflow):
+    resource, _ = mlflow
+    more_versions(resource, 2)
+    champions(resource, "3", "4")
+    launch(mlflow, "promote", version="2")
+    for before in ("4", "3", "1"):  # 2 was champion before 3, too, and is taken back by then
+        launch(mlflow, "rollback")
+        assert resource.champion("adult").version == before
+    launch(mlflow, "rollback", version="5")  # was never champion
+    assert (resource.champion("adult").version, guarded(resource)) == ("5", ["1"])
+    champions(resource, "1", "2", "3", "4")
+    launch(mlflow, "rollback", version="2")
+    assert guarded(resource) == ["4", "3"]
+    champions(resource, "5")
+    launch(mlflow, "rollback")
+    assert resource.champion("adult").version == "2"  # 3 was passed over on the way back
+
+
+def test_what_was_moved_past_this_package_and_by_earlier_releases_goes_by_numbers(mlflow):
+    resource, _ = mlflow
+    more_versions(resource, 5, "old")
+    for number in "123":
+        resource.client.set_model_version_tag("old", number, "synml.promoted", "true")
+    resource.set_alias("old", "champion", "2")
+    old = resource.version("old", "2")
+    assert (resource.promoted_before("old", old).version, guarded(resource, "old")) == ("1", ["3"])
+    champions(resource, "4", name="old")
+    assert resource.promoted_before("old", resource.champion("old")).version == "2"
+    resource.set_alias("old", "champion", "2")  # in MLflow's UI
+    assert guarded(resource, "old") == ["4", "3"]
+    resource.set_alias("old", "champion", "5")
+    assert resource.promoted_before("old", resource.champion("old")).version == "4"
+    champions(resource, "1", name="old")
+    assert resource.promoted_before("old", resource.champion("old")).version == "5"
+
+
+@pytest.mark.parametrize("name", ["o'brien", 'the "best"'])
+def test_a_name_with_quotes_is_found_again(mlflow, name):
+    resource, instance = mlflow
+    more_versions(resource, 3, name)
+    champions(resource, "1", "2", name=name)
+    job = {j.name: j for j in promotion_jobs("other", KEY, name)}["other_rollback"]
+    assert job.execute_in_process(resources={"mlflow": resource}, instance=instance).success
+    assert (resource.champion(name).version, guarded(resource, name)) == ("1", ["2"])
+
+
+def test_a_name_that_cannot_be_found_again_is_refused_at_load():
+    with pytest.raises(ValidationError, match="both kinds of quotes"):
+        MLPipeline(name="p", source="t.csv", label="b", mlflow={"model": """o'brien "jr" """})
 
 
 def test_what_is_not_there_is_said_and_moves_nothing(mlflow):
@@ -82,7 +177,7 @@ def test_what_is_not_there_is_said_and_moves_nothing(mlflow):
     launch(mlflow, "rollback")
     result = launch(mlflow, "rollback")
     assert not result.success
-    assert "no version of 'adult' before version 1 was champion" in str(
+    assert "no version of 'adult' was champion before version 1 and is not taken back" in str(
         next(e for e in result.all_events if e.event_type_value == "STEP_FAILURE").event_specific_data.error
     )
     assert launch(mlflow, "promote", version="1").success

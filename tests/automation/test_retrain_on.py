@@ -197,6 +197,51 @@ def test_one_training_at_a_time(instance):
     assert tick(instance, defs).run_requests
 
 
+@dg.asset(key=["p", "model"])
+def model():
+    pass
+
+
+@dg.asset(key=["p", "predictions"])
+def predictions():
+    pass
+
+
+@pytest.mark.parametrize("by", ["asset graph", "job of one's own"])
+def test_a_training_is_one_whoever_asked_for_it(instance, by):
+    defs = defs_of({"drift": {}} | FREE)
+    of_model = dg.define_asset_job("own", selection=[model])
+    of_others = dg.define_asset_job("scores", selection=[predictions])
+    theirs = dg.Definitions([model, predictions], jobs=[of_model, of_others])
+    trained(instance)
+    checked(instance, False)
+
+    def started(job, *keys):
+        return instance.create_run_for_job(
+            job, status=dg.DagsterRunStatus.STARTED, asset_selection=set(keys) or None
+        )
+
+    graph = theirs.resolve_implicit_global_asset_job_def()
+    # Scorings are none.
+    started(graph, predictions.key)
+    started(theirs.resolve_job_def("scores"))
+    assert tick(instance, defs_of({"drift": {}})).run_requests
+    run = started(graph, model.key) if by == "asset graph" else started(theirs.resolve_job_def("own"))
+    # One that was launched in its job since, and has ended.
+    launched(instance)
+    assert f"a training is under way, run {run.run_id[:8]}" in tick(instance, defs).skip_message
+    instance.report_run_canceled(run)
+    assert tick(instance, defs).run_requests
+
+
+def test_the_cool_down_begins_with_a_training_from_the_asset_graph(instance):
+    trained(instance)
+    checked(instance, False)
+    assert tick(instance, defs_of({"drift": {}})).run_requests
+    dg.materialize([model], instance=instance)
+    assert "the last training was asked for at" in tick(instance, defs_of({"drift": {}})).skip_message
+
+
 def test_every_sensor_that_retrains_counts_in_the_budget():
     asked = {"drift": {}, "decay": {}, "age": {"days": 1}}
     assert sorted(RetrainOnSpec.triggers()) == sorted(asked)

@@ -39,7 +39,7 @@ def materialize(tmp_path_factory, classic_spark):
 
 
 @pytest.mark.slow
-def test_how_sure_a_gain_is_decides_where_one_asks_and_so_do_size_and_speed(materialize):
+def test_how_sure_a_gain_is_decides_where_one_asks_and_so_do_size_speed_and_what_was_taken_back(materialize):
     told = materialize(*STAGES[-4:], rounds=40, confidence=0.9, most_kilobytes=1)
     assert told["decision"].endswith("kB, and promote.most_kilobytes is 1")
     assert 0.9 < told["sure of the gain"] <= 1
@@ -57,6 +57,19 @@ def test_how_sure_a_gain_is_decides_where_one_asks_and_so_do_size_and_speed(mate
     told = materialize("champion", rounds=40, confidence=0.9)
     assert "no better than the champion's" in told["decision"]
     assert "gain" not in told
+
+    # Of two that a person has taken back the challenger beats the last, as small as the first of all, and not the one before.
+    registry = MLflowResource()
+    good, small = registry.champion("p"), registry.version("p", "1")
+    again = registry.client.create_model_version("p", source=small.source, run_id=small.run_id)
+    registry.promote("p", registry.version("p", again.version))
+    registry.put_back("p", small)
+    told = materialize("champion", rounds=40)
+    assert (
+        f"version {good.version} was taken back by hand, and this one is not surely better"
+        in told["decision"]
+    )
+    registry.promote("p", good)
 
 
 def test_a_champion_that_came_meanwhile_is_not_replaced_unseen(materialize, monkeypatch):

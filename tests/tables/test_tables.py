@@ -157,12 +157,21 @@ def test_an_earlier_version_is_put_back_and_newer_ones_go_on_from_there(classic_
     with pytest.raises(SourceError, match="keeps no version from before"):
         restore_table(tmp_path / "t")
     assert restore_table(tmp_path / "t", made[2].version).rows == 3
+    assert restore_table(tmp_path / "t").rows == 1  # what readers saw before
     with pytest.raises(SourceError, match="is not there; the versions kept are"):
         restore_table(tmp_path / "t", "20260101T000000000000-00000000")
-    restore_table(tmp_path / "t")
-    publish_table(classic_spark.range(9), root, keep=3)
-    assert open_table(tmp_path / "t").rows == 9
-    assert restore_table(tmp_path / "t").rows == 3  # the last that was published before
+    restore_table(tmp_path / "t", made[1].version)
+    for rows in (9, 10):  # the third is no more what is put back, and the second is kept for it
+        publish_table(classic_spark.range(rows), root, keep=3)
+    assert open_table(tmp_path / "t").rows == 10
+    assert [restore_table(tmp_path / "t").rows for _ in range(2)] == [9, 2]
+    publish_table(classic_spark.range(11), root, keep=3)
+    assert restore_table(tmp_path / "t").rows == 2
+    # A pointer of an earlier release knows of no version before; then the last that was published before is it.
+    pointer = Path(root) / "_current.json"
+    told = json.loads(pointer.read_text())
+    pointer.write_text(json.dumps({"version": folders(Path(root))[-1], "created": told["created"]}))
+    assert restore_table(tmp_path / "t").rows == 10
 
 
 def test_publishers_at_the_same_time_do_not_harm_each_other(classic_spark, tmp_path):

@@ -67,7 +67,7 @@ class Challenger:
         return self.rule.metric or primary_metric(self.fitted.plan.task)
 
     def against(self, mlflow: MLflowResource, name: str, holder: ModelVersion | None) -> Judgement:
-        """Compare with the champion, and with a version that a person has taken back."""
+        """Compare with the champion, and with the versions that a person has taken back since it was promoted."""
         held, paired, incomparable, flattered, lost = None, None, None, "", ""
         if holder is not None:
             bundle = mlflow.download(holder)
@@ -88,25 +88,28 @@ class Challenger:
             paired=paired,
             costs=self._costs(),
         )
-        rejected = (
-            mlflow.rolled_back_from(name, holder) if decision.promote and not self.rule.replace else None
-        )
-        if rejected is None:
-            return Judgement(decision, flattered, lost, paired, incomparable)
+        if decision.promote and not self.rule.replace:
+            for rejected in mlflow.rolled_back_from(name, holder):
+                if reason := self._no_better_than(mlflow, rejected):
+                    decision = replace(decision, promote=False, reason=reason)
+                    break
+        return Judgement(decision, flattered, lost, paired, incomparable)
+
+    def _no_better_than(self, mlflow: MLflowResource, rejected: ModelVersion) -> str | None:
+        """Say that the challenger does not beat a version that a person has taken back; None where it does, or cannot be held against it."""
         bundle = mlflow.download(rejected)
         again, _ = self._measured(bundle)
-        if again is not None:
-            free = self.rule.model_copy(update={"most_kilobytes": None, "most_milliseconds": None})
-            once_more = self._paired(bundle, again)
-            over = decide(free, self.metric, self.evaluation.metrics, again.metrics, paired=once_more)
-            if not over.promote:
-                decision = replace(
-                    decision,
-                    promote=False,
-                    reason=f"version {rejected.version} was taken back by hand, and this one is not surely better than it: "
-                    f"{self.metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it",
-                )
-        return Judgement(decision, flattered, lost, paired, incomparable)
+        if again is None:
+            return None
+        free = self.rule.model_copy(update={"most_kilobytes": None, "most_milliseconds": None})
+        once_more = self._paired(bundle, again)
+        over = decide(free, self.metric, self.evaluation.metrics, again.metrics, paired=once_more)
+        if over.promote:
+            return None
+        return (
+            f"version {rejected.version} was taken back by hand, and this one is not surely better than it: "
+            f"{self.metric} is {over.challenger:.6g} and was {over.champion:.6g}. promote.replace: true promotes it"
+        )
 
     def _measured(self, bundle: str) -> tuple[Evaluation | None, str | None]:
         """Measure a registered model on the challenger's test rows, or say why it cannot be compared.

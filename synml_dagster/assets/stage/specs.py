@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synml_dagster.assets.stage.effects_spec import AttributionsSpec, ChosenSpec, EffectsSpec
+from synml_dagster.resources.model_registry import wrong_name
 from synml_dagster.sources import Source
 from synml_dagster.spark.options import SparkOptions
 from synml_dagster.tables import RUN, Database
@@ -101,10 +102,8 @@ class MLflowSpec(BaseModel):
     @field_validator("model")
     @classmethod
     def _can_be_registered(cls, name: str | None) -> str | None:
-        if name is not None and (not name.strip() or {"/", ":"} & set(name)):
-            raise ValueError(
-                f"a registered model's name is not empty and has neither a slash nor a colon, but got {name!r}"
-            )
+        if name is not None and (wrong := wrong_name(name)):
+            raise ValueError(wrong)
         return name
 
     @field_validator("experiment")
