@@ -59,7 +59,7 @@ STEP = "synml_dagster.assets.stage.failures:begin"
 class Stopwatch:
     """Adds up the seconds within calls by the step that they belong to; a call inside of another counts once.
 
-    What another thread does beside the run's own is not counted: the run does not wait for it.
+    What another thread does beside the run's own is not counted: where the run has to wait for it, that is overhead.
     """
 
     def __init__(self) -> None:

@@ -151,7 +151,8 @@ class Drift(BaseModel):
         if self.refused:
             names = ", ".join(map(repr, self.refused))
             return f"{names} cannot be compared: the plan keeps no distribution of {NO_DISTRIBUTION}"
-        return None if self.comparable else "no column could be compared: " + "; ".join(self.notes)
+        why = "; ".join(self.notes) or "all of them are dates and times, which move by nature"
+        return None if self.comparable else f"no column could be compared: {why}"
 
     def drifted(self, spec: DriftSpec) -> list[ColumnDrift]:
         """Return the columns that exceed what `spec` allows; none where there are too few rows to say."""

@@ -70,7 +70,7 @@ def labelled_since(
         Predictions: `key`, the answers, `model_version`, and the label as it was then, where they carry it.
     labels
         `key` and the label; rows whose label is still missing count as none. The weight of the rows, where the plan has one,
-        comes from here, else from the predictions, where they carry it.
+        comes from here, else from the predictions, where they carry it. Where one of the labelled rows has none, none counts.
     champion
         The version whose rows are meant.
 
@@ -113,8 +113,11 @@ def labelled_since(
     for table, kept in ((made, answers), (known, [LABEL])):
         kept = [*kept, *(c for c in table.columns if c == WEIGHT)]
         parts.append(table.select(*(sf.col(quoted(c)).alias(f"__key{i}") for i, c in enumerate(key)), *kept))
-    names = [f"__key{i}" for i in range(len(key))]
-    return parts[0].join(parts[1], names), made.count()
+    joined = parts[0].join(parts[1], [f"__key{i}" for i in range(len(key))])
+    # A row that has a label may still have no weight, and a part of them would be another measure.
+    if WEIGHT in joined.columns and not joined.where(sf.isnan(WEIGHT)).isEmpty():
+        joined = joined.drop(WEIGHT)
+    return joined, made.count()
 
 
 def _check_unique(table: DataFrame, key: list[str], where: str) -> None:
@@ -137,7 +140,7 @@ def decayed(
     if test.weighted and not live.weighted:
         return (
             False,
-            f"the champion's test rows had weights and these have none, so that {metric} cannot be compared: let live.labels, or the predictions, carry the column of weights",
+            f"the champion's test rows had weights and these have none, or not all, so that {metric} cannot be compared: let live.labels, or the predictions, carry the column of weights",
             None,
         )
     now, then = live.metrics.get(metric), test.metrics.get(metric)

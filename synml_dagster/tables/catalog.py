@@ -74,7 +74,7 @@ def publish_catalog_table(df: DataFrame, name: str) -> CatalogTable:
         raise ConfigError(f"{name!r} is a view, and a table is to be written. Choose another name.")
     if provider and RUN not in df.columns and RUN in spark.table(quoted(*parts)).columns:
         raise ConfigError(
-            f"{name!r} has the column {RUN!r}: it holds the rows of earlier runs, which appended them, and a table is to be replaced whole. Name another table, or remove that one."
+            f"{name!r} has the column {RUN!r}, as tables have to which runs append, and these rows, which have none, would take the place of all of them. Name another table, or remove that one."
         )
     elsewhere = len(parts) == 3 and parts[0] != "spark_catalog"
     own = provider or default_provider(spark)

@@ -246,7 +246,8 @@ def _by_location(rows: DataFrame, name: str, parts: list[str], keys: Mapping[str
         )
     place = _path(told["location"])
     home = f"{place}/{_RUNS}" + (f"/partitions/{folder_name(keys[PARTITION])}" if PARTITION in keys else "")
-    written = publish_table(rows, run_root(home, keys[RUN]), keep=keep)
+    # Whatever is kept of it: the version that the catalog names is read until it names this one, also after a kill in between.
+    written = publish_table(rows, run_root(home, keys[RUN]), keep=max(keep, 3))
     which = ", ".join(f"{quoted(key)} = {_literal(value)}" for key, value in keys.items())
     where = f"LOCATION {_literal(written.path)}"
     spark.sql(f"ALTER TABLE {table} ADD IF NOT EXISTS PARTITION ({which}) {where}")

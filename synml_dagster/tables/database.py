@@ -152,7 +152,8 @@ def publish_database_table(df: DataFrame, place: Database, *, partition: str | N
     _check(df, place)
     with _told(place):
         present = _columns(df.sparkSession, place)
-    if RUN in present and RUN not in df.columns:
+        appended = RUN in present and RUN not in df.columns and not _fills_itself(df.sparkSession, place, RUN)
+    if appended:
         raise ConfigError(
             f"{place.describe()} has the column {RUN!r}: it holds the rows of earlier runs, which appended them, and these are to replace them. Name another table, or drop that column."
         )
@@ -234,17 +235,17 @@ def _published(df: DataFrame, place: Database, present: list[str], keys: dict[st
             empty = _nullable(df) if keys else df.limit(0)
             empty.write.format("jdbc").options(**_options(place, beside)).mode("error").save()
             fits = bool(present) and set(columns) <= set(present)
+            refused = (misfit if RUN in keys else loss)(place.table, beside)
             if present and RUN in keys:
-                others = ", where the rows of earlier runs are"
-                _check_types(df, place, misfit(place.table, beside), others)
+                _check_types(df, place, refused, ", where the rows of earlier runs are")
             elif fits:
-                _check_types(df, place, loss(place.table, beside), ", which would round or cut its values")
+                _check_types(df, place, refused, ", which would round or cut its values")
             watched.write.format("jdbc").options(**_options(place, beside)).mode("append").save()
             rows = int(observation.get[_ROWS])
             _execute(
                 spark,
                 place,
-                joined(place.table, beside, columns, rows, keys)
+                joined(place.table, beside, columns, rows, keys, refused)
                 if keys
                 else replaced_all(place.table, beside, columns, rows, keeps_definition=fits),
             )
@@ -324,6 +325,15 @@ def _columns(spark: SparkSession, place: Database) -> list[str]:
     if not _read(spark, place, query=there).collect()[0]["there"]:
         return []
     return list(_read(spark, place, dbtable=place.table).columns)
+
+
+def _fills_itself(spark: SparkSession, place: Database, column: str) -> bool:
+    """Whether the database gives a column its values: then it is its owner's."""
+    asked = (
+        "SELECT bool_or(atthasdef OR attidentity <> '') AS own FROM pg_attribute"
+        f" WHERE attrelid = to_regclass({literal(place.table)}) AND attname = {literal(column)}"
+    )
+    return bool(_read(spark, place, query=asked).collect()[0]["own"])
 
 
 def _execute(spark: SparkSession, place: Database, statement: str) -> None:

@@ -13,6 +13,13 @@ _NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})")
 
 
+_FRACTIONS, _MOMENTS = ("float4", "float8", "numeric"), ("timestamp", "timestamptz")
+_INTEGERS = ("int2", "int4", "int8")
+_THERE = "coalesce(nullif(k.typbasetype, 0), t.atttypid)"
+# A decimal without digits behind its point; one that an integer does not hold is an error of PostgreSQL's own.
+_WHOLE = "(n.atttypid = 'numeric'::regtype AND n.atttypmod >= 4 AND ((n.atttypmod - 4) & 65535) = 0)"
+
+
 def name_parts(table: str) -> tuple[str, str] | None:
     """Return the schema as it is written, with its dot, and the table's name as the database keeps it; None of what is no name.
 
@@ -55,8 +62,13 @@ def replaced_all(
     )
 
 
-def joined(table: str, beside: str, columns: Sequence[str], rows: int, keys: Mapping[str, str]) -> str:
-    """Return the statement by which the `rows` of `beside` take the place of those that have the values of `keys`; the table is made where there is none."""
+def joined(
+    table: str, beside: str, columns: Sequence[str], rows: int, keys: Mapping[str, str], refused: str
+) -> str:
+    """Return the statement by which the `rows` of `beside` take the place of those that have the values of `keys`; the table is made where there is none.
+
+    Nothing happens where the query `refused`, `misfit` or `loss`, finds a column.
+    """
     whose = " AND ".join(f"{quoted_name(name)} = {literal(value)}" for name, value in keys.items())
     return _block(
         [
@@ -65,7 +77,7 @@ def joined(table: str, beside: str, columns: Sequence[str], rows: int, keys: Map
             f"IF to_regclass({literal(table)}) IS NULL THEN CREATE TABLE {table} (LIKE {beside}); END IF;",
             _locked(table),
             # It may have been made, or changed, since it was looked at.
-            f"FOR other IN {misfit(table, beside)} LOOP RAISE EXCEPTION 'synml: the column % is % and in the table %', other.name, other.here, other.there; END LOOP;",
+            f"FOR other IN {refused} LOOP RAISE EXCEPTION 'synml: the column % is % and in the table %', other.name, other.here, other.there; END LOOP;",
             f"DELETE FROM {table} WHERE {whose};",
             *_taken(table, beside, columns, rows),
         ]
@@ -81,7 +93,8 @@ def misfit(table: str, beside: str) -> str:
         table,
         beside,
         "t.attname IS NULL OR n.atttypid NOT IN (t.atttypid, k.typbasetype) AND NOT EXISTS (SELECT FROM pg_cast c"
-        " WHERE c.castsource = n.atttypid AND c.casttarget IN (t.atttypid, k.typbasetype) AND c.castcontext = 'i')",
+        " WHERE c.castsource = n.atttypid AND c.casttarget IN (t.atttypid, k.typbasetype) AND c.castcontext = 'i')"
+        f" AND NOT (n.atttypid = 'numeric'::regtype AND {_WHOLE} AND {_THERE} IN ({_types(_INTEGERS)}))",
     )
 
 
@@ -90,15 +103,12 @@ def loss(table: str, beside: str) -> str:
 
     Whoever has made a table with `numeric(10, 2)` wants two digits; a probability of 0 or 1 nobody.
     """
-    kinds = (
-        (("float4", "float8", "numeric"), ("int2", "int4", "int8")),
-        (("timestamp", "timestamptz"), ("date",)),
+    return _columns_where(
+        table,
+        beside,
+        f"n.atttypid IN ({_types(_FRACTIONS)}) AND NOT {_WHOLE} AND {_THERE} IN ({_types(_INTEGERS)})"
+        f" OR n.atttypid IN ({_types(_MOMENTS)}) AND {_THERE} = 'date'::regtype",
     )
-    lost = (
-        f"n.atttypid IN ({_types(here)}) AND coalesce(nullif(k.typbasetype, 0), t.atttypid) IN ({_types(there)})"
-        for here, there in kinds
-    )
-    return _columns_where(table, beside, " OR ".join(lost))
 
 
 def _types(names: Sequence[str]) -> str:

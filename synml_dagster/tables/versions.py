@@ -107,9 +107,11 @@ class VersionedDirectory:
             if self.plain:
                 show(self.plain, self._shown(version))
             # What is gone back from does not come back by itself, also after newer ones.
-            self._point(
-                manifest, before[: before.index(version)] if version in before else [*before, current]
-            )
+            if version in before:
+                before = before[: before.index(version)]
+            elif version != current:
+                before = [*before, current]
+            self._point(manifest, before)
         return manifest
 
     def discard(self, version: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as sf
 
 from synml_dagster.assets.evaluation import evaluate_scored
 from synml_dagster.checks.live import LiveSpec, decayed, labelled_since
@@ -48,6 +49,19 @@ def test_the_very_same_rows_have_not_decayed(weighed, where):
     assert (made, live.rows, live.weighted) == (ROWS, ROWS, True)
     assert live.metrics["accuracy"] == pytest.approx(test.metrics["accuracy"], abs=1e-12)
     assert decayed("accuracy", live, test, SPEC)[0] is False
+
+
+def test_rows_without_a_label_need_no_weight_and_those_with_one_all_of_them(weighed):
+    frame, plan, test = weighed
+    late = frame.withColumn(
+        "days", sf.when(frame.id < 500, frame.days)
+    )  # as a source that learns it with the label
+    for most, weighted in ((500, True), (501, False)):
+        labels = frame.select("id", "y").where(frame.id < most)
+        joined, made = labelled_since(late.drop("y"), labels, plan, ["id"], "3")
+        live = evaluate_scored(joined, plan, None)
+        assert (made, live.rows, live.weighted) == (ROWS, most, weighted)
+        assert (decayed("accuracy", live, test, SPEC)[2] is not None) is weighted
 
 
 def test_without_weights_nothing_is_compared(weighed):

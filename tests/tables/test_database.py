@@ -143,19 +143,24 @@ def test_a_table_keeps_its_rights_its_views_and_its_own_columns(spark, shop, tab
     assert "=r/owner" in shop.sql("SELECT relacl FROM pg_class WHERE relname = 'scores'")[0]
 
 
+@pytest.mark.parametrize("partition", [None, "a"])
 @pytest.mark.parametrize(("kind", "kept"), [("integer", None), ("numeric(10, 2)", "0.67"), ("real", "0.666")])
 def test_a_table_that_would_round_to_whole_numbers_is_refused_and_one_of_two_digits_is_not(
-    spark, shop, table, kind, kept
+    spark, shop, table, kind, kept, partition
 ):
-    shop.sql(f"CREATE TABLE scores (id bigint, probability {kind}); INSERT INTO scores VALUES (7, 1)")
-    rows = spark.sql("SELECT 1L AS id, 2/3D AS probability")
+    """A decimal without digits behind its point loses nothing as a whole number; a column that fills itself is the owner's."""
+    shop.sql(
+        f"CREATE TABLE scores (id bigint, probability {kind}, partition text, run_id text DEFAULT 'mine'); INSERT INTO scores VALUES (7, 1, 'a')"
+    )
+    rows = spark.sql("SELECT CAST(1 AS decimal(20, 0)) AS id, 2/3D AS probability")
     if kept is None:
         with pytest.raises(DataError, match=r"'probability' is double \(double precision\) and integer"):
-            publish_database_table(rows, shop.place(table))
+            publish_database_table(rows, shop.place(table), partition=partition)
         assert shop.sql("SELECT id, probability FROM scores") == ["7|1"]
     else:
-        publish_database_table(rows, shop.place(table))
-        assert shop.sql("SELECT probability FROM scores")[0].startswith(kept)
+        publish_database_table(rows, shop.place(table), partition=partition)
+        (found,) = shop.sql("SELECT id, run_id, probability FROM scores")
+        assert found.startswith(f"1|mine|{kept}")
 
 
 def test_rows_that_the_table_refuses_leave_it_as_it_was(spark, request, shop, table):

@@ -243,7 +243,7 @@ class TestDeltaAppends(LakeAppends):
             self.append(spark.range(rows), place, run)
         assert self.counts(spark, place) == {"a": 2, "b": 4}
         assert "word" in described(spark, place)
-        with pytest.raises(ConfigError, match="holds the rows of earlier runs"):
+        with pytest.raises(ConfigError, match="would take the place of all"):
             publish_catalog_table(spark.range(3), place)
 
 

@@ -19,8 +19,6 @@ from synml_dagster.spark.quoting import quoted
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from synml_dagster.columns import RawInput
-
 
 def assemble(
     df: DataFrame, plan: FeaturePlan, *, training: bool = True, keep: Sequence[str] = ()
@@ -110,16 +108,16 @@ def label_columns(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column]:
 
 
 def weight_column(df: DataFrame, plan: FeaturePlan) -> Column | None:
-    """Return the weight of raw rows as `__weight`, None where the plan has none or the rows lack its column.
+    """Return the weight of raw rows as `__weight`, NaN where it is missing; None where the plan has none or the rows lack its column.
 
     Raises
     ------
     DataError
-        The column is of another type. A weight that is missing or below 0 ends the job.
+        The column is of another type.
     """
     if plan.weight is None or plan.weight.path[0] not in df.columns:
         return None
-    return _weight(df, plan.weight)
+    return matched(df, [plan.weight])[0].value().cast("double").alias(WEIGHT)
 
 
 def _labelled(df: DataFrame, plan: FeaturePlan) -> tuple[Column, Column, list[Column]]:
@@ -147,16 +145,14 @@ def _label(df: DataFrame, label: LabelPlan) -> tuple[Column, Column, Column | No
     return word, sf.when(index.isNull(), sf.raise_error(unknown).cast("int")).otherwise(index), index
 
 
-def _weight(df: DataFrame, weight: RawInput) -> Column:
+def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
     from pyspark.sql import functions as sf
 
-    value = matched(df, [weight])[0].value().cast("double")
-    bad = sf.raise_error(sf.lit(bad_weight(weight.name))).cast("double")
-    return sf.when(sf.isnan(value) | (value < 0), bad).otherwise(value).alias(WEIGHT)
-
-
-def _weight_and_group(df: DataFrame, plan: FeaturePlan) -> list[Column]:
-    out = [] if plan.weight is None else [_weight(df, plan.weight)]
+    out = []
+    if plan.weight is not None:
+        weight = matched(df, [plan.weight])[0].value().cast("double")
+        bad = sf.raise_error(sf.lit(bad_weight(plan.weight.name))).cast("double")
+        out.append(sf.when(sf.isnan(weight) | (weight < 0), bad).otherwise(weight).alias(WEIGHT))
     if plan.group is not None:
         out.append(col(*matched(df, [plan.group])[0].path).alias(GROUP))
     return out
