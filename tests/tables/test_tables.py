@@ -165,9 +165,10 @@ def test_an_earlier_version_is_put_back_and_newer_ones_go_on_from_there(classic_
         publish_table(classic_spark.range(rows), root, keep=3)
     assert open_table(tmp_path / "t").rows == 10
     assert [restore_table(tmp_path / "t").rows for _ in range(2)] == [9, 2]
-    assert restore_table(tmp_path / "t", made[1].version).rows == 2  # as it is already
-    with pytest.raises(SourceError, match="keeps no version from before"):
-        restore_table(tmp_path / "t")
+    assert (
+        restore_table(tmp_path / "t", made[1].version).rows == 2
+    )  # as it is already, and no version before itself
+    assert made[1].version not in json.loads((Path(root) / "_current.json").read_text()).get("before", [])
     publish_table(classic_spark.range(11), root, keep=3)
     assert restore_table(tmp_path / "t").rows == 2
     # A pointer of an earlier release knows of no version before; then the last that was published before is it.
