@@ -82,11 +82,18 @@ def canvas(width: float = 5.2, height: float = 3.7) -> tuple[Figure, Axes]:
     """Return an empty figure of `width` by `height` inches and its axes in the common look."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.locator_params(nbins=_MOST_STEPS)
+    for axis in (
+        axes.xaxis,
+        axes.yaxis,
+    ):  # `locator_params` would also ask for other limits, where nothing is drawn yet
+        locator = axis.get_major_locator()
+        assert isinstance(locator, MaxNLocator)
+        locator.set_params(nbins=_MOST_STEPS)
     dress(axes)
     return figure, axes
 
