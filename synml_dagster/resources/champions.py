@@ -109,7 +109,7 @@ class Champions:
         set_alias(self._client, self._name, "champion", version)
 
     def _serving(self) -> list[_Served]:
-        """Those that were champion and are not taken back, the holder aside."""
+        """Those that were champion and are not taken back, without the holder."""
         held = self._holder.version if self._holder else None
         return [each for number, each in self._served.items() if number != held and each.taken_back is None]
 

@@ -5,7 +5,6 @@ from synml_dagster.tables.append import append_table, check_append, check_replac
 from synml_dagster.tables.catalog import CatalogTable, open_catalog_table, publish_catalog_table
 from synml_dagster.tables.catalog_append import append_catalog_table
 from synml_dagster.tables.database import (
-    PARTITION,
     Database,
     DatabaseTable,
     append_database_table,
@@ -14,7 +13,7 @@ from synml_dagster.tables.database import (
 )
 from synml_dagster.tables.measured import Measured
 from synml_dagster.tables.opening import open_table, restore_table, run_root
-from synml_dagster.tables.plain_folder import RUN
+from synml_dagster.tables.plain_folder import PARTITION, RUN
 from synml_dagster.tables.publish import publish_files, publish_table, written_table
 from synml_dagster.tables.rejected import MarkedRows
 from synml_dagster.tables.table import Table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.tables.opening import open_version, run_root, run_roots
-from synml_dagster.tables.plain_folder import RUN
+from synml_dagster.tables.plain_folder import PARTITION, RUN
 from synml_dagster.tables.publish import publish_table
 from synml_dagster.tables.versions import VersionedDirectory
 
@@ -135,6 +135,19 @@ def check_run_column(columns: Sequence[str]) -> None:
     if taken := [name for name in columns if name.casefold() == RUN]:
         raise DataError(
             f"the column {taken[0]!r} is to say which run has appended a row; rename yours, or leave it out"
+        )
+
+
+def check_partition_column(columns: Sequence[str], where: str) -> None:
+    """Refuse a column of rows that is called as that of the partition's key.
+
+    Raises
+    ------
+    DataError
+    """
+    if taken := [name for name in columns if name.casefold() == PARTITION]:
+        raise DataError(
+            f"{where}: the column {taken[0]!r} is to hold the partition's key; rename yours, or leave it out by score.keep"
         )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 from synml_dagster.errors import ConfigError, DataError
 from synml_dagster.files.filesystems import is_remote
 from synml_dagster.spark.quoting import quoted
-from synml_dagster.tables.append import check_run_column
+from synml_dagster.tables.append import check_partition_column, check_run_column
 from synml_dagster.tables.catalog import (
     CatalogTable,
     default_provider,
@@ -22,9 +22,8 @@ from synml_dagster.tables.catalog import (
     provider_of,
     table_parts,
 )
-from synml_dagster.tables.database import PARTITION
 from synml_dagster.tables.opening import check_run, folder_name, run_root
-from synml_dagster.tables.plain_folder import RUN
+from synml_dagster.tables.plain_folder import PARTITION, RUN
 from synml_dagster.tables.publish import check_columns, publish_table
 
 if TYPE_CHECKING:
@@ -91,10 +90,8 @@ def append_catalog_table(
 
     check_run(run)
     check_run_column([column for column in df.columns if not (stamped and column == RUN)])
-    if partition is not None and (taken := [c for c in df.columns if c.casefold() == PARTITION]):
-        raise DataError(
-            f"{name!r}: the column {taken[0]!r} is to hold the partition's key; rename yours, or leave it out by score.keep"
-        )
+    if partition is not None:
+        check_partition_column(df.columns, repr(name))
     keys = ({} if partition is None else {PARTITION: partition}) | {RUN: run}
     rows = df.drop(RUN)
     check_columns(rows)
@@ -189,9 +186,7 @@ def _check_format(name: str, provider: str, parts: list[str]) -> None:
 
 def _check_layout(spark: SparkSession, name: str, parts: list[str], keys: Mapping[str, str]) -> None:
     """Refuse a table of Iceberg that keeps rows of several runs in one file: it replaces whole files alone, or none."""
-    told = spark.sql(f"DESCRIBE TABLE {quoted(*parts)}").collect()
-    names = [str(row[0]) for row in told]
-    by = names[names.index("# Partition Information") :] if "# Partition Information" in names else []
+    by = _partition_columns(spark, quoted(*parts))
     if absent := [key for key in keys if key not in by]:
         raise ConfigError(
             f"{name!r} is a table of Iceberg that is not partitioned by {absent[0]!r}, and could not replace the rows of one run in one commit. "

@@ -14,9 +14,9 @@ from synml_dagster.errors import ConfigError, DataError, SourceError
 from synml_dagster.redaction import redacted, secret_values, without_secrets
 from synml_dagster.spark.messages import database_reason
 from synml_dagster.spark.packages import driver_options, package_for
-from synml_dagster.tables.append import check_run_column
+from synml_dagster.tables.append import check_partition_column, check_run_column
 from synml_dagster.tables.opening import check_run
-from synml_dagster.tables.plain_folder import RUN
+from synml_dagster.tables.plain_folder import PARTITION, RUN
 from synml_dagster.tables.publish import check_columns
 from synml_dagster.tables.takeover import (
     LONGEST,
@@ -34,9 +34,6 @@ from synml_dagster.tables.takeover import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-PARTITION = "partition"
-"""The column that holds the partition's key, where there are partitions."""
 
 _ROWS = "__rows"
 _LEFT_BEHIND = timedelta(days=1)
@@ -208,8 +205,7 @@ def _of_partition(df: DataFrame, place: Database, partition: str | None) -> Data
 
     if partition is None:
         return df
-    if taken := [c for c in df.columns if c.casefold() == PARTITION]:
-        raise DataError(f"{place.describe()}: the column {taken[0]!r} is to hold the partition's key; rename yours, or leave it out by score.keep")  # fmt: skip
+    check_partition_column(df.columns, place.describe())
     return df.withColumn(PARTITION, sf.lit(partition))
 
 

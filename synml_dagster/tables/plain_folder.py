@@ -22,12 +22,15 @@ from synml_dagster.errors import ConfigError
 CLAIMS = ".claims"
 """Beside the versions: who writes one that is never to be published."""
 
+PARTITION = "partition"
+"""The column that holds the partition's key, where there are partitions."""
+
 RUN = "run_id"
 """The column that says which run has appended a row."""
 
 _END = ".versions"
 _PARTS, _RUNS = "partitions", "runs"
-_PART, _RUN = "partition=", f"{RUN}="
+_PART, _RUN = f"{PARTITION}=", f"{RUN}="
 
 
 def versions_beside(folder: str) -> str:

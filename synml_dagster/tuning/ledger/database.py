@@ -48,7 +48,8 @@ _BRINGS = {
 }
 OPENING = (ImportError, OSError, RuntimeError, ValueError)
 """What opening a database raises beside the errors of SQLAlchemy: RuntimeError is Optuna's where its tables are of another version."""
-_KINDS = ("postgresql", "mysql", "mariadb", "mssql", "oracle", "sqlite")
+MYSQL = ("mysql", "mariadb")
+_KINDS = ("postgresql", *MYSQL, "mssql", "oracle", "sqlite")
 T = TypeVar("T")
 
 
@@ -101,8 +102,8 @@ def clock(database: optuna.storages.RDBStorage) -> float:
     import sqlalchemy
 
     # MySQL's current time is that of the server's place, and names no zone: summer would begin with an hour of silence.
-    kind = database.engine.dialect.name
-    ask = sqlalchemy.func.utc_timestamp if kind in ("mysql", "mariadb") else sqlalchemy.func.current_timestamp
+    places = database.engine.dialect.name in MYSQL
+    ask = sqlalchemy.func.utc_timestamp if places else sqlalchemy.func.current_timestamp
     with database.engine.connect() as connection:
         now: datetime = connection.execute(sqlalchemy.select(ask())).scalar_one()
     return (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()

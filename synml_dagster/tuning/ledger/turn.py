@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synml_dagster.errors import TrainingError
-from synml_dagster.tuning.ledger.database import OPENING, connect_options, shown, typed, within_deadline
+from synml_dagster.tuning.ledger.database import (
+    MYSQL,
+    OPENING,
+    connect_options,
+    shown,
+    typed,
+    within_deadline,
+)
 from synml_dagster.turns import take_turns
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ _SECONDS = 60.0
 _BETWEEN = 0.02
 _NOTICE = {
     "postgresql": "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3",
-    **dict.fromkeys(("mysql", "mariadb"), "SET SESSION wait_timeout = 300"),  # no turn is silent for so long
+    **dict.fromkeys(MYSQL, "SET SESSION wait_timeout = 300"),  # no turn is silent for so long
 }
 """How a server comes to notice that a host is gone without a word: by itself it would keep its lock for hours."""
 
@@ -59,7 +66,7 @@ class Turns:
         )
         is_address = "://" in self._storage
         kind = self._storage.partition("://")[0].partition("+")[0] if is_address else ""
-        if kind in ("postgresql", "mysql", "mariadb"):
+        if kind in _NOTICE:
             with self._at_the_server(kind, busy):
                 yield
             return
